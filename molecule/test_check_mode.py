@@ -1,0 +1,37 @@
+"""Of every scenario: a dry run after it announces no change, and shows no secret."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.home import Home
+
+
+@pytest.fixture(scope="module")
+def dry_run(home: Home) -> str:
+    """What `ansible-playbook --check --diff` of the scenario prints."""
+    converge = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"], "converge.yml")
+    command = ["ansible-playbook", "--check", "--diff", "-i", str(home.inventory), str(converge)]
+    run = subprocess.run(
+        command, cwd=os.environ["MOLECULE_PROJECT_DIRECTORY"], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout
+
+
+def test_announces_no_change(dry_run: str) -> None:
+    recap = re.findall(r"changed=(\d+)", dry_run)
+
+    assert recap, dry_run
+    assert set(recap) == {"0"}, dry_run
+
+
+def test_shows_no_secret(dry_run: str, home: Home) -> None:
+    secrets = [
+        path.read_text().strip() for path in home.secrets.glob("*") if path.suffix in (".password", ".key")
+    ]
+
+    assert [secret for secret in secrets if secret in dry_run] == []

@@ -1,0 +1,82 @@
+"""A home server as the tests meet it: from outside, through its inventory, as its owner does."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, cast
+
+from testinfra.host import Host
+from testinfra.utils.ansible_runner import AnsibleRunner
+
+
+@dataclass(frozen=True)
+class Home:
+    """A home server, as its inventory describes it."""
+
+    inventory: Path
+    name: str
+    variables: dict[str, Any]
+
+    @classmethod
+    def of(cls, inventory: str) -> Self:
+        """Read the first control-plane host of an inventory."""
+        runner = AnsibleRunner.get_runner(inventory)
+        name = runner.get_hosts("control_plane")[0]
+        return cls(Path(inventory), name, runner.get_variables(name))
+
+    @property
+    def address(self) -> str:
+        """The machine's IPv4 address."""
+        return str(self.variables["ansible_host"])
+
+    @property
+    def domain(self) -> str:
+        """What every service's name ends in."""
+        return str(self.variables["homeserver_domain"])
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The cluster's admin kubeconfig on this machine."""
+        return self.inventory.parent / ".kube" / f"{self.name}.yaml"
+
+    @property
+    def secrets(self) -> Path:
+        """Where what was generated is kept on this machine."""
+        return self.inventory.parent / "secrets" / self.name
+
+    @property
+    def ca(self) -> str:
+        """The certificate authority's certificate, as requests takes it."""
+        return str(self.secrets / "ca.crt")
+
+    @property
+    def bundle(self) -> Path | None:
+        """The bundle the home is installed from, if it is."""
+        bundle = self.variables.get("homeserver_bundle")
+        return Path(bundle) if bundle else None
+
+    def image(self, name: str) -> str:
+        """The reference that the machine knows an image of the versions file by."""
+        mirror = self.variables.get("homeserver_image_mirror")
+        reference = self.variables["homeserver_versions"]["images"][name]
+        return f"{mirror}/{reference}" if mirror else str(reference)
+
+
+class Kubectl:
+    """The machine's `microk8s kubectl`."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def __call__(self, arguments: str) -> str:
+        """Run it; fail with what it said when it fails."""
+        return cast("str", self._host.check_output(f"/snap/bin/microk8s kubectl {arguments}"))
+
+    def get(self, arguments: str) -> Any:
+        """Return objects as Kubernetes' API shows them."""
+        return json.loads(self(f"get {arguments} -o json"))
+
+    def apply(self, *objects: dict[str, Any]) -> None:
+        """Create or change objects."""
+        manifest = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+        self._host.check_output(f"printf %s '{manifest}' | /snap/bin/microk8s kubectl apply -f -")
