@@ -1,0 +1,28 @@
+"""Run the scenarios of Molecule, one after the other on one machine, each on what the one before it left."""
+
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.static.roles import ROOT
+
+pytestmark = pytest.mark.scenario
+
+
+def _molecule(*arguments: str) -> None:
+    subprocess.run(["molecule", *arguments], cwd=ROOT, check=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def machine() -> Iterator[None]:
+    """No machine before that a killed run may have left, and none after."""
+    _molecule("destroy")
+    yield
+    _molecule("destroy")
+
+
+@pytest.mark.parametrize("scenario", ["microk8s", "traefik", "flask_app", "site"])
+def test_scenario(scenario: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with capfd.disabled():  # it takes minutes: let them be seen passing
+        _molecule("test", "--destroy=never", "-s", scenario)
