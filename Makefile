@@ -40,7 +40,7 @@ lab-down: $(READY) ## Remove the lab's home server without a trace
 	python -m lab down
 
 .PHONY: test lint unit lab-test molecule
-test: lint ## Everything CI runs: lint, then every test, the quick ones first
+test: lint app-test ## Everything CI runs: lint, then every test, the quick ones first
 	pytest -x
 
 lint: $(READY) ## Style, types and the rules of Ansible
@@ -52,7 +52,7 @@ lint: $(READY) ## Style, types and the rules of Ansible
 	shellcheck $$(git grep -lE '^#!.*[/ ](ba)?sh\b')
 	hadolint app/Dockerfile
 
-unit: $(READY) ## The tests that need no machine
+unit: app-test ## The tests that need no machine
 	pytest -m 'not machine and not scenario'
 
 lab-test: $(READY) ## The tests of the lab that create machines (as root)
@@ -60,6 +60,19 @@ lab-test: $(READY) ## The tests of the lab that create machines (as root)
 
 molecule: $(READY) ## The scenarios: every role on a machine of the lab (as root)
 	pytest -m scenario
+
+.PHONY: app-dev app-test app-prod load
+app-dev: $(READY) ## The app on http://127.0.0.1:5000, anew at every change
+	flask --app app/src/homeserver_app run --debug
+
+app-test: $(READY) ## The app's tests, with their coverage
+	cd app && pytest --cov
+
+app-prod: $(READY) ## The app as the home server runs it, under gunicorn
+	cd app && PYTHONPATH=src gunicorn
+
+load: $(READY) ## A load test of the app, as in: make load URL=https://hello.home.arpa ARGS='--ca FILE'
+	cd app && python -m loadtest $(URL) $(ARGS)
 
 .PHONY: docs bench
 docs: $(READY) ## Write docs/reference.md anew from the roles' argument specs
