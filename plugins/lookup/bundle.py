@@ -1,0 +1,56 @@
+"""The lookup plugin bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+from ansible_collections.homeserver.stack.plugins.module_utils.bundle import Bundle, read_bundle
+
+DOCUMENTATION = """
+name: bundle
+short_description: Read a bundle and verify it
+description:
+  - Gives what the bundle in a directory on the control machine holds.
+  - Compares every file with its checksum first.
+  - Sums are cached by a file's size and time of change, so that only the first look is slow.
+options:
+  _terms:
+    description: The directory. Empty gives an empty bundle.
+    required: true
+"""
+
+EXAMPLES = """
+- ansible.builtin.debug:
+    msg: "{{ lookup('homeserver.stack.bundle', homeserver_bundle).manifests.traefik_crds }}"
+"""
+
+RETURN = """
+_raw:
+  description:
+    - One dictionary with the lists C(snaps) and C(images) as in C(bundle.json),
+      and C(manifests), the path of each by its name.
+    - Every C(file) and C(assertion) is an absolute path.
+  type: list
+  elements: dict
+"""
+
+
+class LookupModule(LookupBase):
+    """Read a bundle."""
+
+    def run(self, terms: list[str], variables: object = None, **kwargs: Any) -> list[dict[str, Any]]:
+        """Read the bundle in the directory that is the only term.
+
+        Raises:
+            AnsibleLookupError: it cannot be read, or a file is not what the manifest says.
+        """
+        self.set_options(var_options=variables, direct=kwargs)
+        if not terms[0]:
+            return [Bundle([], [], {})._asdict()]
+        bundle, wrong = read_bundle(Path(terms[0]).expanduser())
+        if wrong:
+            raise AnsibleLookupError("\n".join(["The bundle is not whole; make or copy it again:", *wrong]))
+        return [bundle._asdict()]

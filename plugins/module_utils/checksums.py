@@ -1,0 +1,45 @@
+"""SHA-256 sums of large files on the control machine, each computed once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+_CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "homeserver" / "checksums.json"
+
+
+def sha256(file: Path, cache: Path = _CACHE) -> str:
+    """Give a file's SHA-256 as hex digits, from the cache while its size and time of change stay the same.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    status = file.stat()
+    stamp = f"{file.resolve()} {status.st_size} {status.st_mtime_ns}"
+    known = _read(cache)
+    if stamp not in known:
+        with file.open("rb") as stream:
+            known[stamp] = hashlib.file_digest(stream, "sha256").hexdigest()
+        _write(cache, known)
+    return known[stamp]
+
+
+def _read(cache: Path) -> dict[str, str]:
+    try:
+        return {str(stamp): str(digest) for stamp, digest in json.loads(cache.read_text()).items()}
+    except (OSError, ValueError):
+        return {}
+
+
+def _write(cache: Path, known: dict[str, str]) -> None:
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=cache.parent)
+    with os.fdopen(handle, "w") as stream:
+        # Of files that are gone nobody asks again.
+        json.dump(
+            {stamp: sum_ for stamp, sum_ in known.items() if Path(stamp.rsplit(" ", 2)[0]).exists()}, stream
+        )
+    Path(temporary).replace(cache)
