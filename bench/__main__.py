@@ -1,0 +1,135 @@
+"""Measure how long a home server takes to come up, how fast it answers and what memory it takes.
+
+Prints a table and keeps it in docs/benchmark.md. Takes root, and half an hour with nothing cached.
+"""
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench import floor, memory
+from lab import lifecycle
+from lab.build import build
+from lab.machine import Machine
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "benchmark.md"
+LOAD_SECONDS = 20
+
+Row = tuple[str, str]
+
+
+def main() -> None:
+    """Measure everything, one thing at a time."""
+    options = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    options.add_argument("--cached", action="store_true", help="leave out the build with nothing cached")
+    rows = (
+        [] if options.parse_args().cached else [("everything built, nothing cached", _seconds(_build_cold))]
+    )
+    rows += _stages()
+    page = _page(rows)
+    PAGE.write_text(page)
+    print(page)
+
+
+def _stages() -> Iterator[Row]:
+    with _machine("bench") as (machine, boot):
+        yield "machine created and booted, everything cached", f"{boot:.1f} s"
+        first = _timed(lambda: _site(machine))
+        yield "`site.yml`, first run", f"{first:.1f} s"
+        yield "`site.yml`, second run", _seconds(lambda: _site(machine))
+        yield from _load_directly()
+        yield from _load_through_traefik(machine)
+        yield from memory.rows(machine)
+        recipe = floor.recipe(machine)
+    with _machine("floor") as (machine, _):
+        parts = floor.measure(machine, build(_tell).bundle, recipe)
+    for what, seconds in parts.items():
+        yield f"by hand: {what}", f"{seconds:.1f} s"
+    yield "`site.yml`, first run, compared with by hand", f"{first / sum(parts.values()):.2f} times"
+
+
+def _build_cold() -> None:
+    with tempfile.TemporaryDirectory() as cache:
+        _run(sys.executable, "-m", "lab", "build", HOMESERVER_LAB_CACHE=cache)
+
+
+@contextmanager
+def _machine(name: str) -> Iterator[tuple[Machine, float]]:
+    """A machine that was not there before, the seconds it took, and no machine after."""
+    lifecycle.down(name)
+    started = time.monotonic()
+    yield lifecycle.up(name, None, _tell), time.monotonic() - started
+    lifecycle.down(name)
+
+
+def _site(machine: Machine) -> None:
+    _run("ansible-playbook", "-i", str(machine.inventory), "site.yml")
+
+
+def _load_directly() -> Iterator[Row]:
+    """The app as gunicorn runs it here, with nothing in between."""
+    server = subprocess.Popen(["gunicorn"], cwd=ROOT / "app", env=os.environ | {"PYTHONPATH": "src"})
+    try:
+        time.sleep(5)
+        yield from _load("gunicorn", "http://127.0.0.1:8000")
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _load_through_traefik(machine: Machine) -> Iterator[Row]:
+    ca = machine.directory / "secrets" / machine.name / "ca.crt"
+    yield from _load("Traefik", "https://hello.home.arpa", "--ca", str(ca), "--address", machine.address)
+
+
+def _load(through: str, url: str, *arguments: str) -> Iterator[Row]:
+    command = [sys.executable, "-m", "loadtest", url, "--seconds", str(LOAD_SECONDS), *arguments]
+    done = subprocess.run(command, cwd=ROOT / "app", stdout=subprocess.PIPE, text=True, check=True)
+    measured = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
+    yield f"the app through {through}: requests", measured["rate"]
+    yield f"the app through {through}: p99", measured["p99"]
+
+
+def _page(rows: list[Row]) -> str:
+    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    machine = (
+        f"{os.cpu_count()} cores and {memory_gib:.0f} GiB, {platform.freedesktop_os_release()['PRETTY_NAME']}"
+    )
+    table = "\n".join(f"| {what} | {measured} |" for what, measured in rows)
+    return (
+        "# Benchmark\n\n"
+        f"Measured by `make bench` in the lab, on {machine}.\n"
+        "By hand means: the same snap, images and manifests, "
+        "installed with snap, ctr and `kubectl apply --server-side`, which is the least it can take.\n\n"
+        f"| what | measured |\n| --- | --- |\n{table}\n"
+    )
+
+
+def _seconds(step: Callable[[], None]) -> str:
+    return f"{_timed(step):.1f} s"
+
+
+def _timed(step: Callable[[], None]) -> float:
+    started = time.monotonic()
+    step()
+    return time.monotonic() - started
+
+
+def _run(*command: str, **environment: str) -> None:
+    subprocess.run(command, cwd=ROOT, env=os.environ | environment, stdout=sys.stderr, check=True)
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

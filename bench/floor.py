@@ -1,0 +1,94 @@
+"""The least it can take to get what site.yml installs: the same snap, images and manifests, by hand."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import remote
+from bench.remote import KUBECTL
+from lab.machine import Machine
+
+_LAUNCH_CONFIGURATION = "/etc/microk8s.yaml"
+_OURS = "app.kubernetes.io/managed-by=homeserver"
+_FOUNDATIONS = ("Namespace", "CustomResourceDefinition")
+_OF_THE_SERVER = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "uid")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What site.yml put on a machine, to be put on another by hand."""
+
+    launch_configuration: str
+    manifests: list[str]  # as JSON, in the order they are to be applied in
+
+
+def recipe(machine: Machine) -> Recipe:
+    """Read from a machine what site.yml put there."""
+    kinds = remote.run(machine, f"{KUBECTL} api-resources --verbs=list -o name").split()
+    listed = remote.run(machine, f"{KUBECTL} get {','.join(kinds)} -A -l {_OURS} -o json")
+    objects = [_manifest(obj) for obj in json.loads(listed)["items"] if _applied_by_us(obj)]
+    first = [obj for obj in objects if obj["kind"] in _FOUNDATIONS]
+    then = [obj for obj in objects if obj["kind"] not in _FOUNDATIONS]
+    return Recipe(
+        launch_configuration=remote.run(machine, f"cat {_LAUNCH_CONFIGURATION}"),
+        manifests=[
+            json.dumps({"apiVersion": "v1", "kind": "List", "items": items}) for items in (first, then)
+        ],
+    )
+
+
+def measure(machine: Machine, bundle: Path, made_by: Recipe) -> dict[str, float]:
+    """Do the same by hand on a fresh machine; return the seconds each step took."""
+    content = json.loads((bundle / "bundle.json").read_text())
+    images = [image["file"] for image in content["images"] if image.get("purpose") != "build"]
+    steps: dict[str, Callable[[], None]] = {
+        "snap install": lambda: _install(machine, bundle, content, made_by),
+        "image import": lambda: _import(machine, [bundle / image for image in images]),
+        "until the node is ready": lambda: _wait_ready(machine),
+        "kubectl apply, until rolled out": lambda: _apply(machine, made_by.manifests),
+    }
+    return {name: _seconds(step) for name, step in steps.items()}
+
+
+def _install(machine: Machine, bundle: Path, content: dict[str, Any], made_by: Recipe) -> None:
+    remote.run(machine, f"cat > {_LAUNCH_CONFIGURATION}", made_by.launch_configuration)
+    for snap in content["snaps"]:
+        remote.send(machine, bundle / snap["file"], "/root/one.snap")
+        classic = "--classic" if snap["confinement"] == "classic" else ""
+        remote.run(machine, f"snap install --dangerous {classic} /root/one.snap")
+
+
+def _import(machine: Machine, archives: list[Path]) -> None:
+    for archive in archives:
+        remote.send(machine, archive, "/root/one.tar")
+        remote.run(machine, "/snap/bin/microk8s ctr images import /root/one.tar")
+
+
+def _wait_ready(machine: Machine) -> None:
+    remote.run(machine, "/snap/bin/microk8s status --wait-ready --timeout 300")
+
+
+def _apply(machine: Machine, manifests: list[str]) -> None:
+    for manifest in manifests:
+        remote.run(machine, f"{KUBECTL} apply --server-side -f -", manifest)
+    remote.run(machine, f"{KUBECTL} wait deployments -A -l {_OURS} --for=condition=Available --timeout=300s")
+
+
+def _manifest(obj: dict[str, Any]) -> dict[str, Any]:
+    """An object as it could have been applied, without what the API server added."""
+    metadata = {key: value for key, value in obj["metadata"].items() if key not in _OF_THE_SERVER}
+    return {key: value for key, value in obj.items() if key != "status"} | {"metadata": metadata}
+
+
+def _applied_by_us(obj: dict[str, Any]) -> bool:
+    """Not what a controller made, copying our labels."""
+    return any(entry["manager"] == "homeserver" for entry in obj["metadata"].get("managedFields", []))
+
+
+def _seconds(step: Callable[[], None]) -> float:
+    started = time.monotonic()
+    step()
+    return time.monotonic() - started
