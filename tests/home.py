@@ -76,6 +76,22 @@ class Kubectl:
         """Return objects as Kubernetes' API shows them."""
         return json.loads(self(f"get {arguments} -o json"))
 
+    def logged(self, namespace: str, app: str, mark: str) -> list[dict[str, Any]]:
+        """Return the JSON lines with a mark that the pods of an app logged in the last five minutes."""
+        lines = self(f"-n {namespace} logs -l app.kubernetes.io/name={app} --tail=-1 --since=5m").splitlines()
+        return [json.loads(line) for line in lines if mark in line]
+
+    def counted(self, namespace: str, app: str, port: int, metric: str) -> float:
+        """Return a counter's sum over all label values and pods of an app, read from within the cluster."""
+        running = f"-l app.kubernetes.io/name={app} --field-selector=status.phase=Running"
+        names = [pod["metadata"]["name"] for pod in self.get(f"-n {namespace} pods {running}")["items"]]
+        pages = [
+            self(f"get --raw /api/v1/namespaces/{namespace}/pods/{name}:{port}/proxy/metrics")
+            for name in names
+        ]
+        samples = [line for page in pages for line in page.splitlines() if line.startswith(metric)]
+        return sum(float(sample.split("}")[1].split()[0]) for sample in samples)
+
     def apply(self, *objects: dict[str, Any]) -> None:
         """Create or change objects."""
         manifest = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})

@@ -7,7 +7,6 @@ import ssl
 import threading
 import uuid
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 import requests
@@ -38,11 +37,6 @@ def _handshake(home: Home, newest: ssl.TLSVersion) -> str | None:
         context.wrap_socket(plain, server_hostname=f"whoami.{home.domain}") as connection,
     ):
         return connection.version()
-
-
-def _log_lines(kubectl: Kubectl, mark: str) -> list[dict[str, Any]]:
-    lines = kubectl("-n traefik logs -l app.kubernetes.io/name=traefik --tail=-1 --since=5m").splitlines()
-    return [json.loads(line) for line in lines if mark in line]
 
 
 def test_answers_over_tls_with_a_certificate_of_the_homes_authority(home: Home, whoami: str) -> None:
@@ -118,7 +112,7 @@ def test_a_request_is_logged_as_json_without_what_is_private(
     }
     requests.get(f"{whoami}?token={private}", headers=headers, verify=home.ca, timeout=10)
 
-    (line,) = _log_lines(kubectl, mark)
+    (line,) = kubectl.logged("traefik", "traefik", mark)
 
     assert private not in json.dumps(line)
     assert line["request_User-Agent"] == f"verify/{mark}"
@@ -134,23 +128,11 @@ def test_a_request_is_logged_as_json_without_what_is_private(
 def test_requests_are_counted_where_only_the_cluster_sees_it(
     home: Home, kubectl: Kubectl, whoami: str
 ) -> None:
-    def counted() -> float:
-        pods = kubectl.get(
-            "-n traefik pods -l app.kubernetes.io/name=traefik --field-selector=status.phase=Running"
-        )
-        metrics = [
-            kubectl(f"get --raw /api/v1/namespaces/traefik/pods/{pod['metadata']['name']}:9100/proxy/metrics")
-            for pod in pods["items"]
-        ]
-        lines = "\n".join(metrics).splitlines()
-        return sum(
-            float(line.split()[-1]) for line in lines if line.startswith("traefik_entrypoint_requests_total")
-        )
-
-    before = counted()
+    counter = ("traefik", "traefik", 9100, "traefik_entrypoint_requests_total")
+    before = kubectl.counted(*counter)
     requests.get(whoami, verify=home.ca, timeout=10)
 
-    assert counted() >= before + 1
+    assert kubectl.counted(*counter) >= before + 1
     with pytest.raises(OSError, match=r"refused|timed out"):
         socket.create_connection((home.address, 9100), timeout=3)
     assert requests.get(f"{whoami}metrics", verify=home.ca, timeout=10).text.count("traefik_") == 0
