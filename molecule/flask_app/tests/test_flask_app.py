@@ -55,7 +55,7 @@ def test_one_request_is_found_in_both_logs_by_its_ids(home: Home, kubectl: Kubec
     (at_traefik,) = kubectl.logged("traefik", "traefik", mark)
 
     assert at_app["request_id"] == answer.headers["X-Request-Id"]
-    assert at_app["trace_id"] == at_traefik["TraceId"]
+    assert at_app["trace_id"] == at_traefik["trace_id"]
     assert at_app["user_agent"] == f"verify/{mark}"
     assert at_app["client_address"] == at_traefik["ClientHost"]
     assert (at_app["status"], at_app["route"]) == (200, "/")

@@ -122,7 +122,7 @@ def test_a_request_is_logged_as_json_without_what_is_private(
     assert line["RouterName"]
     assert line["ServiceName"]
     assert line["Duration"] > 0
-    assert len(line["TraceId"]) == 32
+    assert len(line["trace_id"]) == 32
 
 
 def test_requests_are_counted_where_only_the_cluster_sees_it(

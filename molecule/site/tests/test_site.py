@@ -1,0 +1,92 @@
+"""site.yml run again: nothing to do, nothing restarted, and a summary that can be believed."""
+
+import os
+import re
+import subprocess
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import requests
+from testinfra.host import Host
+
+from tests.home import Home, Kubectl
+
+
+def _play(home: Home, playbook: str) -> subprocess.CompletedProcess[str]:
+    command = ["ansible-playbook", "-i", str(home.inventory), playbook]
+    project = os.environ["MOLECULE_PROJECT_DIRECTORY"]
+    return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+
+
+def _starts(host: Host, kubectl: Kubectl) -> dict[str, Any]:
+    """When each service of MicroK8s, and each container of every pod, was started."""
+    units = host.check_output("systemctl show 'snap.microk8s.*' --property=Id,ActiveEnterTimestampMonotonic")
+    pods = {
+        f"{pod['metadata']['namespace']}/{pod['metadata']['name']}": [
+            status["state"] for status in pod["status"]["containerStatuses"]
+        ]
+        for pod in kubectl.get("pods -A")["items"]
+    }
+    return {"units": units, "pods": pods}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of site.yml on what it has made before."""
+
+    output: str
+    seconds: float
+    before: dict[str, Any]
+    after: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def again(home: Home, host: Host, kubectl: Kubectl) -> Run:
+    """The next run, with nothing changed since."""
+    before = _starts(host, kubectl)
+    started = time.monotonic()
+    run = _play(home, "site.yml")
+    seconds = time.monotonic() - started
+    assert run.returncode == 0, run.stdout + run.stderr
+    return Run(run.stdout, seconds, before, _starts(host, kubectl))
+
+
+def test_changes_nothing(again: Run) -> None:
+    assert set(re.findall(r"changed=(\d+)", again.output)) == {"0"}, again.output
+
+
+def test_restarts_nothing(again: Run) -> None:
+    assert again.after == again.before
+
+
+def test_is_quick(again: Run) -> None:
+    assert again.seconds < 60
+
+
+def test_the_summary_names_version_url_health_and_credentials(again: Run, home: Home) -> None:
+    version = home.variables["homeserver_versions"]["images"]["traefik"].rpartition(":")[2]
+    (row,) = re.findall(rf".*https://traefik\.{re.escape(home.domain)}/.*", again.output)
+
+    assert version in row
+    assert "healthy" in row
+    assert str(home.secrets / "traefik_dashboard.password") in row
+
+
+def test_the_summary_fails_when_something_is_not_healthy(home: Home, kubectl: Kubectl) -> None:
+    kubectl("-n traefik scale deployment/whoami --replicas=0")
+    try:
+        run = _play(home, "playbooks/summary.yml")
+    finally:
+        kubectl("-n traefik scale deployment/whoami --replicas=1")
+        kubectl("-n traefik rollout status deployment/whoami --timeout=60s")
+
+    assert run.returncode != 0
+    assert re.search(r"whoami.*not healthy", run.stdout), run.stdout
+
+
+def test_everything_answers_by_its_name(home: Home) -> None:
+    urls = [f"https://{name}.{home.domain}/" for name in ("hello", "whoami")]
+
+    assert [requests.get(url, verify=home.ca, timeout=10).status_code for url in urls] == [200, 200]
