@@ -86,7 +86,7 @@ def test_encodes_the_text_of_secrets() -> None:
 
 
 def test_refuses_a_secret_that_is_not_text() -> None:
-    with pytest.raises(ManifestError, match="Secret demo/web: stringData.pin is int, not text: quote it"):
+    with pytest.raises(ManifestError, match=r"stringData\.pin is int, not text: quote it"):
         prepare("demo", [an_object("Secret", stringData={"pin": 1234})])
 
 

@@ -1,0 +1,208 @@
+"""Container images built on the control machine, named after what they are made of."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+_BUILDERS = ("podman", "docker", "buildah")
+_LITTER = (".git", ".venv", ".*_cache", ".coverage*", "__pycache__", "*.pyc", "*.egg-info")
+"""What is in a source directory by accident; it is neither built from nor part of the hash."""
+
+_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+_MANYLINUX = ("manylinux2014", "manylinux_2_17", "manylinux_2_28")
+_TIMEOUT = 1800
+"""Seconds one step of a build may take."""
+_LINES = 20
+"""So many of the last lines a failed step wrote are told."""
+
+
+class BuildError(Exception):
+    """An image cannot be built; the message says why and what would help."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image to build.
+
+    Attributes:
+        name: its name without a tag.
+        source: directory with a Dockerfile.
+        base: reference of the image the Dockerfile is given as BASE_IMAGE.
+        platform: operating system and architecture, such as linux/amd64.
+    """
+
+    name: str
+    source: Path
+    base: str
+    platform: str
+
+    @property
+    def revision(self) -> str:
+        """A hash of everything the image is made of: the source's files, the base image and the platform."""
+        digest = hashlib.sha256(f"{self.base} {self.platform}".encode())
+        for path in self.files():
+            executable = path.stat().st_mode & 0o100
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest.update(f"{path.relative_to(self.source)} {executable} {content}\n".encode())
+        return digest.hexdigest()[:12]
+
+    @property
+    def reference(self) -> str:
+        """The name with the revision as its tag."""
+        return f"{self.name}:{self.revision}"
+
+    def files(self) -> Iterator[Path]:
+        """Return the files that count, in a fixed order.
+
+        Raises:
+            BuildError: there is no Dockerfile among them.
+        """
+        if not (self.source / "Dockerfile").is_file():
+            raise BuildError(f"there is no Dockerfile in {self.source}")
+        for path in sorted(self.source.rglob("*")):
+            parts = path.relative_to(self.source).parts
+            if path.is_file() and not any(fnmatch(part, litter) for part in parts for litter in _LITTER):
+                yield path
+
+
+def archive_path(image: Image, directory: Path) -> Path:
+    """Return where the archive of an image belongs."""
+    return directory / f"{_file_name(image.name)}-{image.revision}.tar"
+
+
+def build(image: Image, archive: Path, base_archive: Path | None) -> None:
+    """Build an image and save it as an archive; archives of earlier revisions are removed.
+
+    Args:
+        image: what to build.
+        archive: where to save it.
+        base_archive: an archive of the base image, None to pull it.
+
+    Raises:
+        BuildError: there is no builder, or a step failed.
+    """
+    builder = _find_builder()
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=archive.parent, prefix=".build-") as scratch:
+        context, partial = Path(scratch, "context"), Path(scratch, "image.tar")
+        for path in image.files():
+            target = context / path.relative_to(image.source)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, target)
+        _fetch_wheels(image, context)
+        if base_archive:
+            _run(_load_command(builder, base_archive))
+        _run(
+            [
+                *_build_command(builder),
+                f"--platform={image.platform}",
+                f"--build-arg=BASE_IMAGE={image.base}",
+                f"--build-arg=REVISION={image.revision}",
+                f"--tag={image.reference}",
+                str(context),
+            ]
+        )
+        try:
+            _run(_save_command(builder, image.reference, partial))
+        finally:
+            _run([builder, "rmi", image.reference])
+        partial.replace(archive)
+    for earlier in archive.parent.glob(f"{_file_name(image.name)}-{'?' * 12}.tar"):
+        if earlier != archive:
+            earlier.unlink()
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", name)
+
+
+def _find_builder() -> str:
+    """Return the first program that can build an image here."""
+    for name in _BUILDERS:
+        if shutil.which(name) and (name != "docker" or _docker_runs()):
+            return name
+    raise BuildError(
+        f"none of {', '.join(_BUILDERS)} can build an image on this machine -> install one of them, "
+        "as in: apt install buildah"
+    )
+
+
+def _docker_runs() -> bool:
+    """Tell whether docker's daemon answers; its command may well be there without one."""
+    try:
+        answer = subprocess.run(["docker", "version"], capture_output=True, timeout=30, check=False)
+    except subprocess.TimeoutExpired:
+        return False
+    return answer.returncode == 0
+
+
+def _build_command(builder: str) -> list[str]:
+    # No step of a build needs isolation from the machine it is built on, and the others need more privileges.
+    isolation = [] if builder == "docker" else ["--isolation=chroot"]
+    return [builder, "build", *isolation]
+
+
+def _load_command(builder: str, archive: Path) -> list[str]:
+    if builder != "buildah":
+        return [builder, "load", f"--input={archive}"]
+    with tarfile.open(archive) as tar:
+        form = "docker-archive" if "manifest.json" in tar.getnames() else "oci-archive"
+    return [builder, "pull", "--quiet", f"{form}:{archive}"]
+
+
+def _save_command(builder: str, reference: str, archive: Path) -> list[str]:
+    if builder == "buildah":
+        return [builder, "push", "--quiet", reference, f"docker-archive:{archive}:{reference}"]
+    return [builder, "save", f"--output={archive}", reference]
+
+
+def _fetch_wheels(image: Image, context: Path) -> None:
+    """Put the wheels that a Python source requires beside it, so that no step of the build needs a network."""
+    python = re.search(r"/python:(\d+\.\d+)", image.base)
+    requirements, wheels = context / "requirements.txt", context / "wheels"
+    if python is None or not requirements.exists() or wheels.exists():
+        return
+    machine = _MACHINES[image.platform.rpartition("/")[2]]
+    _run(
+        [
+            *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
+            f"--dest={wheels}",
+            f"--requirement={requirements}",
+            *("--only-binary=:all:", "--implementation=cp", f"--python-version={python[1]}"),
+            *(f"--platform={manylinux}_{machine}" for manylinux in _MANYLINUX),
+        ]
+    )
+
+
+def _run(command: list[str]) -> None:
+    """Run one step.
+
+    Raises:
+        BuildError: it failed or took too long; with what it said last.
+    """
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=_TIMEOUT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise BuildError(f"{' '.join(command[:3])} was not done after {_TIMEOUT} s") from error
+    if done.returncode:
+        said = "\n".join(done.stdout.splitlines()[-_LINES:])
+        raise BuildError(f"{' '.join(command[:3])} failed with exit code {done.returncode}:\n{said}")

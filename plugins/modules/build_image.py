@@ -1,0 +1,63 @@
+"""What `homeserver.stack.build_image` takes and returns; the action plugin of its name does the work."""
+
+from __future__ import annotations
+
+DOCUMENTATION = """
+module: build_image
+short_description: Build a container image on the control machine
+description:
+  - Builds an image with whichever of podman, docker and buildah is there, and saves it as an archive.
+  - The image's tag is a hash of its source and its base image, so that what did not change is not built
+    again. Caches, C(.git) and virtual environments in the source count as nothing.
+  - The build gets the arguments C(BASE_IMAGE) and C(REVISION), the hash. For a Python source, one with a
+    C(requirements.txt) and a base image called C(python), it finds the wheels of all requirements
+    in C(wheels/), and so needs no network.
+options:
+  base:
+    description: Reference of the base image.
+    type: str
+    required: true
+  base_archive:
+    description: An archive of the base image; without one it is pulled.
+    type: path
+  directory:
+    description: Where the archives of built images are kept; those of earlier revisions are removed.
+    type: path
+    required: true
+  name:
+    description: Name of the image, without a tag.
+    type: str
+    required: true
+  platform:
+    description: Operating system and architecture of the machines the image is for.
+    type: str
+    choices: [linux/amd64, linux/arm64]
+    default: linux/amd64
+  source:
+    description: A directory with a Dockerfile.
+    type: path
+    required: true
+author: The homeserver.stack maintainers
+attributes:
+  check_mode:
+    support: full
+"""
+
+EXAMPLES = """
+- homeserver.stack.build_image:
+    name: localhost/wiki
+    source: /home/me/wiki
+    base: docker.io/library/python:3.11-slim-bookworm
+    directory: /home/me/.cache/images
+"""
+
+RETURN = """
+reference:
+  description: Name of the image with its tag.
+  type: str
+  returned: always
+archive:
+  description: Path of the archive of the image.
+  type: str
+  returned: always
+"""

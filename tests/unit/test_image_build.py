@@ -1,0 +1,173 @@
+"""Images built on the control machine: when they are, with what, and what is said when that fails."""
+
+import os
+from pathlib import Path
+
+import pytest
+from ansible_collections.homeserver.stack.plugins.module_utils.image_build import (
+    BuildError,
+    Image,
+    archive_path,
+    build,
+)
+
+BUILDER = """#!/bin/sh
+echo "$(basename "$0") $*" >> "{log}"
+case "$1" in
+  version) exit {docker_daemon} ;;
+  build) for context; do :; done; (cd "$context" && find . -type f | sort) >> "{log}"; {build} ;;
+  save) echo image > "${{2#--output=}}" ;;
+  push) target="${{4#docker-archive:}}"; echo image > "${{target%%:*}}" ;;
+esac
+"""
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    source = tmp_path / "app"
+    (source / "src").mkdir(parents=True)
+    (source / "Dockerfile").write_text("FROM base\n")
+    (source / "src" / "app.py").write_text("print()\n")
+    return source
+
+
+class Builders:
+    """Programs that say they build images, and the log of how they were called."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._log = directory / "log"
+
+    def install(self, *names: str, build: str = "true", docker_daemon: bool = True) -> None:
+        for name in names:
+            program = self._directory / name
+            program.write_text(
+                BUILDER.format(log=self._log, build=build, docker_daemon=int(not docker_daemon))
+            )
+            program.chmod(0o755)
+
+    @property
+    def calls(self) -> list[str]:
+        return self._log.read_text().splitlines() if self._log.exists() else []
+
+
+@pytest.fixture
+def builders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Builders:
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    for needed in ("sh", "basename", "find", "sort"):
+        found = next(p for d in os.environ["PATH"].split(":") if (p := Path(d, needed)).exists())
+        (directory / needed).symlink_to(found)
+    monkeypatch.setenv("PATH", str(directory))
+    return Builders(directory)
+
+
+def image(
+    source: Path, name: str = "localhost/app", base: str = "base:1", platform: str = "linux/amd64"
+) -> Image:
+    return Image(name, source, base, platform)
+
+
+def test_the_revision_stays_when_nothing_that_counts_changes(source: Path) -> None:
+    before = image(source).revision
+    for litter in (
+        ".git/HEAD",
+        "src/__pycache__/app.pyc",
+        ".pytest_cache/x",
+        ".venv/bin/python",
+        ".coverage",
+    ):
+        (source / litter).parent.mkdir(parents=True, exist_ok=True)
+        (source / litter).write_text("x")
+    os.utime(source / "src" / "app.py", (0, 0))
+    assert image(source).revision == before
+
+
+def test_the_revision_changes_with_anything_that_counts(source: Path) -> None:
+    revisions = [image(source).revision, image(source, base="base:2").revision]
+    revisions.append(image(source, platform="linux/arm64").revision)
+    (source / "src" / "app.py").write_text("print(1)\n")
+    revisions.append(image(source).revision)
+    (source / "src" / "app.py").rename(source / "src" / "main.py")
+    revisions.append(image(source).revision)
+    (source / "src" / "main.py").chmod(0o755)
+    revisions.append(image(source).revision)
+    assert len(set(revisions)) == len(revisions)
+
+
+def test_a_source_without_a_dockerfile_is_refused(source: Path) -> None:
+    (source / "Dockerfile").unlink()
+    with pytest.raises(BuildError, match=f"there is no Dockerfile in {source}"):
+        assert image(source).revision
+
+
+@pytest.mark.parametrize(
+    ("there", "docker_daemon", "used"),
+    [
+        (("podman", "docker", "buildah"), True, "podman"),
+        (("docker", "buildah"), True, "docker"),
+        (("docker", "buildah"), False, "buildah"),
+    ],
+)
+def test_uses_the_first_builder_that_works(
+    source: Path, builders: Builders, there: tuple[str, ...], docker_daemon: bool, used: str
+) -> None:
+    builders.install(*there, docker_daemon=docker_daemon)
+    wanted = image(source)
+    archive = archive_path(wanted, source.parent / "images")
+    build(wanted, archive, None)
+    assert archive.read_text() == "image\n"
+    [built] = [call for call in builders.calls if " build " in call]
+    assert built.startswith(f"{used} build ")
+    for option in ("--platform=linux/amd64", "--build-arg=BASE_IMAGE=base:1", f"--tag={wanted.reference}"):
+        assert option in built
+
+
+def test_says_what_to_install_when_there_is_no_builder(
+    source: Path, tmp_path: Path, builders: Builders
+) -> None:
+    builders.install("docker", docker_daemon=False)
+    with pytest.raises(BuildError, match=r"none of podman, docker, buildah .* apt install buildah"):
+        build(image(source), tmp_path / "image.tar", None)
+
+
+def test_the_builder_gets_only_what_counts(source: Path, tmp_path: Path, builders: Builders) -> None:
+    builders.install("podman")
+    (source / "src" / "__pycache__").mkdir()
+    (source / "src" / "__pycache__" / "app.pyc").write_text("x")
+    build(image(source), tmp_path / "image.tar", None)
+    assert [call for call in builders.calls if call.startswith("./")] == ["./Dockerfile", "./src/app.py"]
+
+
+def test_loads_the_base_image_first(source: Path, tmp_path: Path, builders: Builders) -> None:
+    builders.install("podman")
+    build(image(source), tmp_path / "image.tar", Path("/bundle/base.tar"))
+    steps = [call.split()[1] for call in builders.calls if call.startswith("podman")]
+    assert steps == ["load", "build", "save", "rmi"]
+    assert "--input=/bundle/base.tar" in builders.calls[0]
+
+
+def test_a_failed_build_tells_its_last_words_and_leaves_nothing(
+    source: Path, tmp_path: Path, builders: Builders
+) -> None:
+    builders.install("podman", build="seq 1 30; echo 'no such package' >&2; exit 7")
+    (tmp_path / "bin" / "seq").symlink_to("/usr/bin/seq")
+    archive = archive_path(image(source), tmp_path / "images")
+    with pytest.raises(BuildError, match=r"podman build .* exit code 7") as failed:
+        build(image(source), archive, None)
+    assert "no such package" in str(failed.value)
+    assert "\n5\n" not in str(failed.value)
+    assert not list(archive.parent.iterdir())
+
+
+def test_keeps_one_archive_of_each_image(source: Path, tmp_path: Path, builders: Builders) -> None:
+    builders.install("podman")
+    directory = tmp_path / "images"
+    other = archive_path(image(source, name="localhost/app-two"), directory)
+    first = archive_path(image(source), directory)
+    build(image(source, name="localhost/app-two"), other, None)
+    build(image(source), first, None)
+    (source / "src" / "app.py").write_text("print(2)\n")
+    second = archive_path(image(source), directory)
+    build(image(source), second, None)
+    assert set(directory.iterdir()) == {other, second}
