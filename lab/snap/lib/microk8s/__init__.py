@@ -1,0 +1,1 @@
+"""The commands, hooks and daemons of the lab's MicroK8s."""

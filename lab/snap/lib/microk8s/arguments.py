@@ -1,0 +1,76 @@
+"""The argument files of the services: one flag a line, `#` for comments."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from string import Template
+
+from . import paths
+
+FLAG = re.compile(r"(-[^=\s]+)(?:[=\s]+(.*))?$")
+
+
+def path(service: str) -> Path:
+    """Return the argument file of a service."""
+    return paths.data() / "args" / service
+
+
+def parse(text: str, variables: Mapping[str, str]) -> list[str]:
+    """Return the arguments a file stands for.
+
+    As kubelite reads them: quotes disappear, spaces split even where they were quoted.
+    """
+    lines = (line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    words = re.sub(r"[\"']", "", " ".join(lines)).split()
+    return [Template(word).safe_substitute(variables) for word in words]
+
+
+def load(service: str) -> list[str]:
+    """Return the arguments a service is started with."""
+    return parse(path(service).read_text(), os.environ)
+
+
+def environment(service: str) -> dict[str, str]:
+    """Return the KEY=value lines of a `-env` file."""
+    pairs = re.findall(r"^\s*([^#\s=]+)=(.*?)\s*$", path(service).read_text(), re.MULTILINE)
+    return dict(pairs)
+
+
+def get(service: str, flag: str) -> str | None:
+    """Return a flag's value as written, or None where the file does not set it."""
+    for line in path(service).read_text().splitlines():
+        match = FLAG.match(line.strip())
+        if match and match[1] == flag:
+            return re.sub(r"[\"']", "", match[2] or "")
+    return None
+
+
+def edited(text: str, changes: Mapping[str, str | None]) -> str:
+    """Return an argument file's text with flags set, or dropped where their value is None."""
+    lines, pending = [], dict(changes)
+    for line in text.splitlines():
+        match = FLAG.match(line.strip())
+        if not match or match[1] not in changes:
+            lines.append(line)
+        elif match[1] in pending:
+            value = pending.pop(match[1])
+            lines += [] if value is None else [f"{match[1]}={value}"]
+    lines += [f"{flag}={value}" for flag, value in pending.items() if value is not None]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def change(service: str, changes: Mapping[str, str | None]) -> bool:
+    """Set flags of a service, drop those whose value is None; return whether the file changed."""
+    file = path(service)
+    old = file.read_text() if file.exists() else ""
+    new = edited(old, changes)
+    if new == old:
+        return False
+    file.write_text(new)
+    return True
+
+
+def has_fixed_address() -> bool:
+    """Return whether the API server's address is the owner's choice and not the default route's."""
+    return any(get("kube-apiserver", flag) for flag in ("--advertise-address", "--bind-address"))

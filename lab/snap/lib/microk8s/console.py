@@ -1,0 +1,21 @@
+"""What a command says to the person who typed it."""
+
+import sys
+from typing import NoReturn
+
+
+def say(line: str = "") -> None:
+    """Write a line to standard output, at once: a daemon's output is read in the journal."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def warn(line: str) -> None:
+    """Write a line to standard error."""
+    sys.stderr.write(f"{line}\n")
+
+
+def leave(line: str, code: int) -> NoReturn:
+    """Say a line and end the program with an exit code."""
+    say(line)
+    sys.exit(code)

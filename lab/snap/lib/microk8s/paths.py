@@ -1,0 +1,44 @@
+"""Where the snap keeps its things. snapd tells a snap's programs by their environment."""
+
+import os
+from pathlib import Path
+
+
+def snap() -> Path:
+    """Return the snap's own, read-only files."""
+    return Path(os.environ.get("SNAP", "/snap/microk8s/current"))
+
+
+def data() -> Path:
+    """Return the files of this revision: arguments, certificates, datastore."""
+    return Path(os.environ.get("SNAP_DATA", "/var/snap/microk8s/current"))
+
+
+def current() -> Path:
+    """Return `data()` by the name that outlives a refresh."""
+    return data().parent / "current"
+
+
+def common() -> Path:
+    """Return the files that all revisions share: images, volumes, launch configurations."""
+    return Path(os.environ.get("SNAP_COMMON", "/var/snap/microk8s/common"))
+
+
+def lock(name: str) -> Path:
+    """Return the file whose presence states a fact about this node."""
+    return data() / "var/lock" / name
+
+
+def certificate(name: str) -> Path:
+    """Return a file of the certificate directory."""
+    return data() / "certs" / name
+
+
+def credential(name: str) -> Path:
+    """Return a kubeconfig or token file."""
+    return data() / "credentials" / name
+
+
+def containerd_socket() -> Path:
+    """Return the socket of containerd."""
+    return common() / "run/containerd.sock"
