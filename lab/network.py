@@ -85,9 +85,12 @@ def remove_if_unused(unwanted: Bridge) -> None:
 
 
 def remove_link(name: str) -> None:
-    """Remove a link that a machine may have left."""
-    if name in _names(_show("link")):
+    """Remove a link that a machine may have left. The kernel may be doing the same."""
+    try:
         run("ip", "link", "delete", name)
+    except LabError:
+        if name in _names(_show("link")):
+            raise
 
 
 def _show(what: str) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ does, not what it could do: it is for software you trust.
 import os
 import shutil
 import subprocess
+import time
 import uuid
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -67,14 +68,13 @@ class Nspawn:
         """Kill what runs in the machine and for it, and remove its links and control groups.
 
         Raises:
-            LabError: A process survived.
+            LabError: A process or a control group would not go.
         """
         root = _root(name)
         process.end(lambda one: _directory_option(root) in one.argv or one.runs_in(root))
         network.remove_link(f"vb-{name}")
         network.remove_if_unused(network.bridge())
-        for group in _control_groups(name):
-            _remove_control_group(group)
+        _remove_control_groups(name)
         _forget(name, root)
 
 
@@ -194,12 +194,25 @@ def _make_control_group(group: Path) -> None:
             (group / setting).write_text((group.parent / setting).read_text())
 
 
+def _remove_control_groups(name: str, within: float = 10) -> None:
+    """Remove the machine's groups. What was killed in them may take a moment to be gone."""
+    deadline = time.monotonic() + within
+    while groups := [group for group in _control_groups(name) if group.is_dir()]:
+        try:
+            for group in groups:
+                _remove_control_group(group)
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise LabError(f"a control group does not go away: {error}") from error
+            time.sleep(0.1)
+
+
 def _remove_control_group(group: Path) -> None:
-    """Remove a group and those below it, which are directories that hold no files of their own."""
-    if group.is_dir():
-        for child in group.iterdir():
+    """Remove a group after those below it; what else it seems to hold is the kernel's."""
+    for child in group.iterdir():
+        if child.is_dir():
             _remove_control_group(child)
-        group.rmdir()
+    group.rmdir()
 
 
 def _forget(name: str, root: Path) -> None:

@@ -1,0 +1,41 @@
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+Lab = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def lab_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A lab of the test's own: other machines may run on this host meanwhile."""
+    directory = tmp_path / "lab"
+    monkeypatch.setenv("HOMESERVER_LAB_DIR", str(directory))
+    monkeypatch.setenv("HOMESERVER_LAB_BRIDGE", "labtest0")
+    monkeypatch.setenv("HOMESERVER_LAB_SUBNET", "10.214.0.0/24")
+    return directory
+
+
+@pytest.fixture
+def lab(lab_directory: Path) -> Iterator[Lab]:
+    """Runs `python -m lab`, and removes at the end what machines are left."""
+    yield run_lab
+    for record in lab_directory.glob("*/"):
+        run_lab("down", "--name", record.name)
+
+
+def run_lab(*arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+    done = subprocess.run(
+        [sys.executable, "-m", "lab", *arguments],
+        cwd=ROOT,
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert not check or not done.returncode, done.stderr
+    return done
