@@ -57,7 +57,7 @@ class ActionModule(ActionBase):
             if not check_mode:
                 raise
             outcome = without_cluster(name, objects) if present else Outcome()
-            return outcome, [f"{name}: no cluster there yet to check the manifests: {error}"]
+            return outcome, [f"{name}: rendered, but not checked by Kubernetes: {error}"]
         application = Application(cluster, name, timeout=arguments["timeout"], check_mode=check_mode)
         if present:
             application.present(objects)

@@ -167,7 +167,7 @@ def _save_command(builder: str, reference: str, archive: Path) -> list[str]:
 
 
 def _fetch_wheels(image: Image, context: Path) -> None:
-    """Put the wheels that a Python source requires beside it, so that no step of the build needs a network."""
+    """Put the wheels that a Python source requires beside it, so that its build needs no network."""
     python = re.search(r"/python:(\d+\.\d+)", image.base)
     requirements, wheels = context / "requirements.txt", context / "wheels"
     if python is None or not requirements.exists() or wheels.exists():

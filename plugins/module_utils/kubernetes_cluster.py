@@ -8,6 +8,7 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
@@ -238,7 +239,8 @@ def _knock(kubeconfig: str) -> None:
     try:
         load_kube_config(config_file=kubeconfig, client_configuration=configuration)
     except ConfigException as error:
-        raise UnreachableError(f"the kubeconfig {kubeconfig} is of no use: {error}") from error
+        problem = "cannot be used" if Path(kubeconfig).exists() else "does not exist"
+        raise UnreachableError(f"the kubeconfig {kubeconfig} {problem}: {error}") from error
     address = urlsplit(configuration.host)
     socket.create_connection((address.hostname or "", address.port or 443), _CONNECT_TIMEOUT).close()
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import yaml
+from ansible.module_utils.common.yaml import SafeLoader
 
 Object = dict[str, Any]
 
@@ -87,6 +88,20 @@ def identity(obj: Object) -> Identity:
     return Identity(group, obj["kind"], metadata.get("namespace") or "", metadata["name"])
 
 
+class _Loader(SafeLoader):
+    """Reads YAML, and takes a key given twice, such as of two documents run together, for the error it is."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        given = set()
+        for key, _ in node.value:
+            if key.value in given:
+                problem = f"{key.value} is given twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            given.add(key.value)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
+
+
 def read(text: str, source: str) -> list[Object]:
     """Parse the YAML documents of a text and check that each is an object.
 
@@ -94,7 +109,7 @@ def read(text: str, source: str) -> list[Object]:
         ManifestError: naming the source, and the line or the document.
     """
     try:
-        documents = list(yaml.load_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+        documents = list(yaml.load_all(text, Loader=_Loader))
     except yaml.MarkedYAMLError as error:
         raise ManifestError(f"{source}: {_explain(error, text)}") from error
     # Through JSON, as they will travel: a bare date becomes the text it was.

@@ -39,6 +39,7 @@ def test_reads_every_document_and_skips_empty_ones() -> None:
     [
         ("a: 1\nb: {c: 2\nd: 3\n", r"web.yaml.j2: not YAML at rendered line 3: .*: d: 3"),
         ("a: b: c\n", r"web.yaml.j2: not YAML at rendered line 1: .*: a: b: c"),
+        ("kind: A\nspec: {x: 1}\nkind: B\n", r"rendered line 3: kind is given twice: kind: B"),
         ("---\n- 1\n", r"web.yaml.j2: document 1 is list, not a Kubernetes object"),
         ("kind: Pod\nmetadata: {}\n", r"web.yaml.j2: document 1 \(Pod\) has no apiVersion, metadata.name"),
         ("apiVersion: v1\nkind: Pod\nmetadata: x\n", r"document 1 \(Pod\) has no metadata.name"),
