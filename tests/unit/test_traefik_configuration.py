@@ -19,6 +19,8 @@ import yaml
 
 from tests.unit.traefik_role import find, render
 
+pytestmark = pytest.mark.filterwarnings("ignore:Unverified HTTPS")  # its certificate is made up
+
 SECRET = "a-secret-that-no-log-may-hold"
 
 

@@ -114,7 +114,7 @@ def test_a_service_may_be_in_any_namespace(tmp_path: Path) -> None:
     ]
 
 
-def test_with_acme_only_one_traefik_writes_the_certificates(tmp_path: Path) -> None:
+def test_with_acme_one_traefik_gets_all_certificates_there(tmp_path: Path) -> None:
     objects = render(
         tmp_path,
         homeserver_acme_email="owner@example.org",
@@ -129,6 +129,8 @@ def test_with_acme_only_one_traefik_writes_the_certificates(tmp_path: Path) -> N
     assert spec["template"]["spec"]["containers"][0]["envFrom"] == [{"secretRef": {"name": "acme-dns"}}]
     assert find(objects, "PersistentVolumeClaim", "acme")
     assert base64.b64decode(find(objects, "Secret", "acme-dns")["data"]["CF_DNS_API_TOKEN"]) == b"secret"
+    # Traefik asks for no certificate for a name that is in its default one.
+    assert "TLSStore" not in {each["kind"] for each in objects}
 
 
 def test_what_is_off_is_not_there(tmp_path: Path) -> None:
