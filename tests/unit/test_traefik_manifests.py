@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.template import trust_as_template
 from passlib.hash import bcrypt
 
-from tests.unit.traefik_role import Object, find, render
+from tests.unit.traefik_role import Object, Role, find, render
 
 NAS = {"name": "nas", "host": "nas.home.arpa", "url": "http://192.168.1.20:5000"}
 
@@ -131,6 +132,29 @@ def test_with_acme_one_traefik_gets_all_certificates_there(tmp_path: Path) -> No
     assert base64.b64decode(find(objects, "Secret", "acme-dns")["data"]["CF_DNS_API_TOKEN"]) == b"secret"
     # Traefik asks for no certificate for a name that is in its default one.
     assert "TLSStore" not in {each["kind"] for each in objects}
+
+
+def test_the_certificate_names_every_host(tmp_path: Path) -> None:
+    apps = [
+        trust_as_template("{{ flask_app_hello }}"),
+        {"name": "blog"},
+        {"name": "shop", "host": "shop.example"},
+    ]
+    role = Role(
+        tmp_path, flask_app_apps=apps, traefik_routes=[NAS], traefik_certificate_hosts=["old.example"]
+    )
+
+    assert set(role.value("_traefik_certificate_hosts")) == {
+        "home.arpa",
+        "*.home.arpa",
+        "hello.home.arpa",
+        "traefik.home.arpa",
+        "whoami.home.arpa",
+        "blog.home.arpa",
+        "shop.example",
+        "nas.home.arpa",
+        "old.example",
+    }
 
 
 def test_what_is_off_is_not_there(tmp_path: Path) -> None:

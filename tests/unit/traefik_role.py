@@ -19,24 +19,39 @@ VARIABLES = [
 Object = dict[str, Any]
 
 
+class Role:
+    """The role's variables, for a home with one server; what is generated goes below `state`."""
+
+    def __init__(self, state: Path, **variables: Any) -> None:
+        loader = DataLoader()
+        known: dict[str, Any] = {
+            "ansible_check_mode": False,
+            "ansible_search_path": [str(ROLE)],
+            "groups": {"control_plane": ["home"], "home_servers": ["home"]},
+            "hostvars": {"home": {"ansible_host": "192.0.2.1"}},
+        }
+        for path in VARIABLES:
+            known |= loader.load_from_file(str(path), trusted_as_template=True)
+        known |= {"homeserver_state_dir": str(state)} | variables
+        self._templar = Templar(loader=loader, variables=known)
+
+    def value(self, name: str) -> Any:
+        """What a variable evaluates to."""
+        return self._templar.template(trust_as_template(f"{{{{ {name} }}}}"))
+
+    def manifests(self) -> list[Object]:
+        """Render all templates."""
+        objects: list[Object] = []
+        for name in self.value("_traefik_templates"):
+            source = trust_as_template((ROLE / "templates" / name).read_text())
+            text = self._templar.template(source, escape_backslashes=False) or ""
+            objects += [document for document in yaml.safe_load_all(text) if document]
+        return objects
+
+
 def render(state: Path, **variables: Any) -> list[Object]:
-    """Render all templates for a home with one server; what is generated goes below `state`."""
-    loader = DataLoader()
-    known: dict[str, Any] = {
-        "ansible_check_mode": False,
-        "ansible_search_path": [str(ROLE)],
-        "groups": {"control_plane": ["home"], "home_servers": ["home"]},
-        "hostvars": {"home": {"ansible_host": "192.0.2.1"}},
-    }
-    for path in VARIABLES:
-        known |= loader.load_from_file(str(path), trusted_as_template=True)
-    templar = Templar(loader=loader, variables=known | {"homeserver_state_dir": str(state)} | variables)
-    objects: list[Object] = []
-    for name in known["_traefik_templates"]:
-        source = trust_as_template((ROLE / "templates" / name).read_text())
-        text = templar.template(source, escape_backslashes=False) or ""
-        objects += [document for document in yaml.safe_load_all(text) if document]
-    return objects
+    """Render all templates for a home that sets these variables."""
+    return Role(state, **variables).manifests()
 
 
 def find(objects: list[Object], kind: str, name: str) -> Object:
