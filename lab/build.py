@@ -1,0 +1,147 @@
+"""Building what machines are made of and will run: each part once, two at a time."""
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+from lab.cache import Cache, Part
+from lab.catalogue import catalogue
+from lab.host import LabError, ensure_packages, require_root
+
+Report = Callable[[str], None]
+
+PACKAGES = ("mmdebstrap", "squashfs-tools", "debian-archive-keyring")
+# What a build from nothing takes at its height, Go's caches above all.
+GIGABYTES_NEEDED = 16
+# A compiler keeps both cores busy, but not while it links, nor while it waits for a registry.
+AT_ONCE = 2
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a build gives.
+
+    Attributes:
+        bundle: The directory that the roles install from.
+        rootfs: The tar file of a machine's root.
+    """
+
+    bundle: Path
+    rootfs: Path
+
+
+def cache_root() -> Path:
+    """Return the directory that everything built is kept in."""
+    return Path(os.environ.get("HOMESERVER_LAB_CACHE", Path.home() / ".cache/homeserver-lab"))
+
+
+def build(report: Report) -> Built:
+    """Build what is missing of the bundle and of the machine's file system.
+
+    Args:
+        report: Is told one line per part: what, how long, from the cache or not.
+
+    Raises:
+        LabError: A part could not be built, or the host lacks something.
+    """
+    wanted = catalogue()
+    cache = Cache(cache_root())
+    bundle, rootfs = obtain(cache, [wanted.bundle, wanted.rootfs], report)
+    for entry in cache.prune([wanted.bundle, wanted.rootfs]):
+        report(f"{entry}: removed, not used any more")
+    return Built(bundle, rootfs / "rootfs.tar")
+
+
+def obtain(cache: Cache, parts: list[Part], report: Report) -> list[Path]:
+    """Return where the parts are, having built what is missing of them.
+
+    Raises:
+        LabError: A part could not be built, or the host lacks something.
+    """
+    with _alone(cache.root, report):
+        cache.clear_interrupted()
+        missing = _missing(cache, parts, report)
+        if missing:
+            require_root()
+            _require_space(cache.root)
+            ensure_packages(PACKAGES)
+            _build_all(cache, missing, report)
+            shutil.rmtree(cache.scratch, ignore_errors=True)
+    return [cache.path(part) for part in parts]
+
+
+@contextmanager
+def _alone(root: Path, report: Report) -> Iterator[None]:
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            report("waiting for another build to end")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _missing(cache: Cache, parts: Iterable[Part], report: Report) -> dict[Part, list[Part]]:
+    """Return the parts to build, each with those of its needs that are to be built too."""
+    missing: dict[Part, list[Part]] = {}
+    seen: set[Part] = set()
+
+    def look(part: Part) -> None:
+        if part in seen:
+            return
+        seen.add(part)
+        started = time.monotonic()
+        if cache.holds(part):
+            report(_line(part, started, "from the cache"))
+            return
+        for need in part.needs:
+            look(need)
+        missing[part] = [need for need in part.needs if need in missing]
+
+    for part in parts:
+        look(part)
+    return missing
+
+
+def _require_space(root: Path) -> None:
+    free = shutil.disk_usage(root).free / 1e9
+    if free < GIGABYTES_NEEDED:
+        raise LabError(
+            f"building takes up to {GIGABYTES_NEEDED} GB and {root} has {free:.0f} GB free: "
+            "free some, or point HOMESERVER_LAB_CACHE to a larger disk"
+        )
+
+
+def _build_all(cache: Cache, missing: dict[Part, list[Part]], report: Report) -> None:
+    order = TopologicalSorter(missing)
+    order.prepare()
+    running: dict[Future[None], Part] = {}
+
+    def make(part: Part) -> None:
+        started, outcome = time.monotonic(), "FAILED"
+        try:
+            cache.make(part)
+            outcome = "built"
+        finally:
+            report(_line(part, started, outcome))
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        while order.is_active():
+            for part in order.get_ready():
+                running[pool.submit(make, part)] = part
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                future.result()
+                order.done(running.pop(future))
+
+
+def _line(part: Part, started: float, how: str) -> str:
+    return f"{part.name:<24}{time.monotonic() - started:7.1f} s  {how}"

@@ -1,0 +1,236 @@
+"""A cache of what the lab is built from: every part under a hash of all that it is made of.
+
+An entry appears under its name by a rename, when it is whole, and carries a manifest of checksums. Using an
+entry means reading all of it anyway, so it is checked in full each time, at a second per gigabyte.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import inspect
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from lab.host import LabError
+
+MANIFEST = ".manifest.json"
+LOG_LINES_SHOWN = 20
+DAY = 24 * 60 * 60
+IGNORED = {"__pycache__", ".gitkeep"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """The making of one part.
+
+    Attributes:
+        out: The empty directory that the part's files go to.
+        needs: Where the parts are that this one is made from, by name.
+        scratch: A directory shared by all parts for downloads and compiler caches, removed when all is built.
+        log: The file that collects what the programs print.
+    """
+
+    out: Path
+    needs: Mapping[str, Path]
+    scratch: Path
+    log: Path
+
+    def find(self, source: str) -> Path:
+        """Return the path of what a part made; `source` is `<part>/<path>`."""
+        part, _, path = source.partition("/")
+        return self.needs[part] / path
+
+    def run(
+        self, *command: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> None:
+        """Run a program to its end, with `env` on top of this process' environment.
+
+        Raises:
+            LabError: The program failed; its last lines are quoted.
+        """
+        with self.log.open("ab") as log:
+            log.write(f"+ {' '.join(map(str, command))}\n".encode())
+            log.flush()
+            try:
+                done = subprocess.run(
+                    command,
+                    cwd=cwd,
+                    env={**os.environ, **(env or {})},
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    check=False,
+                )
+            except FileNotFoundError:
+                raise LabError(f"{command[0]} is not installed") from None
+        if done.returncode:
+            last = self.log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
+            raise LabError(
+                f"{command[0]} ended with {done.returncode}; the whole log is {self.log}:\n  "
+                + "\n  ".join(last)
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Something that is built once and kept.
+
+    Attributes:
+        name: Its name, unique among the parts.
+        recipe: Fills a job's `out`; called with the job and `settings`. Its source file is hashed too.
+        settings: What the recipe is told, versions above all.
+        files: Files and directories whose content goes into the part.
+        needs: Parts that this one is made from.
+    """
+
+    name: str
+    recipe: Callable[..., None]
+    settings: Mapping[str, object] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
+    needs: tuple[Part, ...] = ()
+
+    @cached_property
+    def key(self) -> str:
+        """The hash of everything that decides what this part will be."""
+        source = inspect.getsourcefile(self.recipe)
+        assert source  # noqa: S101 - a recipe is a function in a file
+        ingredients = {
+            "name": self.name,
+            "recipe": [self.recipe.__name__, _code(Path(source))],
+            "settings": dict(self.settings),
+            "files": [hash_tree(path) for path in self.files],
+            "needs": [need.key for need in self.needs],
+        }
+        return hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def entry(self) -> str:
+        """The name of this part's directory in a cache."""
+        return f"{self.name}-{self.key}"
+
+
+def with_needs(parts: Iterable[Part]) -> Iterator[Part]:
+    """Yield the parts and all that they are made from, each once, a part after its needs."""
+    seen: set[Part] = set()
+
+    def visit(part: Part) -> Iterator[Part]:
+        if part not in seen:
+            seen.add(part)
+            for need in part.needs:
+                yield from visit(need)
+            yield part
+
+    for part in parts:
+        yield from visit(part)
+
+
+class Cache:
+    """A directory of entries, one per part and key.
+
+    One process at a time may change it: see `lab.build`.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.scratch = root / "scratch"
+        self.logs = root / "logs"
+
+    def path(self, part: Part) -> Path:
+        """Where the part is, once built."""
+        return self.root / part.entry
+
+    def holds(self, part: Part) -> bool:
+        """Whether the part is here, whole and unharmed. Marks it as used."""
+        manifest = self.path(part) / MANIFEST
+        try:
+            expected = json.loads(manifest.read_bytes())
+        except (OSError, ValueError):
+            return False
+        if describe(manifest.parent) != expected:
+            return False
+        os.utime(manifest)
+        return True
+
+    def make(self, part: Part) -> Path:
+        """Build the part from its needs, which must be here, and put it in its place.
+
+        Raises:
+            LabError: The recipe failed. Nothing of it is left but the log.
+        """
+        for directory in (self.scratch, self.logs):
+            directory.mkdir(parents=True, exist_ok=True)
+        log = self.logs / f"{part.name}.log"
+        log.unlink(missing_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.root, prefix=f".{part.name}-") as temporary:
+            out = Path(temporary) / "out"
+            out.mkdir()
+            needs = {need.name: self.path(need) for need in part.needs}
+            part.recipe(Job(out, needs, self.scratch, log), **part.settings)
+            (out / MANIFEST).write_text(json.dumps(describe(out)))
+            final = self.path(part)
+            if final.exists():
+                shutil.rmtree(final)
+            out.rename(final)
+        return final
+
+    def clear_interrupted(self) -> None:
+        """Remove what a build left behind that was killed."""
+        for leftover in self.root.glob(".*-*"):
+            shutil.rmtree(leftover)
+
+    def prune(self, wanted: Iterable[Part], unused_for: float = DAY) -> list[str]:
+        """Remove the entries that no wanted part names and nobody used for so many seconds.
+
+        The delay is for machines that run from an older bundle, and for other checkouts of this project.
+
+        Returns:
+            The names of what was removed.
+        """
+        current = {part.entry for part in with_needs(wanted)}
+        removed = []
+        for manifest in self.root.glob(f"*/{MANIFEST}"):
+            entry = manifest.parent
+            if entry.name not in current and time.time() - manifest.stat().st_mtime > unused_for:
+                shutil.rmtree(entry)
+                removed.append(entry.name)
+        return removed
+
+
+def _code(source: Path) -> str:
+    return ast.dump(ast.parse(source.read_text()))  # without comments: wording one better rebuilds nothing
+
+
+def describe(directory: Path) -> dict[str, str]:
+    """Return what a manifest says: each file's checksum and each link's target, by relative path."""
+    return {
+        path.relative_to(directory).as_posix(): f"-> {path.readlink()}" if path.is_symlink() else sha256(path)
+        for path in sorted(directory.rglob("*"))
+        if path.name != MANIFEST and (path.is_symlink() or path.is_file())
+    }
+
+
+def hash_tree(path: Path) -> str:
+    """Return a hash of a file, or of all in a directory: names, contents, and whether they can be run."""
+    if path.is_file():
+        return sha256(path)
+    digest = hashlib.sha256()
+    for name, content in describe(path).items():
+        if not IGNORED.intersection(Path(name).parts):
+            executable = os.access(path / name, os.X_OK)
+            digest.update(f"{name}\0{content}\0{executable}\n".encode())
+    return digest.hexdigest()
+
+
+def sha256(path: Path) -> str:
+    """Return a file's checksum in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,154 @@
+"""Everything the lab builds: the machine's file system, and the bundle that the roles install from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lab.bundle import bundle
+from lab.cache import Part
+from lab.catalogue.images import MICROK8S_IMAGES, Image, owner_images
+from lab.catalogue.programs import (
+    CALICO_CRDS,
+    CNI_PROGRAMS,
+    CONTAINERD_PROGRAMS,
+    DEBIAN_PROGRAMS,
+    KUBERNETES,
+    KUBERNETES_PROGRAMS,
+    SUITE,
+    module_files,
+)
+from lab.recipes import debian, snaps
+
+LAB = Path(__file__).parent.parent
+VERSIONS = LAB.parent / "inventory/group_vars/all/versions.yml"
+TRAEFIK_CRDS = "docs/content/reference/dynamic-configuration/kubernetes-crd-definition-v1.yml"
+
+ROOTFS = Part(
+    "rootfs",
+    debian.machine,
+    settings={
+        "suite": SUITE,
+        "packages": [
+            *(
+                "systemd",
+                "systemd-sysv",
+                "dbus",
+                "udev",
+                "kmod",
+                "openssh-server",
+                "sudo",
+                "python3",
+                "python3-apt",
+            ),
+            *("snapd", "squashfuse", "fuse3", "iproute2", "iputils-ping", "iptables", "ipset", "conntrack"),
+            *("procps", "ca-certificates", "curl", "less"),
+        ],
+        "overlay": "guest",
+        "commands": [
+            "useradd --create-home --shell /bin/bash --groups sudo owner",
+            # Each machine makes its own.
+            "sh -c 'rm --force /etc/machine-id /etc/ssh/ssh_host_*'",
+        ],
+    },
+    files=(LAB / "guest",),
+)
+
+
+def _snap(name: str, overlay: str, needs: tuple[Part, ...], **content: Mapping[str, str]) -> Part:
+    return Part(
+        f"{name}-snap",
+        snaps.snap,
+        settings={"name": name, "overlay": overlay, "parts": {}, "links": {}, **content},
+        files=(LAB / overlay,),
+        needs=needs,
+    )
+
+
+# A snap without a base stands on this one. Nothing runs from it, so a name and a version are enough.
+CORE_SNAP = _snap("core", "recipes/core", needs=())
+MICROK8S_SNAP = _snap(
+    "microk8s",
+    "snap",
+    needs=(KUBERNETES_PROGRAMS, CONTAINERD_PROGRAMS, CNI_PROGRAMS, DEBIAN_PROGRAMS, CALICO_CRDS),
+    parts={
+        "bin": "containerd/",
+        "bin/kubernetes": "kubernetes/kubernetes",
+        "bin/etcd": "kubernetes/etcd",
+        "opt/cni/bin": "cni/",
+        "usr": "debian-programs/usr",
+        "upstream/calico/crds.yaml": "calico-crds/crds.yaml",
+    },
+    links={
+        f"bin/{name}": "kubernetes"
+        for name in (
+            *("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"),
+            *("kubelet", "kubectl"),
+        )
+    },
+)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The parts that a user of the lab gets; all others are what these are made from."""
+
+    bundle: Part
+    rootfs: Part
+
+
+def pinned_versions() -> Any:
+    """Return the versions that the owner's inventory pins, which are the ones that the lab builds."""
+    return yaml.safe_load(VERSIONS.read_text())["homeserver_versions"]
+
+
+def catalogue() -> Catalogue:
+    """Return what the lab can build of this checkout."""
+    return Catalogue(bundle=_bundle(pinned_versions()), rootfs=ROOTFS)
+
+
+def _bundle(pinned: Any) -> Part:
+    images = (*MICROK8S_IMAGES, *owner_images(pinned["images"]))
+    crds = module_files(
+        "traefik-crds",
+        f"github.com/traefik/traefik/v3@{pinned['manifests']['traefik_crds']['version']}",
+        {"traefik_crds.yml": TRAEFIK_CRDS},
+    )
+    contents = {
+        "snaps": [
+            {"name": "core", "version": "16-lab", "confinement": "os", **_from("core-snap", "core.snap")},
+            {
+                "name": "microk8s",
+                "version": KUBERNETES,
+                "confinement": "classic",
+                **_from("microk8s-snap", "microk8s.snap"),
+            },
+        ],
+        "images": [_image_entry(image) for image in images],
+        "manifests": [{"name": "traefik_crds", **_from("traefik-crds", "traefik_crds.yml")}],
+    }
+    return Part(
+        "bundle",
+        bundle,
+        settings={
+            "description": "Built for the lab from package registries; not for a server.",
+            "contents": contents,
+        },
+        needs=(CORE_SNAP, MICROK8S_SNAP, crds, *(image.part() for image in images)),
+    )
+
+
+def _from(part: str, file: str) -> dict[str, str]:
+    return {"source": f"{part}/{file}", "file": file}
+
+
+def _image_entry(image: Image) -> dict[str, str]:
+    purpose = {"purpose": image.purpose} if image.purpose else {}
+    return {
+        "reference": image.lab_reference,
+        "source": f"{image.name}-image/image.tar",
+        "file": f"{image.name}.tar",
+        **purpose,
+    }

