@@ -18,6 +18,15 @@ _BUILDERS = ("podman", "docker", "buildah")
 _LITTER = (".git", ".venv", ".*_cache", ".coverage*", "__pycache__", "*.pyc", "*.egg-info")
 """What is in a source directory by accident; it is neither built from nor part of the hash."""
 
+_PACKAGES = Path("build", "site-packages")
+"""Where in its context a build finds the packages of a Python source."""
+
+_ALWAYS = ("Dockerfile", ".dockerignore", "requirements.txt")
+"""What decides on an image even where .dockerignore keeps it out of the image itself."""
+
+_WILDCARDS = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+"""Those of .dockerignore, as regular expressions."""
+
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 _MANYLINUX = ("manylinux2014", "manylinux_2_17", "manylinux_2_28")
 _TIMEOUT = 1800
@@ -37,7 +46,7 @@ class Image:
     Attributes:
         name: its name without a tag.
         source: directory with a Dockerfile.
-        base: reference of the image the Dockerfile is given as BASE_IMAGE.
+        base: reference of the image the Dockerfile is given as BASE.
         platform: operating system and architecture, such as linux/amd64.
     """
 
@@ -69,10 +78,32 @@ class Image:
         """
         if not (self.source / "Dockerfile").is_file():
             raise BuildError(f"there is no Dockerfile in {self.source}")
+        ignores = _ignore_rules(self.source / ".dockerignore")
         for path in sorted(self.source.rglob("*")):
-            parts = path.relative_to(self.source).parts
-            if path.is_file() and not any(fnmatch(part, litter) for part in parts for litter in _LITTER):
+            inner = path.relative_to(self.source)
+            if path.is_file() and (str(inner) in _ALWAYS or not _is_ignored(inner, ignores)):
                 yield path
+
+
+def _ignore_rules(file: Path) -> list[tuple[re.Pattern[str], bool]]:
+    """Read a .dockerignore: what each line matches, and whether that is ignored or taken back in."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    rules = []
+    for line in filter(None, (line.partition("#")[0].strip() for line in lines)):
+        words = re.split(r"(\*\*/|\*\*|\*|\?)", line.lstrip("!").strip("/"))
+        pattern = "".join(_WILDCARDS.get(word, re.escape(word)) for word in words)
+        rules.append((re.compile(pattern), not line.startswith("!")))
+    return rules
+
+
+def _is_ignored(inner: Path, rules: list[tuple[re.Pattern[str], bool]]) -> bool:
+    """Tell whether a file, or a directory it is in, counts for nothing; of the rules the last one holds."""
+    litter = any(fnmatch(part, pattern) for part in inner.parts for pattern in _LITTER)
+    if litter or inner.is_relative_to(_PACKAGES):
+        return True
+    paths = [str(path) for path in (inner, *inner.parents)]
+    matching = (ignores for pattern, ignores in rules if any(map(pattern.fullmatch, paths)))
+    return next(reversed([*matching]), False)
 
 
 def archive_path(image: Image, directory: Path) -> Path:
@@ -99,14 +130,14 @@ def build(image: Image, archive: Path, base_archive: Path | None) -> None:
             target = context / path.relative_to(image.source)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, target)
-        _fetch_wheels(image, context)
+        _fetch_packages(image, context)
         if base_archive:
             _run(_load_command(builder, base_archive))
         _run(
             [
                 *_build_command(builder),
                 f"--platform={image.platform}",
-                f"--build-arg=BASE_IMAGE={image.base}",
+                f"--build-arg=BASE={image.base}",
                 f"--build-arg=REVISION={image.revision}",
                 f"--tag={image.reference}",
                 str(context),
@@ -166,19 +197,19 @@ def _save_command(builder: str, reference: str, archive: Path) -> list[str]:
     return [builder, "save", f"--output={archive}", reference]
 
 
-def _fetch_wheels(image: Image, context: Path) -> None:
-    """Put the wheels that a Python source requires beside it, so that its build needs no network."""
-    python = re.search(r"/python:(\d+\.\d+)", image.base)
-    requirements, wheels = context / "requirements.txt", context / "wheels"
-    if python is None or not requirements.exists() or wheels.exists():
+def _fetch_packages(image: Image, context: Path) -> None:
+    """Install what a Python source requires beside it, for the image's Python and not for this machine's."""
+    python = re.search(r"(?:^|/)python:(\d+\.\d+)", image.base)
+    requirements = context / "requirements.txt"
+    if python is None or not requirements.exists():
         return
     machine = _MACHINES[image.platform.rpartition("/")[2]]
     _run(
         [
-            *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
-            f"--dest={wheels}",
+            *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
             f"--requirement={requirements}",
-            *("--only-binary=:all:", "--implementation=cp", f"--python-version={python[1]}"),
+            f"--target={context / _PACKAGES}",
+            *("--no-compile", "--only-binary=:all:", "--implementation=cp", f"--python-version={python[1]}"),
             *(f"--platform={manylinux}_{machine}" for manylinux in _MANYLINUX),
         ]
     )

@@ -8,10 +8,10 @@ short_description: Build a container image on the control machine
 description:
   - Builds an image with whichever of podman, docker and buildah is there, and saves it as an archive.
   - The image's tag is a hash of its source and its base image, so that what did not change is not built
-    again. Caches, C(.git) and virtual environments in the source count as nothing.
-  - The build gets the arguments C(BASE_IMAGE) and C(REVISION), the hash. For a Python source, one with a
-    C(requirements.txt) and a base image called C(python), it finds the wheels of all requirements
-    in C(wheels/), and so needs no network.
+    again. Caches, C(.git), virtual environments and what C(.dockerignore) names count as nothing.
+  - The build gets the arguments C(BASE) and C(REVISION), the hash. For a Python source, one with a
+    C(requirements.txt) and a base image called C(python), it finds all packages required, installed
+    for that Python, in C(build/site-packages), and so needs no network.
 options:
   base:
     description: Reference of the base image.

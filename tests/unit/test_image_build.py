@@ -75,7 +75,7 @@ def test_the_revision_stays_when_nothing_that_counts_changes(source: Path) -> No
         "src/__pycache__/app.pyc",
         ".pytest_cache/x",
         ".venv/bin/python",
-        ".coverage",
+        "build/site-packages/x",
     ):
         (source / litter).parent.mkdir(parents=True, exist_ok=True)
         (source / litter).write_text("x")
@@ -93,6 +93,25 @@ def test_the_revision_changes_with_anything_that_counts(source: Path) -> None:
     (source / "src" / "main.py").chmod(0o755)
     revisions.append(image(source).revision)
     assert len(set(revisions)) == len(revisions)
+
+
+@pytest.mark.parametrize(
+    ("rules", "counting"),
+    [
+        ("", {"src/app.py", "src/deep/x.txt", "docs/x.txt", "x.txt"}),
+        ("docs\n*.txt\n", {"src/app.py", "src/deep/x.txt"}),
+        ("**/*.txt\n", {"src/app.py"}),
+        ("# all but\n*\n!src\nsrc/deep/\n", {"src/app.py"}),
+        ("*\n!docs/?.txt", {"docs/x.txt"}),
+    ],
+)
+def test_what_is_ignored_does_not_count(source: Path, rules: str, counting: set[str]) -> None:
+    (source / ".dockerignore").write_text(rules)
+    for name in ("src/deep/x.txt", "docs/x.txt", "x.txt", "requirements.txt"):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).touch()
+    files = {str(path.relative_to(source)) for path in image(source).files()}
+    assert files == counting | {"Dockerfile", ".dockerignore", "requirements.txt"}
 
 
 def test_a_source_without_a_dockerfile_is_refused(source: Path) -> None:
@@ -119,7 +138,7 @@ def test_uses_the_first_builder_that_works(
     assert archive.read_text() == "image\n"
     [built] = [call for call in builders.calls if " build " in call]
     assert built.startswith(f"{used} build ")
-    for option in ("--platform=linux/amd64", "--build-arg=BASE_IMAGE=base:1", f"--tag={wanted.reference}"):
+    for option in ("--platform=linux/amd64", "--build-arg=BASE=base:1", f"--tag={wanted.reference}"):
         assert option in built
 
 
