@@ -1,0 +1,38 @@
+"""The home server's own app: says hello, and shows how an app uses the server."""
+
+import os
+
+from flask import Flask
+from prometheus_client import CollectorRegistry
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from homeserver_app import access, greeting, health, problems, security, tracing
+from homeserver_app.metrics import Metrics
+from homeserver_app.settings import Settings
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Make the WSGI application.
+
+    gunicorn calls this in each worker, after the fork: threads that are started here, like the one that
+    exports traces, belong to the worker.
+
+    Args:
+        settings: What to run with; read from the environment when left out.
+
+    Raises:
+        SettingsError: The environment cannot be used.
+    """
+    settings = settings or Settings.from_environment(os.environ)
+    metrics = Metrics(CollectorRegistry(), settings.revision)
+    app = Flask(__name__)
+    access.install(app, metrics)
+    tracing.install(app, settings)
+    problems.install(app)
+    security.install(app)
+    app.register_blueprint(greeting.blueprint(settings.greeting, metrics.greetings))
+    app.register_blueprint(health.blueprint)
+    if settings.trusted_proxies:
+        proxies = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies)  # type: ignore[method-assign]
+    return app

@@ -1,0 +1,62 @@
+"""What is measured, logged and sent back about every request."""
+
+import logging
+import re
+import time
+import uuid
+
+from flask import Flask, Response, g, request
+
+from homeserver_app import health, tracing
+from homeserver_app.metrics import Metrics
+
+UNMATCHED = "unmatched"
+
+log = logging.getLogger(__name__)
+
+
+def install(app: Flask, metrics: Metrics) -> None:
+    """Number, time, count and log every request."""
+
+    @app.before_request
+    def begin() -> None:
+        g.started = time.perf_counter()
+        g.request_id = _request_id()
+        metrics.in_progress.inc()
+
+    @app.after_request
+    def finish(response: Response) -> Response:
+        seconds = time.perf_counter() - g.started
+        ids = tracing.current_ids()
+        metrics.observe(request.method, route(), response.status_code, seconds, ids.get("trace_id"))
+        response.headers["X-Request-Id"] = g.request_id
+        if ids:
+            response.headers["X-Trace-Id"] = ids["trace_id"]
+        _log_access(response.status_code, seconds)
+        return response
+
+    @app.teardown_request
+    def end(_error: BaseException | None) -> None:
+        metrics.in_progress.dec()
+
+
+def route() -> str:
+    """The pattern of the request's path, so that what is counted by it stays few."""
+    return request.url_rule.rule if request.url_rule else UNMATCHED
+
+
+def _request_id() -> str:
+    given = request.headers.get("X-Request-Id", "")
+    return given if re.fullmatch(r"[\w.-]{1,128}", given, re.ASCII) else uuid.uuid4().hex
+
+
+def _log_access(status: int, seconds: float) -> None:
+    fields = {
+        "path": request.path,
+        "status": status,
+        "duration_ms": round(seconds * 1000, 3),
+        "user_agent": request.user_agent.string,
+        "client_address": request.remote_addr,
+    }
+    level = logging.DEBUG if request.path in health.PATHS else logging.INFO
+    log.log(level, "%s %s %s", request.method, request.path, status, extra={"fields": fields})

@@ -1,0 +1,28 @@
+"""The greeting, as a page for people or as JSON for programs."""
+
+from flask import Blueprint, Response, jsonify, make_response, render_template, request
+from prometheus_client import Counter
+from werkzeug.exceptions import NotAcceptable
+
+HTML = "text/html"
+JSON = "application/json"
+
+
+def blueprint(text: str, greetings: Counter) -> Blueprint:
+    """The blueprint that greets with `text` and counts each greeting by its format."""
+    pages = Blueprint("greeting", __name__)
+
+    @pages.get("/")
+    def greet() -> Response:
+        wanted = request.accept_mimetypes.best_match((HTML, JSON)) if request.accept_mimetypes else HTML
+        if wanted is None:
+            raise NotAcceptable(f"The greeting comes as {HTML} or as {JSON}.")
+        if wanted == JSON:
+            response = jsonify(message=text)
+        else:
+            response = make_response(render_template("greeting.html", greeting=text))
+        response.vary.add("Accept")
+        greetings.labels(format="json" if wanted == JSON else "html").inc()
+        return response
+
+    return pages
