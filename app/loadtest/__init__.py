@@ -1,0 +1,1 @@
+"""A load test of the app: `python -m loadtest URL`."""

@@ -1,0 +1,22 @@
+"""The app with routes that take their time, or fail, for the tests of what then happens."""
+
+import time
+
+from flask import Flask
+
+import homeserver_app
+
+
+def create_app() -> Flask:
+    app = homeserver_app.create_app()
+
+    @app.get("/slow/<float:seconds>")
+    def slow(seconds: float) -> str:
+        time.sleep(seconds)
+        return "done"
+
+    @app.get("/broken")
+    def broken() -> str:
+        raise RuntimeError("it broke\nin two lines")
+
+    return app

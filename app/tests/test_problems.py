@@ -1,0 +1,58 @@
+import json
+import re
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "title"),
+    [("GET", "/nowhere", 404, "Not Found"), ("POST", "/", 405, "Method Not Allowed")],
+)
+def test_an_error_is_a_problem_document_with_ids(
+    client: FlaskClient, method: str, path: str, status: int, title: str
+) -> None:
+    headers = {"traceparent": TRACEPARENT, "X-Request-Id": "abc-1"}
+    response = client.open(path, method=method, headers=headers)
+    problem = json.loads(response.text)
+    assert response.status_code == status
+    assert response.content_type == "application/problem+json"
+    assert problem.pop("detail")
+    assert re.fullmatch("[0-9a-f]{16}", problem.pop("span_id"))
+    assert problem == {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "instance": path,
+        "request_id": "abc-1",
+        "trace_id": "0af7651916cd43dd8448eb211c80319c",
+    }
+
+
+def test_a_problem_keeps_the_headers_of_its_error(client: FlaskClient) -> None:
+    assert set(client.post("/").headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
+
+
+def test_an_exception_is_a_500_that_does_not_say_what_went_wrong(app: Flask) -> None:
+    @app.get("/broken")
+    def broken() -> str:
+        raise RuntimeError("the password is hunter2")
+
+    response = app.test_client().get("/broken")
+    assert response.status_code == 500
+    assert response.content_type == "application/problem+json"
+    assert json.loads(response.text)["title"] == "Internal Server Error"
+    assert "hunter2" not in response.text
+
+
+@pytest.mark.parametrize("given", ["", "a b", "x" * 129, 'quote"', "ä"])
+def test_a_request_id_that_could_not_be_logged_safely_is_replaced(client: FlaskClient, given: str) -> None:
+    headers = {"X-Request-Id": given.encode().decode("latin-1")}
+    assert re.fullmatch("[0-9a-f]{32}", client.get("/", headers=headers).headers["X-Request-Id"])
+
+
+def test_a_good_request_id_is_kept(client: FlaskClient) -> None:
+    assert client.get("/", headers={"X-Request-Id": "req_1.a-B"}).headers["X-Request-Id"] == "req_1.a-B"
