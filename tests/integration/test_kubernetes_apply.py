@@ -1,0 +1,346 @@
+"""`homeserver.stack.kubernetes_apply` on a real cluster: the one that KUBECONFIG names."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kubernetes import client, config
+
+from tests.static.roles import ROOT
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.skipif("KUBECONFIG" not in os.environ, reason="KUBECONFIG names no cluster"),
+]
+
+NAMESPACE = "kubernetes-apply-test"
+APPLICATION = "kubernetes-apply-test"
+
+Object = dict[str, Any]
+
+
+class Playbook:
+    """A play of one task, run by a process of its own as an owner's is."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.file = directory / "play.yml"
+        self.output = ""
+
+    def write(self, *objects: Object, **arguments: Any) -> list[str]:
+        """Write it and return the command that runs it."""
+        (self._directory / "objects.yaml").write_text(yaml.safe_dump_all(objects))
+        task = {
+            "kubeconfig": os.environ["KUBECONFIG"],
+            "application": APPLICATION,
+            "files": [str(self._directory / "objects.yaml")] if objects else [],
+            "timeout": 120,
+            **arguments,
+        }
+        play = {"hosts": "localhost", "gather_facts": False}
+        tasks = [{"name": "It runs", "homeserver.stack.kubernetes_apply": task}]
+        self.file.write_text(yaml.safe_dump([play | {"tasks": tasks}]))
+        return ["ansible-playbook", "--inventory", "localhost,", str(self.file)]
+
+    def run(self, *objects: Object, flags: tuple[str, ...] = (), **arguments: Any) -> dict[str, Any]:
+        """Run it and return the task's result."""
+        command = [*self.write(*objects, **arguments), *flags]
+        environment = os.environ | {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=400
+        )
+        self.output = done.stdout
+        start = self.output.index("{\n")  # before it, a verbose run tells of itself
+        play = json.loads(self.output[start:])["plays"][0]
+        result: dict[str, Any] = play["tasks"][0]["hosts"]["localhost"]
+        return result
+
+    def apply(self, *objects: Object, **arguments: Any) -> dict[str, Any]:
+        """Run it; fail when it fails."""
+        result = self.run(*objects, **arguments)
+        assert not result.get("failed"), result["msg"]
+        return result
+
+    def fail(self, *objects: Object, **arguments: Any) -> str:
+        """Run it; fail when it does not fail."""
+        result = self.run(*objects, **arguments)
+        assert result.get("failed")
+        return str(result["msg"])
+
+
+@pytest.fixture(scope="module")
+def core() -> client.CoreV1Api:
+    return client.CoreV1Api(config.new_client_from_config())
+
+
+@pytest.fixture(scope="module")
+def image(core: client.CoreV1Api) -> str:
+    """An image every node has, whose program fails, with words, when told to: CoreDNS."""
+    pods = core.list_namespaced_pod("kube-system", label_selector="k8s-app=kube-dns").items
+    return str(pods[0].spec.containers[0].image)
+
+
+@pytest.fixture
+def playbook(tmp_path: Path) -> Iterator[Playbook]:
+    """A playbook, and nothing of what it applied afterwards."""
+    playbook = Playbook(tmp_path)
+    yield playbook
+    playbook.apply(state="absent")
+
+
+NAMESPACE_OBJECT: Object = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
+
+
+def an_object(kind: str, name: str, api_version: str = "v1", **content: Any) -> Object:
+    return {
+        "apiVersion": api_version,
+        "kind": kind,
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        **content,
+    }
+
+
+def a_config_map(name: str = "settings", **data: str) -> Object:
+    return an_object("ConfigMap", name, data=data)
+
+
+def a_deployment(image: str, *arguments: str, name: str = "web", **container: Any) -> Object:
+    labels = {"app": name}
+    containers = [{"name": "web", "image": image, "args": list(arguments), **container}]
+    pod = {"containers": containers, "terminationGracePeriodSeconds": 0}
+    template = {"metadata": {"labels": labels}, "spec": pod}
+    spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
+    return an_object("Deployment", name, "apps/v1", spec=spec)
+
+
+def the_pods(core: client.CoreV1Api) -> set[str]:
+    """The pods that are to stay."""
+    pods = core.list_namespaced_pod(NAMESPACE).items
+    return {pod.metadata.name for pod in pods if not pod.metadata.deletion_timestamp}
+
+
+# CoreDNS with no arguments listens on a port only root may open; this one is free to all.
+QUIET = ("-dns.port=1053",)
+
+
+def test_a_refused_manifest_is_told_by_object_and_field_and_nothing_is_applied(
+    playbook: Playbook, core: client.CoreV1Api, image: str
+) -> None:
+    wrong = a_deployment(image)
+    wrong["spec"]["replicas"] = -1
+    misspelt = a_deployment(image, name="misspelt")
+    misspelt["spec"]["template"]["spec"]["containers"][0]["imagePullPolice"] = "Never"
+    message = playbook.fail(NAMESPACE_OBJECT, a_config_map(), wrong, misspelt)
+    first, second = message.splitlines()
+    assert first.startswith(f"Deployment {NAMESPACE}/web was refused: Invalid: spec.replicas: ")
+    assert second.startswith(f"Deployment {NAMESPACE}/misspelt was refused: ")
+    assert "imagePullPolice" in second
+    with pytest.raises(client.ApiException, match="404"):
+        core.read_namespaced_config_map("settings", NAMESPACE)
+
+
+def test_an_image_that_does_not_exist(playbook: Playbook) -> None:
+    started = time.monotonic()
+    message = playbook.fail(NAMESPACE_OBJECT, a_deployment("registry.invalid/nothing:1"), timeout=300)
+    assert message.startswith(
+        f"Deployment {NAMESPACE}/web: 0 of 1 replicas available\n  Pod {NAMESPACE}/web-"
+    )
+    assert "container web: " in message
+    assert "ImagePull" in message
+    assert "registry.invalid/nothing:1" in message
+    assert time.monotonic() - started < 60
+
+
+def test_a_crash_loop(playbook: Playbook, image: str) -> None:
+    started = time.monotonic()
+    message = playbook.fail(NAMESPACE_OBJECT, a_deployment(image, "-conf=/nowhere/Corefile"), timeout=300)
+    assert f"  Pod {NAMESPACE}/web-" in message
+    assert "exit code 1" in message
+    assert "last lines of container web:\n" in message
+    assert "/nowhere/Corefile" in message
+    assert time.monotonic() - started < 60
+
+
+def test_a_probe_that_never_passes(playbook: Playbook, image: str) -> None:
+    probe = {"httpGet": {"path": "/never", "port": 8199}, "periodSeconds": 1}
+    deployment = a_deployment(image, *QUIET, readinessProbe=probe)
+    message = playbook.fail(NAMESPACE_OBJECT, deployment, timeout=15)
+    assert message.startswith(
+        f"not rolled out after 15 s:\nDeployment {NAMESPACE}/web: 0 of 1 replicas available"
+    )
+    assert "container web: NotReady: running, but not ready" in message
+    assert "Unhealthy: Readiness probe failed: " in message
+    assert "last lines of container web:" in message
+
+
+def test_pods_that_pod_security_forbids(playbook: Playbook, image: str) -> None:
+    namespace = NAMESPACE_OBJECT | {
+        "metadata": {"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}
+    }
+    result = playbook.run(namespace, a_deployment(image, *QUIET), timeout=300)
+    assert "FailedCreate" in result["msg"]
+    assert 'violates PodSecurity "restricted' in result["msg"]
+
+
+def test_a_failed_rollout_is_mended_by_the_next(playbook: Playbook, image: str) -> None:
+    playbook.fail(NAMESPACE_OBJECT, a_deployment(image, "-conf=/nowhere/Corefile"))
+    playbook.apply(NAMESPACE_OBJECT, a_deployment(image, *QUIET))
+
+
+def test_a_broken_stateful_set_is_mended_by_the_next(playbook: Playbook, image: str) -> None:
+    def stateful(*arguments: str) -> Object:
+        deployment = a_deployment(image, *arguments)
+        return deployment | {"kind": "StatefulSet", "spec": deployment["spec"] | {"serviceName": "web"}}
+
+    playbook.fail(NAMESPACE_OBJECT, stateful("-conf=/nowhere/Corefile"))
+    playbook.apply(NAMESPACE_OBJECT, stateful(*QUIET))
+
+
+def test_a_killed_run_is_finished_by_the_next(playbook: Playbook, core: client.CoreV1Api, image: str) -> None:
+    objects = [NAMESPACE_OBJECT, a_config_map(), a_deployment(image, *QUIET)]
+    slow = {"exec": {"command": ["/never"]}, "periodSeconds": 1}
+    unready = [
+        NAMESPACE_OBJECT,
+        a_config_map(),
+        a_config_map("old"),
+        a_deployment(image, readinessProbe=slow),
+    ]
+    process = subprocess.Popen(
+        playbook.write(*unready), cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    deadline = time.monotonic() + 60
+    while not (NAMESPACE in _namespaces(core) and the_pods(core)):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert playbook.apply(*objects)["deleted"] == [f"ConfigMap {NAMESPACE}/old"]
+    assert not playbook.apply(*objects)["changed"]
+
+
+def _namespaces(core: client.CoreV1Api) -> list[str]:
+    return [namespace.metadata.name for namespace in core.list_namespace().items]
+
+
+def test_changed_configuration_rolls_the_pods_that_use_it(
+    playbook: Playbook, core: client.CoreV1Api, image: str
+) -> None:
+    def apply(greeting: str, other: str) -> set[str]:
+        playbook.apply(
+            NAMESPACE_OBJECT,
+            a_config_map(greeting=greeting),
+            a_config_map("unused", k=other),
+            a_deployment(image, *QUIET, envFrom=[{"configMapRef": {"name": "settings"}}]),
+        )
+        return the_pods(core)
+
+    first = apply("hello", "1")
+    assert apply("hello", "2") == first
+    assert not apply("good evening", "2") & first
+
+
+def test_what_is_no_longer_rendered_goes_but_for_what_holds_data(
+    playbook: Playbook, core: client.CoreV1Api
+) -> None:
+    claim = an_object(
+        "PersistentVolumeClaim",
+        "data",
+        spec={"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}},
+    )
+    service = an_object("Service", "old", spec={"ports": [{"port": 80}], "selector": {"app": "old"}})
+    playbook.apply(NAMESPACE_OBJECT, a_config_map(), a_config_map("old"), service, claim)
+    core.create_namespaced_config_map(NAMESPACE, {"metadata": {"name": "by-hand"}})
+    result = playbook.apply(NAMESPACE_OBJECT, a_config_map())
+    assert result["deleted"] == [f"Service {NAMESPACE}/old", f"ConfigMap {NAMESPACE}/old"]
+    assert core.read_namespaced_persistent_volume_claim("data", NAMESPACE)
+    assert core.read_namespaced_config_map("by-hand", NAMESPACE)
+
+
+def test_a_changed_job_runs_again(playbook: Playbook, image: str) -> None:
+    def job(argument: str) -> Object:
+        container = {"name": "once", "image": image, "args": [argument]}
+        return an_object(
+            "Job",
+            "once",
+            "batch/v1",
+            spec={"template": {"spec": {"restartPolicy": "Never", "containers": [container]}}},
+        )
+
+    playbook.apply(NAMESPACE_OBJECT, job("-version"))
+    assert not playbook.apply(NAMESPACE_OBJECT, job("-version"))["changed"]
+    assert playbook.apply(NAMESPACE_OBJECT, job("-plugins"))["updated"] == [f"Job {NAMESPACE}/once"]
+    message = playbook.fail(NAMESPACE_OBJECT, job("-conf=/nowhere/Corefile"))
+    assert f"Job {NAMESPACE}/once: not complete" in message or "BackoffLimitExceeded" in message
+    assert "/nowhere/Corefile" in message
+
+
+def test_a_kind_is_defined_and_used_in_one_run(playbook: Playbook) -> None:
+    group = "kubernetes-apply-test.home.arpa"
+    schema = {
+        "type": "object",
+        "properties": {"spec": {"type": "object", "properties": {"x": {"type": "integer"}}}},
+    }
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"things.{group}"},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"plural": "things", "kind": "Thing"},
+            "versions": [
+                {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+            ],
+        },
+    }
+    thing = an_object("Thing", "one", f"{group}/v1", spec={"x": 1})
+    objects = (thing, definition, NAMESPACE_OBJECT)
+    assert playbook.run(*objects, flags=("--check",))["changed"]
+    playbook.apply(*objects)
+    assert not playbook.apply(*objects)["changed"]
+    misspelt = an_object("Thing", "one", f"{group}/v1", spec={"y": 1})
+    message = playbook.fail(misspelt, definition, NAMESPACE_OBJECT)
+    assert message.startswith(f"Thing {NAMESPACE}/one was refused: ")
+    assert "spec.y" in message
+
+
+def test_a_dry_run_shows_all_but_secrets_and_changes_nothing(
+    playbook: Playbook, core: client.CoreV1Api, image: str
+) -> None:
+    secret = an_object("Secret", "password", stringData={"password": "hush-hush"})
+    objects = (NAMESPACE_OBJECT, a_config_map(k="visible"), secret, a_deployment(image, *QUIET))
+    for virgin in (True, False):
+        if not virgin:
+            playbook.apply(*objects[:1])
+        playbook.run(*objects, flags=("--check", "--diff", "-vvv"))
+        assert "k: visible" in playbook.output
+        assert "password: (hidden)" in playbook.output
+        assert not any(secret in playbook.output for secret in ("hush-hush", "aHVzaC1odXNo"))
+    assert not [
+        item for item in core.list_namespaced_secret(NAMESPACE).items if item.metadata.name == "password"
+    ]
+
+
+def test_taking_away_leaves_nothing_and_can_be_repeated(playbook: Playbook, core: client.CoreV1Api) -> None:
+    playbook.apply(NAMESPACE_OBJECT, a_config_map())
+    assert playbook.apply(state="absent")["deleted"] == [
+        f"ConfigMap {NAMESPACE}/settings",
+        f"Namespace {NAMESPACE}",
+    ]
+    assert NAMESPACE not in _namespaces(core)
+    assert not playbook.apply(state="absent")["changed"]
+
+
+def test_thirty_objects_that_stay_take_little_time(playbook: Playbook) -> None:
+    objects = [NAMESPACE_OBJECT, *(a_config_map(f"settings-{number}") for number in range(30))]
+    playbook.apply(*objects)
+    started = time.monotonic()
+    assert not playbook.apply(*objects)["changed"]
+    assert time.monotonic() - started < 3
