@@ -1,0 +1,101 @@
+"""What snapd on this host knows, asked through its socket; commands' output is for people."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import time
+from typing import Any, NamedTuple
+
+SOCKET = "/run/snapd.socket"
+
+
+class SnapdError(Exception):
+    """The snap daemon does not answer, or answers with an error, which is this one's text."""
+
+
+class Snap(NamedTuple):
+    """A snap that is installed here; `channel` is the one it follows, empty for a local file."""
+
+    version: str
+    revision: str
+    channel: str
+    held: bool
+
+
+def request(path: str, timeout: float = 30) -> Any:
+    """Ask snapd for a path of its API, waiting at most `timeout` seconds.
+
+    Raises:
+        SnapdError: it does not answer, or refuses.
+    """
+    connection = _UnixConnection("localhost", timeout=timeout)
+    try:
+        connection.request("GET", path)
+        answer = json.loads(connection.getresponse().read())
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise SnapdError(f"snapd does not answer ({error})") from error
+    finally:
+        connection.close()
+    if answer.get("type") == "error":
+        raise SnapdError(answer["result"]["message"])
+    return answer["result"]
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(SOCKET)
+
+
+def version() -> str:
+    """Give snapd's version, or an empty text where there is none.
+
+    A socket without a daemon behind it counts as none too: systemd starts the daemon at the first question.
+    """
+    try:
+        return str(request("/v2/system-info")["version"])
+    except SnapdError:
+        return ""
+
+
+def snaps() -> dict[str, Snap]:
+    """Give the installed snaps by name.
+
+    Raises:
+        SnapdError: snapd does not answer.
+    """
+    return {entry["name"]: _snap(entry) for entry in request("/v2/snaps")}
+
+
+def _snap(entry: dict[str, Any]) -> Snap:
+    return Snap(
+        entry["version"], entry["revision"], entry.get("tracking-channel", ""), held=bool(entry.get("hold"))
+    )
+
+
+def wait_until_idle(timeout: float) -> None:
+    """Wait at most `timeout` seconds until snapd has finished all it is doing, also after an interrupted run.
+
+    Raises:
+        SnapdError: it has not finished by then; the text says with what.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        changes = request("/v2/changes?select=in-progress") or []
+        if not changes:
+            return
+        if time.monotonic() > deadline:
+            raise SnapdError(f"snapd is still busy after {timeout:.0f} s: {changes[0]['summary']}")
+        time.sleep(1)
+
+
+def store_channels(snap: str) -> list[str]:
+    """Give the channels the snap store has of a snap.
+
+    Raises:
+        SnapdError: the store cannot be reached or has no such snap.
+    """
+    return list(request(f"/v2/find?name={snap}")[0].get("channels", {}))

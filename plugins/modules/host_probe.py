@@ -1,0 +1,109 @@
+"""The module host_probe."""
+
+from __future__ import annotations
+
+import platform
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.homeserver.stack.plugins.module_utils import host_facts, snapd
+
+DOCUMENTATION = """
+module: host_probe
+short_description: Tell what a host is, before anything is installed on it
+description:
+  - Reads in one go what the role P(homeserver.stack.preflight#role) judges. Changes nothing.
+  - A host that cannot be reached, or has no Python or no root, does not fail the task.
+    It is the result.
+options:
+  ports:
+    type: list
+    elements: int
+    default: []
+    description: The TCP ports to look at.
+  channel:
+    type: str
+    default: ""
+    description: A channel of the microk8s snap to look up in the store, unless the host follows it.
+author: The homeserver.stack maintainers
+attributes:
+  check_mode:
+    support: full
+    description: It changes nothing.
+"""
+
+EXAMPLES = """
+- homeserver.stack.host_probe:
+    ports: [80, 443]
+  register: probe
+"""
+
+RETURN = """
+unfit:
+  description: Why the host could not be looked at, or an empty text.
+  type: str
+  returned: always
+host:
+  description: What was found.
+  type: dict
+  returned: if the host could be looked at
+"""
+
+_MICROK8S = "/snap/bin/microk8s"
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        {"ports": {"type": "list", "elements": "int", "default": []}, "channel": {"default": ""}},
+        supports_check_mode=True,
+    )
+    module.exit_json(unfit="", host=_host(module.params["ports"], module.params["channel"]))
+
+
+def _host(ports: list[int], channel: str) -> dict[str, Any]:
+    snapd_version = snapd.version()
+    snaps = snapd.snaps() if snapd_version else {}
+    microk8s = snaps.get("microk8s")
+    look_up = channel and snapd_version and not (microk8s and microk8s.channel == channel)
+    return {
+        "time": time.time(),
+        "os": host_facts.os_release(Path("/etc/os-release").read_text()),
+        "machine": platform.machine(),
+        "memory_mib": host_facts.memory_mib(),
+        "disk_free_gib": host_facts.disk_free_gib(Path("/var/snap")),
+        "cgroups": host_facts.cgroups(),
+        "hostname": socket.gethostname(),
+        "interface": host_facts.default_interface(Path("/proc/net/route").read_text()),
+        "addresses": host_facts.ip_addresses(),
+        "taken_ports": host_facts.taken_ports(ports),
+        "snapd": snapd_version,
+        "microk8s": microk8s._asdict() if microk8s else None,
+        "addons": _enabled_addons() if microk8s else [],
+        "channels": _channels() if look_up else None,
+    }
+
+
+def _enabled_addons() -> list[str]:
+    """The addons that are on; none while MicroK8s is stopped or broken, when it cannot tell."""
+    status = subprocess.run(
+        [_MICROK8S, "status", "--format", "short"], capture_output=True, text=True, check=False
+    )
+    lines = (line.partition(": ") for line in status.stdout.splitlines())
+    return [name.rpartition("/")[2] for name, _, state in lines if state == "enabled"]
+
+
+def _channels() -> list[str] | str:
+    """The store's channels, or why they are not known."""
+    try:
+        return snapd.store_channels("microk8s")
+    except snapd.SnapdError as error:
+        return str(error)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,217 @@
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from ansible_collections.homeserver.stack.plugins.module_utils import preflight
+
+SPECS: dict[str, dict[str, Any]] = {
+    "common": {"homeserver_domain": {"type": "str", "description": "The domain."}},
+    "traefik": {
+        "traefik_state": {"type": "str", "choices": ["present", "absent"], "description": "Whether it runs."},
+        "traefik_replicas": {"type": "int", "required": True, "description": ["How many", "pods."]},
+        "traefik_routes": {
+            "type": "list",
+            "elements": "dict",
+            "description": "Routes.",
+            "options": {"host": {"type": "str", "required": True}},
+        },
+    },
+}
+LIMITS = preflight.Limits({"debian": "12", "ubuntu": "22.04"}, 3500, 15, 3, 60)
+HOST: dict[str, Any] = {
+    "clock_skew": 0.4,
+    "os": {"ID": "debian", "VERSION_ID": "12"},
+    "machine": "x86_64",
+    "memory_mib": 3900,
+    "disk_free_gib": 20.0,
+    "cgroups": {"version": 2, "controllers": ["cpuset", "cpu", "io", "memory", "pids"]},
+    "hostname": "home",
+    "interface": "eth0",
+    "addresses": {"192.168.1.10": {"interface": "eth0", "dynamic": False}},
+    "taken_ports": [],
+    "microk8s": None,
+    "addons": [],
+}
+
+
+def texts(problems: Iterable[preflight.Problem]) -> list[str]:
+    return [str(problem) for problem in problems]
+
+
+def test_nothing_is_missing_where_the_requirements_are_installed() -> None:
+    assert texts(preflight.missing_on_control_machine()) == []
+
+
+def test_missing_packages_and_collections_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    found = texts(preflight.missing_on_control_machine())
+    assert "the Python package kubernetes is missing -> pip install -r requirements.txt" in found
+    wanted = "ansible-galaxy collection install -r requirements.yml"
+    assert f"the Ansible collection kubernetes.core is missing -> {wanted}" in found
+
+
+def test_a_misspelt_variable_is_told_from_a_strange_one_and_an_owners_own() -> None:
+    names = ["traefik_replica", "traefik_nonsense", "homeserver_domain", "my_traefik", "ansible_host"]
+    assert texts(preflight.unknown_variables(names, SPECS)) == [
+        "unknown variable traefik_nonsense -> docs/reference.md lists all there are",
+        "unknown variable traefik_replica -> did you mean traefik_replicas?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"traefik_replicas": "two"},
+            "cannot be converted to an int (variable traefik_replicas) -> it is: How many pods.",
+        ),
+        ({"traefik_state": "gone"}, "must be one of: present, absent, got: gone (variable traefik_state)"),
+        ({"traefik_routes": [{}]}, "missing required arguments: host found in traefik_routes"),
+        (
+            {"traefik_routes": [{"host": "a", "pth": "/"}]},
+            "unknown key traefik_routes.pth. Supported parameters include: host",
+        ),
+        ({}, "traefik_replicas is not set -> it is: How many pods."),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_wanted(values: dict[str, Any], message: str) -> None:
+    (found,) = texts(preflight.wrong_values({"traefik_replicas": 1, **values} if values else {}, SPECS))
+    assert message in found
+
+
+@pytest.mark.parametrize(
+    "domain", ["Home.arpa", "home_server", "https://home.arpa", "home.arpa.", "-a.b", "a" * 64, ""]
+)
+def test_a_domain_that_is_no_dns_name_is_refused(domain: str) -> None:
+    (found,) = texts(preflight.wrong_domain(domain, ""))
+    assert found.startswith(f"the domain is not a DNS name (homeserver_domain, {domain!r})")
+
+
+def test_acme_needs_a_public_domain() -> None:
+    assert texts(preflight.wrong_domain("home.arpa", "")) == []
+    assert texts(preflight.wrong_domain("example.org", "me@example.org")) == []
+    (found,) = texts(preflight.wrong_domain("home.arpa", "me@example.org"))
+    assert "ACME gives no certificate for a private domain" in found
+
+
+@pytest.mark.parametrize("channel", ["1.35", "1.35-strict/stable", "latest/stable", "1.35/stabel", ""])
+def test_a_channel_not_to_follow_is_refused(channel: str) -> None:
+    (found,) = texts(preflight.wrong_channel(channel))
+    assert f"not a channel to follow (homeserver_versions.microk8s_channel, {channel!r})" in found
+    assert texts(preflight.wrong_channel("1.35/stable")) == []
+
+
+def test_two_routes_for_one_place_name_both_owners() -> None:
+    routes = [
+        ("nas.home.arpa", "/", "nas in traefik_routes"),
+        ("nas.home.arpa", "/files", "files in traefik_routes"),
+        ("NAS.home.arpa", "", "nas in flask_app_apps"),
+    ]
+    (found,) = texts(preflight.repeated_routes(routes))
+    assert found.startswith(
+        "two routes for https://nas.home.arpa/ (nas in traefik_routes and nas in flask_app_apps)"
+    )
+
+
+def test_a_bundle_names_its_flaws_and_what_it_lacks() -> None:
+    held = {"images": ["m/traefik:v3"], "manifests": ["traefik_crds"]}
+    needed = {"images": ["m/traefik:v3", "m/whoami:2"], "manifests": ["traefik_crds"]}
+    found = texts(preflight.wrong_bundle(["x.tar has SHA-256 1, not 2 as the manifest says"], held, needed))
+    fix = "make the bundle again, or copy it again"
+    assert found == [
+        f"x.tar has SHA-256 1, not 2 as the manifest says (homeserver_bundle) -> {fix}",
+        f"the bundle has no image m/whoami:2 (homeserver_bundle) -> {fix}",
+    ]
+
+
+def test_a_fit_host_has_no_problem() -> None:
+    assert texts(preflight.unfit_host(HOST, LIMITS)) == []
+    assert texts(preflight.doubtful_host(HOST, "192.168.1.10")) == []
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        (
+            {"os": {"ID": "debian", "VERSION_ID": "11"}},
+            "debian 11 will not do (expected debian 12 or ubuntu 22.04 or newer)",
+        ),
+        ({"os": {"ID": "fedora", "VERSION_ID": "43"}}, "fedora 43 will not do"),
+        ({"machine": "armv7l"}, "MicroK8s is not made for armv7l"),
+        ({"memory_mib": 1900}, "too little memory (1900 MiB, expected 3500)"),
+        ({"disk_free_gib": 9.5}, "too little disk free at /var/snap (9.5 GiB, expected 15)"),
+        (
+            {"disk_free_gib": 2, "microk8s": {"version": "v1.35.4"}},
+            "too little disk free at /var/snap (2 GiB, expected 3)",
+        ),
+        ({"clock_skew": -3600.2}, "its clock is -3600 s off from here (expected at most 60)"),
+        ({"cgroups": {"version": 2, "controllers": ["cpu", "cpuset", "pids"]}}, "control groups lack memory"),
+        ({"hostname": "My_Server"}, "the host name is not fit for a node (hostname, 'My_Server')"),
+        ({"interface": ""}, "no default route"),
+        (
+            {"taken_ports": [{"port": 80, "process": "nginx", "unit": "nginx.service"}]},
+            "port 80 is in use by nginx (nginx.service) -> on the host: systemctl disable --now nginx.service",
+        ),
+        (
+            {"taken_ports": [{"port": 443, "process": "caddy", "unit": ""}]},
+            "port 443 is in use by caddy -> stop that",
+        ),
+        ({"addons": ["dns", "ingress"]}, "on the host: sudo microk8s disable ingress"),
+        ({"addons": ["observability"]}, "on the host: sudo microk8s disable observability"),
+    ],
+)
+def test_an_unfit_host_is_told_why(found: dict[str, Any], message: str) -> None:
+    (problem,) = texts(preflight.unfit_host({**HOST, **found}, LIMITS))
+    assert message in problem
+
+
+def test_a_newer_release_will_do() -> None:
+    assert texts(preflight.unfit_host({**HOST, "os": {"ID": "ubuntu", "VERSION_ID": "26.04"}}, LIMITS)) == []
+
+
+def test_all_problems_of_a_host_are_told_at_once() -> None:
+    host = {**HOST, "memory_mib": 1, "hostname": "A", "interface": ""}
+    assert len(texts(preflight.unfit_host(host, LIMITS))) == 3
+
+
+def test_an_address_that_may_change_or_is_not_the_hosts_own_is_doubtful() -> None:
+    host = {**HOST, "addresses": {"192.168.1.10": {"interface": "eth0", "dynamic": True}}}
+    assert texts(preflight.doubtful_host(host, "home.example.org"))[0].startswith(
+        "its address 192.168.1.10 is lent by DHCP"
+    )
+    (nat,) = texts(preflight.doubtful_host(HOST, "203.0.113.7"))
+    assert nat.startswith("it has no address 203.0.113.7 itself")
+
+
+def test_old_control_groups_are_refused_unless_the_kubelet_is_told_to_bear_them() -> None:
+    host = {**HOST, "cgroups": {"version": 1, "controllers": []}}
+    assert "version 1" in texts(preflight.fails_on_cgroup_v1(host, {}))[0]
+    assert texts(preflight.fails_on_cgroup_v1(host, {"--fail-cgroupv1": False})) == []
+    assert texts(preflight.fails_on_cgroup_v1(HOST, {})) == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "fix"),
+    [
+        ("1.34/stable", None),
+        ("1.35/stable", None),
+        ("1.36/stable", "go to 1.35 first"),
+        ("1.33/stable", "stay with 1.34"),
+    ],
+)
+def test_one_minor_version_up_at_a_time(wanted: str, fix: str | None) -> None:
+    found = texts(preflight.wrong_upgrade("v1.34.2", wanted))
+    assert [f"MicroK8s v1.34.2 cannot become {wanted}" in text and fix in text for text in found] == [
+        True
+    ] * bool(fix)
+
+
+def test_a_channel_the_store_has_not_is_refused() -> None:
+    assert texts(preflight.missing_channel("1.35/stable", None)) == []  # not asked
+    assert texts(preflight.missing_channel("1.35/stable", ["1.35/stable"])) == []
+    (found,) = texts(preflight.missing_channel("1.99/stable", ["1.35/stable", "1.36/stable"]))
+    assert found.startswith(
+        "the snap store has no such channel (homeserver_versions.microk8s_channel, '1.99/stable')"
+    )
+    (offline,) = texts(preflight.missing_channel("1.35/stable", "cannot reach the store"))
+    assert offline.endswith("-> give the host internet, or set homeserver_bundle")
