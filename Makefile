@@ -47,6 +47,7 @@ lint: $(READY) ## Style, types and the rules of Ansible
 	ruff check
 	ruff format --check
 	mypy .
+	cd app && MYPYPATH=src mypy --config-file ../pyproject.toml .
 	yamllint --strict .
 	ansible-lint --offline
 	shellcheck $$(git grep -lE '^#!.*[/ ](ba)?sh\b')
