@@ -10,9 +10,10 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 
-from ..module_utils.kubernetes_application import Application, ApplicationError, Outcome, without_cluster
+from ..module_utils.kubernetes_application import Application, Outcome, without_cluster
 from ..module_utils.kubernetes_cluster import Cluster, RefusedError, UnreachableError
 from ..module_utils.kubernetes_objects import ManifestError, Object, read
+from ..module_utils.kubernetes_waiting import ApplicationError
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "application": {"type": "str", "required": True},

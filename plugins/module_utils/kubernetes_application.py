@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -19,23 +18,11 @@ from .kubernetes_objects import (
     identity,
     is_ours,
     owner_application,
-    pod_hash,
     prepare,
     rank,
     template_hash,
 )
-from .kubernetes_rollout import Trouble, failure, troubles, unfinished
-
-_POLL = 0.5
-"""Seconds between two looks at what is waited for."""
-_SHOWN = 2
-"""So many pods of a workload are described when it fails; the others mostly fail alike."""
-_CREATION_PATIENCE = 20.0
-"""Seconds a controller may fail to create any pod of a workload, which admission or a quota may forbid."""
-
-
-class ApplicationError(Exception):
-    """The application is not as asked; the message says which object, why, and what it last said."""
+from .kubernetes_waiting import ApplicationError, Waiting
 
 
 @dataclass
@@ -74,8 +61,7 @@ class Application:
         self._cluster = cluster
         self._name = name
         self._check_mode = check_mode
-        self._deadline = time.monotonic() + timeout
-        self._timeout = timeout
+        self._wait = Waiting(cluster, timeout)
         self.outcome = Outcome()
 
     def present(self, definitions: Iterable[Object]) -> None:
@@ -91,11 +77,13 @@ class Application:
         live = self._live(objects)
         foundations = [obj for obj in objects if obj["kind"] in FOUNDATIONS]
         self._apply(foundations, live)
-        self._wait_served([obj for obj in foundations if obj["kind"] == "CustomResourceDefinition"])
+        crds = [obj for obj in foundations if obj["kind"] == "CustomResourceDefinition"]
+        if crds and not self._check_mode:
+            self._wait.served(crds)
         self._apply(objects[len(foundations) :], live)
         self._prune(objects, live)
         if not self._check_mode:
-            self._wait_rolled_out([obj for obj in objects if obj["kind"] in WORKLOADS])
+            self._wait.rolled_out([obj for obj in objects if obj["kind"] in WORKLOADS])
 
     def absent(self) -> None:
         """Delete everything the application has in the cluster and wait until it is gone.
@@ -114,7 +102,7 @@ class Application:
         going = [obj for obj in there if obj["metadata"].get("deletionTimestamp")]
         if not going or self._check_mode:
             return live
-        self._wait_gone(going)
+        self._wait.gone(going)
         return self._cluster.of_application(self._name, objects)
 
     def _apply(self, objects: list[Object], live: dict[Identity, Object]) -> None:
@@ -162,7 +150,7 @@ class Application:
     def _carry_out(self, step: _Step) -> None:
         if step.before and _is_outdated_job(step.wanted, step.before):
             self._cluster.delete(step.before)
-            self._wait_gone([step.before])
+            self._wait.gone([step.before])
         try:
             self._cluster.apply(step.wanted, dry_run=False)
         except RefusedError as refusal:
@@ -185,105 +173,7 @@ class Application:
             self.outcome.deleted.append(str(identity(obj)))
             self.outcome.diff.append(difference(obj, None))
         if not self._check_mode:
-            self._wait_gone(objects)
-
-    def _wait_gone(self, objects: list[Object]) -> None:
-        for _ in self._polls():
-            current = [(obj, self._cluster.get(obj)) for obj in objects]
-            left = [now for obj, now in current if now and now["metadata"]["uid"] == obj["metadata"]["uid"]]
-            if not left:
-                return
-            objects = left
-        held = [f"{identity(obj)}: {_holding(obj)}" for obj in objects]
-        raise ApplicationError("\n".join([f"not gone after {self._timeout:g} s:", *held]))
-
-    def _wait_served(self, crds: list[Object]) -> None:
-        """Wait until the cluster serves the kinds that CRDs define."""
-        if self._check_mode or not crds:
-            return
-        for _ in self._polls():
-            self._cluster.discover()
-            missing = [str(identity(crd)) for crd in crds if not all(map(self._cluster.kind, _kinds(crd)))]
-            if not missing:
-                return
-        raise ApplicationError(f"not established after {self._timeout:g} s: {', '.join(missing)}")
-
-    def _wait_rolled_out(self, workloads: list[Object]) -> None:
-        """Wait until all workloads run; fail as soon as one cannot."""
-        first_seen: dict[tuple[str, str], float] = {}
-        for now in self._polls():
-            current = [self._cluster.get(obj) or obj for obj in workloads]
-            pending = [obj for obj in current if unfinished(obj)]
-            if not pending:
-                return
-            hopeless = [obj for obj in pending if self._is_hopeless(obj, now, first_seen)]
-            if hopeless:
-                raise ApplicationError("\n".join(map(self._diagnosis, hopeless)))
-        raise ApplicationError(
-            "\n".join([f"not rolled out after {self._timeout:g} s:", *map(self._diagnosis, pending)])
-        )
-
-    def _is_hopeless(self, workload: Object, now: float, first_seen: dict[tuple[str, str], float]) -> bool:
-        """Tell whether trouble has kept a workload from running for longer than it may.
-
-        Args:
-            workload: as it is in the cluster.
-            now: seconds, of the monotonic clock.
-            first_seen: when each trouble was first seen, kept from call to call.
-        """
-        if failure(workload):
-            return True
-        hopeless = False
-        for subject, trouble in self._troubles(workload):
-            retried = trouble.crashed and workload["kind"] == "Job"  # how often, the Job itself says
-            if trouble.patience is not None and not retried:
-                since = first_seen.setdefault((subject["metadata"]["uid"], trouble.container), now)
-                hopeless = hopeless or now - since >= trouble.patience
-        return hopeless
-
-    def _troubles(self, workload: Object) -> list[tuple[Object, Trouble]]:
-        """Find what keeps the pods of a workload's newest revision from running, and what each concerns."""
-        namespace = workload["metadata"]["namespace"]
-        wanted = template_hash(workload)
-        pods = [pod for pod in self._cluster.pods(namespace) if pod_hash(pod) == wanted]
-        if pods:
-            return [(pod, trouble) for pod in pods for trouble in troubles(pod)]
-        warnings = self._cluster.warnings_about(namespace, workload["metadata"]["name"])
-        refused = [warning for warning in warnings if warning.startswith("FailedCreate: ")]
-        return [(workload, Trouble("", text, patience=_CREATION_PATIENCE)) for text in refused[-1:]]
-
-    def _diagnosis(self, workload: Object) -> str:
-        """Say what a workload lacks, which pods are in trouble, why, and what they last said."""
-        lines = [f"{identity(workload)}: {failure(workload) or unfinished(workload)}"]
-        found = self._troubles(workload)
-        subjects = {identity(subject): subject for subject, _ in found}
-        for key, subject in list(subjects.items())[:_SHOWN]:
-            own = [trouble for other, trouble in found if identity(other) == key]
-            lines += [f"  {key}: {trouble}" for trouble in own]
-            namespace, name = subject["metadata"]["namespace"], subject["metadata"]["name"]
-            lines += [f"    {warning}" for warning in self._cluster.warnings_about(namespace, name)[-_SHOWN:]]
-            lines += self._last_words(subject, own)
-        if len(subjects) > _SHOWN:
-            lines.append(f"  and {len(subjects) - _SHOWN} more pods")
-        return "\n".join(lines)
-
-    def _last_words(self, pod: Object, found: list[Trouble]) -> Iterator[str]:
-        """Quote the log of each container in trouble, of its previous run if that ended."""
-        for trouble in found:
-            if not trouble.container:
-                continue
-            if log := self._cluster.log(pod, trouble.container, previous=trouble.crashed):
-                yield f"    last lines of container {trouble.container}:"
-                yield from (f"      {line}" for line in log)
-
-    def _polls(self) -> Iterator[float]:
-        """Yield the time again and again, until there is none left; once at least."""
-        while True:
-            now = time.monotonic()
-            yield now
-            if now >= self._deadline:
-                return
-            time.sleep(_POLL)
+            self._wait.gone(objects)
 
 
 def without_cluster(application: str, definitions: Iterable[Object]) -> Outcome:
@@ -302,21 +192,3 @@ def without_cluster(application: str, definitions: Iterable[Object]) -> Outcome:
 def _is_outdated_job(wanted: Object, before: Object | None) -> bool:
     """Tell whether an object is a Job with another pod template than the one there: none can change it."""
     return wanted["kind"] == "Job" and before is not None and template_hash(wanted) != template_hash(before)
-
-
-def _kinds(crd: Object) -> list[Object]:
-    """Return an example, as far as its type goes, of each version of a kind that a CRD has served."""
-    spec = crd["spec"]
-    return [
-        {"apiVersion": f"{spec['group']}/{version['name']}", "kind": spec["names"]["kind"]}
-        for version in spec["versions"]
-        if version.get("served")
-    ]
-
-
-def _holding(obj: Object) -> str:
-    """Say what holds an object that is being deleted."""
-    conditions = (obj.get("status") or {}).get("conditions") or []
-    said = [c["message"] for c in conditions if c.get("status") == "True" and c.get("message")]
-    finalizers = obj["metadata"].get("finalizers") or []
-    return "; ".join([*said, *finalizers]) or "nothing says why"

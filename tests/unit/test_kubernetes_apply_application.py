@@ -6,10 +6,9 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
-from ansible_collections.homeserver.stack.plugins.module_utils import kubernetes_application
+from ansible_collections.homeserver.stack.plugins.module_utils import kubernetes_waiting
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes_application import (
     Application,
-    ApplicationError,
 )
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes_cluster import (
     Cluster,
@@ -24,6 +23,7 @@ from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes_object
     prepare,
     template_hash,
 )
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes_waiting import ApplicationError
 
 Object = dict[str, Any]
 
@@ -132,7 +132,7 @@ class Clock:
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(kubernetes_application, "time", clock)
+    monkeypatch.setattr(kubernetes_waiting, "time", clock)
     return clock
 
 
