@@ -1,0 +1,77 @@
+"""What a machine could leave on its host."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from lab import process
+
+
+def host_state(lab_directory: Path, names: list[str]) -> dict[str, list[str]]:
+    """Return all that is compared before and after, but not what plainly is of this host's other machines."""
+    return {
+        "mounts": sorted(_mounts(lab_directory)),
+        "links": sorted(_links(names)),
+        "addresses": [line for line in _lines("ip", "-oneline", "-4", "address") if "homelab0" not in line],
+        "routes": [line for line in _lines("ip", "route") if "homelab0" not in line],
+        "network namespaces": _lines("ip", "netns", "list"),
+        "packet filter": [line for line in _lines("iptables-save") if not line.startswith("#")],
+        "forwarding": [Path("/proc/sys/net/ipv4/ip_forward").read_text()],
+        "loop devices": _lines("losetup", "--list", "--noheadings"),
+        "device modes": [f"{path} {Path(path).stat().st_mode:o}" for path in ("/dev/kmsg", "/dev/fuse")],
+        "control groups": sorted(_control_groups(names)),
+        "processes": sorted(_processes(lab_directory, names)),
+        "files": sorted(_files(lab_directory, names)),
+    }
+
+
+def _lines(*command: str) -> list[str]:
+    if not shutil.which(command[0]):
+        return []
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def _mounts(lab_directory: Path) -> Iterator[str]:
+    """Mounts where machines could leave some; elsewhere a package builder may come and go meanwhile."""
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        if any(
+            Path(line.split()[1]).is_relative_to(top)
+            for top in (lab_directory, "/dev", "/proc", "/run", "/sys")
+        ):
+            yield line
+
+
+def _links(names: list[str]) -> Iterator[str]:
+    for line in _lines("ip", "-brief", "link"):
+        name = line.split()[0].split("@")[0]
+        if name != "homelab0" and (not name.startswith("vb-") or name[3:] in names):
+            yield name
+
+
+def _control_groups(names: list[str]) -> Iterator[str]:
+    for name in names:
+        for hierarchy in (Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").iterdir()):
+            yield from map(str, hierarchy.glob(f"**/homeserver-lab-{name}*"))
+
+
+def _processes(lab_directory: Path, names: list[str]) -> Iterator[str]:
+    for one in process.processes():
+        in_machine = any(one.runs_in(lab_directory / name / "root") for name in names)
+        if in_machine or any(str(lab_directory) in argument for argument in one.argv):
+            yield " ".join(one.argv)
+
+
+def _files(lab_directory: Path, names: list[str]) -> Iterator[str]:
+    yield from map(str, lab_directory.parent.glob(f"{lab_directory.name}/**"))
+    for name in names:
+        yield from map(str, Path("/run/systemd/nspawn").glob(f"*/{name}"))
+
+
+def changes(before: dict[str, list[str]], after: dict[str, list[str]]) -> dict[str, list[str]]:
+    """What came and what went, by kind."""
+    return {
+        kind: [f"{'+' if line in after[kind] else '-'} {line}" for line in sorted(differing)]
+        for kind in before
+        if (differing := set(before[kind]) ^ set(after[kind]))
+    }
