@@ -144,4 +144,4 @@ def _build_all(cache: Cache, missing: dict[Part, list[Part]], report: Report) ->
 
 
 def _line(part: Part, started: float, how: str) -> str:
-    return f"{part.name:<24}{time.monotonic() - started:7.1f} s  {how}"
+    return f"{part.name:<28}{time.monotonic() - started:7.1f} s  {how}"

@@ -78,7 +78,7 @@ MICROK8S_SNAP = _snap(
         "bin/kubernetes": "kubernetes/kubernetes",
         "bin/etcd": "kubernetes/etcd",
         "opt/cni/bin": "cni/",
-        "usr": "debian-programs/usr",
+        "usr": "debian-programs/root/usr",
         "upstream/calico/crds.yaml": "calico-crds/crds.yaml",
     },
     links={

@@ -13,13 +13,23 @@ CNI_PLUGINS = "v1.9.1"
 CALICO = "v3.28.5"
 CALICO_MODULE = "github.com/projectcalico/calico@v1.11.0-cni-plugin.0.20250813170300-a0db560f0520"
 
+IPTABLES_PACKAGES = (
+    *("iptables", "libxtables12", "libip4tc2", "libip6tc2", "libnftnl11", "libmnl0", "libnfnetlink0"),
+    *("libnetfilter-conntrack3", "ipset", "libipset13", "conntrack"),
+)
+IPTABLES_LINKS = {
+    f"usr/sbin/{family}{verb}": "xtables-nft-multi"
+    for family in ("iptables", "ip6tables")
+    for verb in ("", "-save", "-restore")
+}
 # What MicroK8s' snap bundles too, with the libraries that a host may lack.
 SNAP_PACKAGES = (
-    *("runc", "libseccomp2", "iptables", "libxtables12", "libip4tc2", "libip6tc2", "libnftnl11", "libmnl0"),
-    *("libnfnetlink0", "libnetfilter-conntrack3", "ipset", "libipset13", "conntrack", "ethtool"),
+    *("runc", "libseccomp2", *IPTABLES_PACKAGES, "ethtool"),
     *("socat", "libwrap0", "libssl3", "libreadline8", "openssl", "python3-yaml"),
 )
-CALICO_NODE_PACKAGES = ("iptables", "ipset", "iproute2", "conntrack", "kmod", "procps")
+# Enough for what Felix runs. A whole Debian would take longer to import than all the other images.
+CALICO_NODE_PACKAGES = (*IPTABLES_PACKAGES, "dash", "libc6")
+MERGED_USR_LINKS = {directory: f"usr/{directory}" for directory in ("bin", "sbin", "lib", "lib64")}
 PYTHON_PACKAGES = ("python3", "python3-pip", "python3-venv", "ca-certificates")
 
 GO = Part(
@@ -78,14 +88,23 @@ DEBIAN_PROGRAMS = Part(
     settings={
         "suite": SUITE,
         "packages": SNAP_PACKAGES,
+        "links": IPTABLES_LINKS,
+    },
+)
+PYTHON_USERLAND = Part(
+    "python",
+    debian.userland,
+    settings={
+        "suite": SUITE,
+        "packages": PYTHON_PACKAGES,
+        # In the official image pip may install for all, and Python is in /usr/local.
+        "without": ["/usr/lib/python3.11/EXTERNALLY-MANAGED"],
         "links": {
-            f"usr/sbin/{family}{verb}": "xtables-nft-multi"
-            for family in ("iptables", "ip6tables")
-            for verb in ("", "-save", "-restore")
+            f"usr/local/bin/{name}": f"/usr/bin/{program}"
+            for name, program in {"python": "python3", "python3": "python3", "pip": "pip3"}.items()
         },
     },
 )
-PYTHON_USERLAND = Part("python", debian.userland, settings={"suite": SUITE, "packages": PYTHON_PACKAGES})
 CALICO_NODE_FILES = Part(
     "calico-node",
     overlay.files,
@@ -93,7 +112,13 @@ CALICO_NODE_FILES = Part(
     files=(golang.MODULES.parent / "calico-node",),
 )
 CALICO_USERLAND = Part(
-    "calico-userland", debian.userland, settings={"suite": SUITE, "packages": CALICO_NODE_PACKAGES}
+    "calico-userland",
+    debian.programs,
+    settings={
+        "suite": SUITE,
+        "packages": CALICO_NODE_PACKAGES,
+        "links": {**IPTABLES_LINKS, **MERGED_USR_LINKS},
+    },
 )
 
 

@@ -2,14 +2,20 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from lab.cache import Job
 from lab.recipes.overlay import copy_overlay
 
-# Nobody reads manuals in a throwaway machine, and unpacking them takes time at each start.
-_WITHOUT_MANUALS = [
-    f"--dpkgopt=path-exclude=/usr/share/{directory}/*" for directory in ("man", "doc", "info", "locale")
-]
+_SMALL_AND_FAST = (
+    "--variant=minbase",
+    # With /usr merged from the start, the package that merges it, and perl with it, is not needed.
+    "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
+    "--include=usr-is-merged",
+    "--dpkgopt=force-unsafe-io",
+    # Nobody reads manuals in a throwaway machine, and unpacking them takes time at each start.
+    *(f"--dpkgopt=path-exclude=/usr/share/{directory}/*" for directory in ("man", "doc", "info", "locale")),
+)
 
 
 def machine(job: Job, suite: str, packages: Sequence[str], overlay: str, commands: Sequence[str]) -> None:
@@ -25,23 +31,36 @@ def machine(job: Job, suite: str, packages: Sequence[str], overlay: str, command
     files = job.out.parent / "overlay"
     copy_overlay(overlay, files)
     job.run(
-        *("mmdebstrap", "--variant=minbase", f"--include={','.join(packages)}", *_WITHOUT_MANUALS),
+        *("mmdebstrap", *_SMALL_AND_FAST, f"--include={','.join(packages)}"),
         f'--customize-hook=cp --archive {files}/. "$1"',
         *(f'--customize-hook=chroot "$1" {command}' for command in commands),
         *(suite, job.out / "rootfs.tar"),
     )
 
 
-def userland(job: Job, suite: str, packages: Sequence[str]) -> None:
-    """Make `root`, the directory that an image with a Debian userland has as its base."""
+def userland(
+    job: Job, suite: str, packages: Sequence[str], without: Sequence[str], links: Mapping[str, str]
+) -> None:
+    """Make `root`, the directory that an image with a Debian userland has as its base.
+
+    Args:
+        job: What to fill.
+        suite: Debian's code name.
+        packages: What is installed beside the essential packages.
+        without: Files of these packages that are left out.
+        links: Path and target of each link that is added.
+    """
+    root = job.out / "root"
     job.run(
-        *("mmdebstrap", "--variant=minbase", f"--include={','.join(packages)}", *_WITHOUT_MANUALS),
-        *(suite, job.out / "root"),
+        *("mmdebstrap", *_SMALL_AND_FAST, f"--include={','.join(packages)}"),
+        *(f"--dpkgopt=path-exclude={path}" for path in without),
+        *(suite, root),
     )
+    _link(root, links)
 
 
 def programs(job: Job, suite: str, packages: Sequence[str], links: Mapping[str, str]) -> None:
-    """Unpack packages into `usr`, without what they depend on and without running their scripts.
+    """Unpack packages under `root`, without what they depend on and without running their scripts.
 
     Args:
         job: What to fill.
@@ -50,20 +69,27 @@ def programs(job: Job, suite: str, packages: Sequence[str], links: Mapping[str, 
         links: Path and target of each link that the scripts would have made.
     """
     downloads = job.out.parent / "downloads"
-    unpacked = job.out.parent / "unpacked"
+    root = job.out / "root"
     job.run(
         *("mmdebstrap", "--variant=extract", f"--include={','.join(packages)}", "--skip=cleanup"),
         *(suite, downloads),
     )
     for package in packages:
         (archive,) = (downloads / "var/cache/apt/archives").glob(f"{package}_*.deb")
-        job.run("dpkg-deb", "--extract", archive, unpacked)
-    for directory in ("bin", "sbin", "lib"):  # Debian 12 has them in /usr, not all its packages know
-        if (unpacked / directory).is_dir():
-            shutil.copytree(
-                unpacked / directory, unpacked / "usr" / directory, symlinks=True, dirs_exist_ok=True
-            )
-    shutil.rmtree(unpacked / "usr/share")
-    (unpacked / "usr").rename(job.out / "usr")
+        job.run("dpkg-deb", "--extract", archive, root)
+    for directory in (
+        "bin",
+        "sbin",
+        "lib",
+        "lib64",
+    ):  # all of them are in /usr, only some packages do not know
+        if (root / directory).is_dir():
+            shutil.copytree(root / directory, root / "usr" / directory, symlinks=True, dirs_exist_ok=True)
+            shutil.rmtree(root / directory)
+    shutil.rmtree(root / "usr/share")
+    _link(root, links)
+
+
+def _link(root: Path, links: Mapping[str, str]) -> None:
     for link, target in links.items():
-        (job.out / link).symlink_to(target)
+        (root / link).symlink_to(target)
