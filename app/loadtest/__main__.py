@@ -39,10 +39,12 @@ class Result:
     @property
     def failed_percent(self) -> float:
         """The share of requests that failed, in percent."""
-        return 100 * self.failures / self.requests if self.requests else 100.0
+        return 100 * self.failures / max(self.requests, 1)
 
     def shortcomings(self, limits: argparse.Namespace) -> list[str]:
         """Each limit that was not kept, as a sentence."""
+        if not self.requests:
+            return ["not one request was answered"]
         found = []
         if self.failed_percent > limits.max_errors:
             found.append(

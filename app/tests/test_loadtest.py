@@ -1,3 +1,4 @@
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -38,3 +39,10 @@ def test_a_server_that_is_not_there_fails_it(options: tuple[str, ...]) -> None:
     assert result.returncode == 1
     assert "FAILED: 100.00 % of the requests failed" in result.stderr
     assert "times: [Errno 111] Connection refused" in result.stdout
+
+
+def test_an_answer_that_never_comes_fails_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        result = load(f"http://127.0.0.1:{silent.getsockname()[1]}")
+    assert result.returncode == 1
+    assert result.stderr == "FAILED: not one request was answered\n"

@@ -2,6 +2,7 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Self
 
 import pytest
 import requests
@@ -22,15 +23,23 @@ def test_probes(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Visitors:
-    """Clients that keep their connections and send request after request until they are told to stop."""
+    """Clients that keep their connections and send request after request, within a `with`."""
 
     def __init__(self, server: Server, count: int) -> None:
         self.outcomes: Counter[str] = Counter()
         self._server = server
         self._done = threading.Event()
         self._threads = [threading.Thread(target=self._visit) for _ in range(count)]
+
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._done.set()
+        for thread in self._threads:
+            thread.join()
 
     def _visit(self) -> None:
         with requests.Session() as session:
@@ -41,25 +50,18 @@ class Visitors:
         try:
             return str(session.get(f"http://127.0.0.1:{self._server.port}/", timeout=10).status_code)
         except requests.RequestException as error:
-            return repr(error)
-
-    def leave(self) -> None:
-        self._done.set()
-        for thread in self._threads:
-            thread.join()
+            return type(error).__name__
 
 
 def test_a_stop_under_load_loses_no_request(tmp_path: Path) -> None:
     with Server(tmp_path, "tests.slow:create_app()", workers=2, drain_seconds=3) as server:
-        visitors = Visitors(server, 8)
-        time.sleep(1)
-        server.terminate()
-        ordered = time.monotonic()
-        wait_until(lambda: server.get("/readyz").status_code == 503, "it is not ready", 2)
-
-        served = visitors.outcomes["200"]
-        time.sleep(1)  # as long as it takes until nobody sends requests any more
-        visitors.leave()
+        with Visitors(server, 8) as visitors:
+            time.sleep(1)
+            server.terminate()
+            ordered = time.monotonic()
+            wait_until(lambda: server.get("/readyz").status_code == 503, "it is not ready", 2)
+            served = visitors.outcomes["200"]
+            time.sleep(1)  # as long as it takes until nobody sends requests any more
         assert visitors.outcomes["200"] > served, "no request was served while draining"
 
         slow: list[requests.Response] = []
