@@ -1,0 +1,183 @@
+import json
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from lab.cache import Job
+from lab.host import LabError
+from lab.recipes import containers, debian, golang, overlay, pypi, snaps
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    """A job whose needs are directories beside it, made on the way."""
+
+    class Needs(dict[str, Path]):
+        def __missing__(self, name: str) -> Path:
+            path = tmp_path / "needs" / name
+            path.mkdir(parents=True, exist_ok=True)
+            return path
+
+    for directory in ("work/out", "scratch"):
+        (tmp_path / directory).mkdir(parents=True)
+    return Job(tmp_path / "work/out", Needs(), tmp_path / "scratch", tmp_path / "log")
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stands in for the package that overlays are directories of."""
+    root = tmp_path / "package"
+    monkeypatch.setattr(overlay, "LAB", root)
+    (root / "thing/meta").mkdir(parents=True)
+    (root / "thing/meta/snap.yaml").write_text("name: thing\nversion: '1'\n")
+    (root / "thing/run").write_text("#!/bin/sh\n")
+    (root / "thing/run").chmod(0o755)
+    (root / "thing/link").symlink_to("run")
+    (root / "thing/__pycache__").mkdir()
+    return root
+
+
+def a_program(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+def test_an_overlay_is_copied_as_it_is_but_for_what_python_leaves(job: Job, package: Path) -> None:
+    assert package.is_dir()
+    overlay.files(job, "thing")
+    assert sorted(path.relative_to(job.out).as_posix() for path in job.out.rglob("*")) == [
+        *("link", "meta", "meta/snap.yaml", "run"),
+    ]
+    assert (job.out / "run").stat().st_mode & 0o777 == 0o755
+    assert (job.out / "link").readlink() == Path("run")
+
+
+def test_a_wheel_is_unpacked_with_its_programs_executable(job: Job, tmp_path: Path) -> None:
+    wheel = tmp_path / "tool_bin-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("tool_bin-1.0.data/scripts/tool", "program")
+        archive.writestr(
+            "tool_bin-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tool-bin\nVersion: 1.0\n"
+        )
+        archive.writestr("tool_bin-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr("tool_bin-1.0.dist-info/RECORD", "")
+    pypi.wheel(job, str(wheel), ["*.data/scripts/tool"])
+    program = job.out / "tool_bin-1.0.data/scripts/tool"
+    assert program.read_text() == "program"
+    assert program.stat().st_mode & 0o111
+    assert not (job.out / "tool_bin-1.0.dist-info/WHEEL").stat().st_mode & 0o111
+
+
+def test_go_programs_are_built_by_the_lab_s_own_toolchain_alone(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toolchain = job.needs["go"] / "go"
+    a_program(
+        toolchain / "bin/go",
+        f'pwd >"{job.out}/where"; env >"{job.out}/env"; printf "%s\\n" "$@" >"{job.out}/args"',
+    )
+    monkeypatch.setenv("GOFLAGS", "-mod=vendor")
+    monkeypatch.setenv("GOROOT", "/another/go")
+    golang.build(job, "httpbin", ["tool"], {"main.version": "v1"})
+    environment = dict(line.partition("=")[::2] for line in (job.out / "env").read_text().splitlines())
+    assert environment["GOROOT"] == str(toolchain)
+    assert environment["GOFLAGS"] == "-buildvcs=false"
+    assert environment["GOTOOLCHAIN"] == "local"
+    assert environment["CGO_ENABLED"] == "0"
+    assert Path(environment["GOMODCACHE"]).parent == Path(environment["GOCACHE"]).parent == job.scratch
+    assert (job.out / "where").read_text().strip() == str(golang.MODULES / "httpbin")
+    arguments = (job.out / "args").read_text().splitlines()
+    assert arguments[arguments.index("-ldflags") + 1] == "-s -w -X main.version=v1"
+    assert arguments[-1] == "tool"
+
+
+def test_files_of_a_module_are_copied(job: Job) -> None:
+    a_program(
+        job.needs["go"] / "go/bin/go",
+        'mkdir -p "$GOMODCACHE/m@v1/deep" && echo found >"$GOMODCACHE/m@v1/deep/file"',
+    )
+    golang.module_files(job, "m@v1", {"file.yaml": "deep/file"})
+    assert (job.out / "file.yaml").read_text() == "found\n"
+
+
+@pytest.mark.skipif(not shutil.which("mksquashfs"), reason="squashfs-tools come with the first `lab build`")
+def test_a_snap_holds_overlay_parts_and_links(job: Job, package: Path, tmp_path: Path) -> None:
+    assert package.is_dir()
+    (job.needs["programs"] / "bin").mkdir()
+    a_program(job.needs["programs"] / "bin/tool", "true")
+    (job.needs["programs"] / ".manifest.json").write_text("{}")
+    snaps.snap(
+        job, "thing", "thing", {"usr": "programs/", "bin/tool": "programs/bin/tool"}, {"bin/alias": "tool"}
+    )
+    unpacked = tmp_path / "unpacked"
+    subprocess.run(
+        ["unsquashfs", "-no-progress", "-d", unpacked, job.out / "thing.snap"],
+        check=True,
+        capture_output=True,
+    )
+    assert (unpacked / "meta/snap.yaml").is_file()
+    assert (unpacked / "usr/bin/tool").stat().st_mode & 0o111
+    assert (unpacked / "bin/alias").read_text() == (unpacked / "bin/tool").read_text()
+    assert not list(unpacked.rglob(".manifest.json"))
+
+
+def test_an_image_is_made_of_a_base_and_files_of_other_parts(job: Job) -> None:
+    (job.needs["userland"] / "root/etc").mkdir(parents=True)
+    (job.needs["userland"] / "root/etc/os-release").write_text("ID=test\n")
+    a_program(job.needs["program"] / "tool", "true")
+    containers.image(job, "r/tool:1", {"Cmd": ["tool"]}, {"usr/bin/tool": "program/tool"}, "userland/root")
+    subprocess.run(["tar", "--extract", "--file", job.out / "image.tar", "--directory", job.out], check=True)
+    (index,) = json.loads((job.out / "manifest.json").read_text())
+    contents = [
+        subprocess.run(
+            ["tar", "--list", "--file", job.out / layer], check=True, capture_output=True, text=True
+        ).stdout
+        for layer in index["Layers"]
+    ]
+    assert contents == ["etc/\netc/os-release\n", "usr/bin/tool\n"]
+
+
+def test_a_machine_gets_its_packages_overlay_and_commands(
+    job: Job, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert package.is_dir()
+    a_program(
+        tmp_path / "bin/mmdebstrap",
+        f'printf "%s\\n" "$@" >"{tmp_path}/args"; ls {job.out.parent}/overlay >>"{tmp_path}/args"',
+    )
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+    debian.machine(job, "bookworm", ["systemd", "snapd"], "thing", ["useradd owner"])
+    told = (tmp_path / "args").read_text().splitlines()
+    assert "--include=systemd,snapd" in told
+    assert '--customize-hook=chroot "$1" useradd owner' in told
+    assert told[told.index("bookworm") + 1] == str(job.out / "rootfs.tar")
+    assert told[-3:] == ["link", "meta", "run"]
+
+
+def test_programs_are_unpacked_into_a_merged_usr(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_program(
+        tmp_path / "bin/mmdebstrap",
+        'for last; do :; done; cache="$last/var/cache/apt/archives"; mkdir -p "$cache"; >"$cache/tool_1.deb"',
+    )
+    a_program(
+        tmp_path / "bin/dpkg-deb",
+        'mkdir -p "$3/sbin" "$3/usr/share/doc" "$3/usr/bin"; touch "$3/sbin/tool" "$3/usr/bin/other"',
+    )
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+    debian.programs(job, "bookworm", ["tool"], {"sbin": "usr/sbin", "usr/sbin/alias": "tool"})
+    root = job.out / "root"
+    assert sorted(path.relative_to(root).as_posix() for path in root.rglob("*")) == [
+        *("sbin", "usr", "usr/bin", "usr/bin/other", "usr/sbin", "usr/sbin/alias", "usr/sbin/tool"),
+    ]
+
+
+def test_a_compiler_that_fails_is_quoted(job: Job) -> None:
+    a_program(job.needs["go"] / "go/bin/go", "echo main.go:1: undefined: x >&2; exit 2")
+    with pytest.raises(LabError, match=r"(?s)go ended with 2.*main\.go:1: undefined: x"):
+        golang.build(job, "httpbin", ["tool"], {})
