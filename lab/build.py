@@ -133,7 +133,8 @@ def _build_all(cache: Cache, missing: dict[Part, list[Part]], report: Report) ->
         finally:
             report(_line(part, started, outcome))
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    pool = ThreadPoolExecutor(AT_ONCE)
+    try:
         while order.is_active():
             for part in order.get_ready():
                 running[pool.submit(make, part)] = part
@@ -141,6 +142,8 @@ def _build_all(cache: Cache, missing: dict[Part, list[Part]], report: Report) ->
             for future in done:
                 future.result()
                 order.done(running.pop(future))
+    finally:
+        pool.shutdown(cancel_futures=True)  # after a failure, what runs is let finish: it is kept
 
 
 def _line(part: Part, started: float, how: str) -> str:

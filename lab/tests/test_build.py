@@ -1,5 +1,6 @@
 import shutil
 import threading
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,6 +80,18 @@ def test_a_failure_is_told_and_what_else_was_built_stays(cache: Cache) -> None:
     assert outcomes(lines) == {"good": "built", "bad": "FAILED"}
     assert cache.holds(good)
     assert cache.scratch.exists(), "the next try starts from what was downloaded and compiled"
+
+
+def test_after_a_failure_nothing_more_is_begun(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "AT_ONCE", 1)
+
+    def linger(_job: Job) -> None:
+        time.sleep(0.5)
+
+    lines: list[str] = []
+    with pytest.raises(LabError):
+        obtain(cache, [Part("bad", fail), Part("next", linger), Part("later", make)], lines.append)
+    assert "later" not in outcomes(lines)
 
 
 def test_compiler_caches_are_removed_when_all_is_built(cache: Cache) -> None:
