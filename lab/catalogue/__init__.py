@@ -11,7 +11,7 @@ from lab.bundle import bundle
 from lab.cache import Part
 from lab.catalogue.images import MICROK8S_IMAGES, Image, owner_images
 from lab.catalogue.programs import (
-    CALICO_CRDS,
+    CALICO_MANIFEST,
     CNI_PROGRAMS,
     CONTAINERD_PROGRAMS,
     DEBIAN_PROGRAMS,
@@ -72,14 +72,14 @@ CORE_SNAP = _snap("core", "recipes/core", needs=())
 MICROK8S_SNAP = _snap(
     "microk8s",
     "snap",
-    needs=(KUBERNETES_PROGRAMS, CONTAINERD_PROGRAMS, CNI_PROGRAMS, DEBIAN_PROGRAMS, CALICO_CRDS),
+    needs=(KUBERNETES_PROGRAMS, CONTAINERD_PROGRAMS, CNI_PROGRAMS, DEBIAN_PROGRAMS, CALICO_MANIFEST),
     parts={
         "bin": "containerd/",
         "bin/kubernetes": "kubernetes/kubernetes",
         "bin/etcd": "kubernetes/etcd",
         "opt/cni/bin": "cni/",
         "usr": "debian-programs/root/usr",
-        "upstream/calico/crds.yaml": "calico-crds/crds.yaml",
+        "upstream/calico/calico-vxlan.yaml": "calico-manifest/calico-vxlan.yaml",
     },
     links={
         f"bin/{name}": "kubernetes"

@@ -80,7 +80,9 @@ CNI_PROGRAMS = _go_programs(
     "cni", "tool", {"github.com/containernetworking/plugins/pkg/utils/buildversion.BuildVersion": CNI_PLUGINS}
 )
 HTTPBIN_PROGRAM = _go_programs("httpbin", "tool", {})
-CALICO_CRDS = module_files("calico-crds", CALICO_MODULE, {"crds.yaml": "manifests/crds.yaml"})
+CALICO_MANIFEST = module_files(
+    "calico-manifest", CALICO_MODULE, {"calico-vxlan.yaml": "manifests/calico-vxlan.yaml"}
+)
 CERTIFICATES = Part("certificates", pypi.wheel, settings={"requirement": "certifi==2026.10.18"})
 DEBIAN_PROGRAMS = Part(
     "debian-programs",
