@@ -64,7 +64,8 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def _server() -> ThreadingHTTPServer:
+def server() -> ThreadingHTTPServer:
+    """Return the agent's server, bound and not yet serving."""
     parser = argparse.ArgumentParser("cluster-agent")
     parser.add_argument("--bind", required=True)
     parser.add_argument("--certfile", required=True)
@@ -73,15 +74,15 @@ def _server() -> ThreadingHTTPServer:
     host, port = options.bind.rsplit(":", 1)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(options.certfile, options.keyfile)
-    server = ThreadingHTTPServer((host, int(port)), Handler)
+    bound = ThreadingHTTPServer((host, int(port)), Handler)
     # The handshake is the handler thread's business: here it would keep all others waiting.
-    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    return server
+    bound.socket = context.wrap_socket(bound.socket, server_side=True, do_handshake_on_connect=False)
+    return bound
 
 
 def main() -> None:
     """Serve and scan, for ever."""
-    threading.Thread(target=_server().serve_forever, daemon=True).start()
+    threading.Thread(target=server().serve_forever, daemon=True).start()
     while True:
         launch.apply_pending(paths.common() / "etc/launcher")
         time.sleep(SCAN_INTERVAL)

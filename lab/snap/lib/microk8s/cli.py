@@ -84,9 +84,9 @@ def _status(words: list[str]) -> None:
 
 
 def _kubectl(words: list[str]) -> None:
+    _need_permission()
     _on_control_plane("Please use the microk8s kubectl on the control plane node.", 0)
     _need_started(1)
-    _need_permission()
     environment = {**os.environ, "KUBECONFIG": str(paths.credential("client.config"))}
     programs.become([programs.path("kubectl"), *words], environment)
 
@@ -104,8 +104,8 @@ def _config(words: list[str]) -> None:
     parser = argparse.ArgumentParser("microk8s config")
     parser.add_argument("-l", "--use-loopback", action="store_true", help="name this host 127.0.0.1")
     options = parser.parse_args(words)
-    _on_control_plane("Please use the microk8s config on the control plane node.", 0)
     _need_permission()
+    _on_control_plane("Please use the microk8s config on the control plane node.", 0)
     config = paths.credential("client.config").read_text()
     console.say(config if options.use_loopback else config.replace("127.0.0.1", network.default_address()))
 
@@ -117,8 +117,8 @@ def _xable(action: str) -> Callable[[list[str]], None]:
         wanted = parser.parse_args(words).addons
         if not wanted:
             parser.error("Missing argument 'ADDONS...'.")
-        _on_control_plane("Please use the control plane node.", 1)
         _as_root(words, action)
+        _on_control_plane("Please use the control plane node.", 1)
         _need_started(1)
         addons.change(action, wanted)
 
@@ -142,8 +142,8 @@ def _images(words: list[str]) -> None:
 
 def _start(words: list[str]) -> None:
     argparse.ArgumentParser("microk8s start").parse_args(words)
-    _on_control_plane("Use 'snap start microk8s' to start services on this node.", 0)
     _as_root(words, "start")
+    _on_control_plane("Use 'snap start microk8s' to start services on this node.", 0)
     paths.lock("stopped.lock").unlink(missing_ok=True)
     services.start(*services.ALL)
     kubernetes.wait_until_ready(START_TIMEOUT)
@@ -151,8 +151,8 @@ def _start(words: list[str]) -> None:
 
 def _stop(words: list[str]) -> None:
     argparse.ArgumentParser("microk8s stop").parse_args(words)
-    _on_control_plane("Use 'snap stop microk8s' to stop services on this node.", 0)
     _as_root(words, "stop")
+    _on_control_plane("Use 'snap stop microk8s' to stop services on this node.", 0)
     services.stop(*services.ALL)
     containers.kill_all()
     paths.lock("stopped.lock").touch()
@@ -163,11 +163,11 @@ def _refresh_certs(words: list[str]) -> None:
     parser.add_argument("-c", "--check", action="store_true", help="print the days until expiry")
     parser.add_argument("-e", "--cert", choices=tuple(certificates.REPLACEABLE), help="what to replace")
     options = parser.parse_args(words)
-    _on_control_plane("Please use the control plane node.", 0)
     if options.check and options.cert:
         console.leave("Please select only one of the options -c, -u or -e.", 2)
     if os.geteuid() != 0:
         console.leave("Elevated permissions is needed for this operation. Please run it with sudo.", 50)
+    _on_control_plane("Please use the control plane node.", 0)
     if options.check:
         for file, title in certificates.REPLACEABLE.items():
             console.say(f"The {title} certificate will expire in {certificates.days_left(file)} days.")

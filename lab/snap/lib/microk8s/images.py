@@ -13,6 +13,7 @@ from typing import IO
 from . import arguments, console, kubernetes, paths, programs
 
 SCAN_INTERVAL = 5
+AGENT_PORT = 25000
 IMPORT_TIMEOUT = 600
 TOKEN_HEADER = "x-microk8s-callback-token"  # noqa: S105  # the name of a header
 IMPORT_PATH = "/cluster/api/v2.0/image/import"
@@ -57,12 +58,12 @@ def import_on_every_node(source: str) -> None:
         else:
             _copy(source, spool)
         for address in kubernetes.node_addresses():
-            console.say(f"Pushing OCI images to {address}:25000")
+            console.say(f"Pushing OCI images to {address}:{AGENT_PORT}")
             spool.seek(0)
             try:
                 _push(address, spool)
             except (OSError, http.client.HTTPException) as error:
-                console.say(f"Failed to reach {address}:25000: {error}")
+                console.say(f"Failed to reach {address}:{AGENT_PORT}: {error}")
 
 
 def _copy(source: str, spool: IO[bytes]) -> None:
@@ -76,14 +77,14 @@ def _copy(source: str, spool: IO[bytes]) -> None:
 
 def _push(address: str, archive: IO[bytes]) -> None:
     context = ssl.create_default_context(cafile=str(paths.certificate("ca.crt")))
-    connection = http.client.HTTPSConnection(address, 25000, timeout=IMPORT_TIMEOUT, context=context)
+    connection = http.client.HTTPSConnection(address, AGENT_PORT, timeout=IMPORT_TIMEOUT, context=context)
     token = paths.credential("callback-token.txt").read_text().strip()
     size = archive.seek(0, 2)
     archive.seek(0)
     connection.request("POST", IMPORT_PATH, archive, {TOKEN_HEADER: token, "Content-Length": str(size)})
     answer = connection.getresponse()
     if answer.status != http.client.OK:
-        console.say(f"Failed to import images on {address}:25000: {answer.read().decode()}")
+        console.say(f"Failed to import images on {address}:{AGENT_PORT}: {answer.read().decode()}")
 
 
 def export(output: str, names: list[str]) -> None:

@@ -18,7 +18,8 @@ from . import addons, arguments, console, network, paths, programs
 
 NEED_THE_API = ("kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet")
 CONTAINERD_TIMEOUT = 20
-STOP_TIMEOUT = 15
+# The one process does not wait for the API server's clients to hang up either.
+STOP_TIMEOUT = 2
 POD_RULE = ("-m", "comment", "--comment", "generated for MicroK8s pods", "-j", "ACCEPT")
 
 Children = dict[str, subprocess.Popen[bytes]]

@@ -1,0 +1,186 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+from microk8s import arguments, containers, daemons, programs
+
+from .conftest import Node
+
+Become = list[tuple[list[str], dict[str, str]]]
+
+
+@pytest.fixture
+def became(monkeypatch: pytest.MonkeyPatch) -> Become:
+    """The programs that daemons went on as."""
+    seen: Become = []
+
+    def become(command: list[str], environment: dict[str, str]) -> None:
+        seen.append((command, environment))
+
+    monkeypatch.setattr(programs, "become", become)
+    return seen
+
+
+def test_etcd_is_where_the_api_server_looks_for_dqlite(node: Node, became: Become) -> None:
+    daemons.DAEMONS["k8s-dqlite"]()
+    ((command, _),) = became
+    assert command[0] == f"{node.snap}/bin/etcd"
+    backend = f"{node.data}/var/kubernetes/backend"
+    assert f"--listen-client-urls=unix://{backend}/kine.sock:12379" in command
+    assert f"--data-dir={backend}/etcd" in command
+    assert f"unix://{'${SNAP_DATA}'}/var/kubernetes/backend/kine.sock:12379" in node.read(
+        "args/kube-apiserver"
+    )
+
+
+def test_an_unknown_flag_stops_the_datastore() -> None:
+    with pytest.raises(SystemExit) as stopped:
+        daemons.etcd_flags(["--storage-dir=/x", "--listen=unix:///y", "--no-such-flag"])
+    assert stopped.value.code == 2
+
+
+def test_containerd_is_configured_anew_at_each_start(
+    node: Node, became: Become, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subprocess, "Popen", lambda command: command)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    (node.data / "args/containerd-env").write_text("HTTPS_PROXY=http://proxy\n")
+    template = node.data / "args/containerd-template.toml"
+    template.write_text(template.read_text().replace("1338", "1339"))
+    daemons.DAEMONS["containerd"]()
+
+    config = node.read("args/containerd.toml")
+    assert f'config_path = "{node.data}/args/certs.d"' in config
+    assert "127.0.0.1:1339" in config
+    ((command, environment),) = became
+    assert command[1:3] == ["--config", f"{node.data}/args/containerd.toml"]
+    assert environment["HTTPS_PROXY"] == "http://proxy"
+    assert environment["PATH"].startswith(f"{node.snap}/bin:")
+
+
+@pytest.mark.parametrize("service", ["apiserver-proxy", "etcd", "flanneld"])
+def test_services_of_other_nodes_end_at_once(node: Node, service: str) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        daemons.DAEMONS[service]()
+    assert stopped.value.code == 0
+    (node.data / f"var/lock/no-{service}").unlink()
+    with pytest.raises(SystemExit) as failed:
+        daemons.DAEMONS[service]()
+    assert failed.value.code == 1
+
+
+def test_what_is_below_the_shims() -> None:
+    parents = {1: 0, 10: 1, 11: 10, 12: 11, 20: 1, 21: 20}
+    assert containers.descendants({10}, parents) == {11, 12}
+    assert containers.descendants({10, 20}, parents) == {11, 12, 21}
+    assert containers.descendants(set(), parents) == set()
+
+
+# Serves /readyz with the node's certificate, as the API server does.
+API_SERVER = """\
+#!{python}
+import http.server, os, ssl, sys
+certs = os.environ["SNAP_DATA"] + "/certs/"
+class Ready(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == "/readyz" else 404)
+        self.end_headers()
+port = next(word.split("=")[1] for word in sys.argv if word.startswith("--secure-port="))
+server = http.server.HTTPServer(("127.0.0.1", int(port)), Ready)
+context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+context.load_cert_chain(certs + "server.crt", certs + "server.key")
+server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+"""
+RUN = "from microk8s import kubelite; kubelite.prepare_host = lambda: None; kubelite.main()"
+
+
+@pytest.fixture
+def kubelite(node: Node) -> Node:
+    """A node whose programs are stand-ins that note their start and stay."""
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        arguments.change("kube-apiserver", {"--secure-port": str(unused.getsockname()[1])})
+    stay = f'#!/bin/sh\necho "$0 $@" >> {node.common}/started\nexec sleep 60\n'
+    for name in ("kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet"):
+        node.program(name, stay)
+    node.program("kube-apiserver", textwrap.dedent(API_SERVER).format(python=sys.executable))
+    return node
+
+
+def _start() -> "subprocess.Popen[str]":
+    environment = {**os.environ, "PYTHONPATH": str(Path(daemons.__file__).parents[1])}
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def _children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _wait_for_children(process: "subprocess.Popen[str]", count: int) -> list[int]:
+    deadline = time.monotonic() + 30
+    while len(found := _children(process.pid)) < count and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(found) == count
+    return found
+
+
+def _is_gone(pid: int) -> bool:
+    return not Path(f"/proc/{pid}").exists()
+
+
+def test_five_programs_run_and_end_when_told(kubelite: Node) -> None:
+    (kubelite.data / "var/lock/stopped.lock").touch()
+    with _start() as process:
+        children = _wait_for_children(process, 5)
+        process.terminate()
+        assert process.wait(timeout=20) == 0
+    assert all(map(_is_gone, children))
+    assert not (kubelite.data / "var/lock/stopped.lock").exists()
+    assert (
+        f"--kubeconfig={kubelite.data}/credentials/kubelet.config"
+        in (kubelite.common / "started").read_text()
+    )
+
+
+def test_a_bad_flag_ends_all(kubelite: Node) -> None:
+    kubelite.program("kube-scheduler", '#!/bin/sh\nsleep 1; echo "unknown flag: $1" >&2; exit 1\n')
+    (kubelite.data / "args/kube-scheduler").write_text("--no-such-flag\n")
+    with _start() as process:
+        children = _wait_for_children(process, 5)
+        said, _ = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert "unknown flag: --no-such-flag" in said
+    assert "kube-scheduler has ended, and so do all others" in said
+    assert all(map(_is_gone, children))
+
+
+def test_without_an_api_server_nothing_else_starts(kubelite: Node) -> None:
+    kubelite.program("kube-apiserver", "#!/bin/sh\nexit 1\n")
+    with _start() as process:
+        process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert not (kubelite.common / "started").exists()
+
+
+@pytest.mark.usefixtures("kubelite")
+def test_the_programs_do_not_outlive_a_killed_kubelite() -> None:
+    with _start() as process:
+        children = _wait_for_children(process, 5)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait(timeout=20)
+    deadline = time.monotonic() + 10
+    while not all(map(_is_gone, children)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert all(map(_is_gone, children))
