@@ -98,6 +98,8 @@ context.load_cert_chain(certs + "server.crt", certs + "server.key")
 server.socket = context.wrap_socket(server.socket, server_side=True)
 server.serve_forever()
 """
+# What the stand-ins of the other programs begin with.
+NOTE = 'echo "$0 $@" >> $SNAP_COMMON/started\n'
 RUN = "from microk8s import kubelite; kubelite.prepare_host = lambda: None; kubelite.main()"
 
 
@@ -106,7 +108,7 @@ def kubelite(node: Node) -> Node:
     """A node whose programs are stand-ins that note their start and stay."""
     with socket.create_server(("127.0.0.1", 0)) as unused:
         arguments.change("kube-apiserver", {"--secure-port": str(unused.getsockname()[1])})
-    stay = f'#!/bin/sh\necho "$0 $@" >> {node.common}/started\nexec sleep 60\n'
+    stay = f"#!/bin/sh\n{NOTE}exec sleep 60\n"
     for name in ("kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet"):
         node.program(name, stay)
     node.program("kube-apiserver", textwrap.dedent(API_SERVER).format(python=sys.executable))
@@ -128,11 +130,16 @@ def _children(pid: int) -> list[int]:
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def _wait_for_children(process: "subprocess.Popen[str]", count: int) -> list[int]:
+def _wait_for_children(process: "subprocess.Popen[str]", node: Node) -> list[int]:
+    """Wait until all five programs run; the stand-ins of four have noted it."""
+    started = node.common / "started"
     deadline = time.monotonic() + 30
-    while len(found := _children(process.pid)) < count and time.monotonic() < deadline:
+    while time.monotonic() < deadline:
+        if started.exists() and started.read_text().count("\n") == 4:
+            break
         time.sleep(0.05)
-    assert len(found) == count
+    found = _children(process.pid)
+    assert len(found) == 5
     return found
 
 
@@ -143,7 +150,7 @@ def _is_gone(pid: int) -> bool:
 def test_five_programs_run_and_end_when_told(kubelite: Node) -> None:
     (kubelite.data / "var/lock/stopped.lock").touch()
     with _start() as process:
-        children = _wait_for_children(process, 5)
+        children = _wait_for_children(process, kubelite)
         process.terminate()
         assert process.wait(timeout=20) == 0
     assert all(map(_is_gone, children))
@@ -155,10 +162,10 @@ def test_five_programs_run_and_end_when_told(kubelite: Node) -> None:
 
 
 def test_a_bad_flag_ends_all(kubelite: Node) -> None:
-    kubelite.program("kube-scheduler", '#!/bin/sh\nsleep 1; echo "unknown flag: $1" >&2; exit 1\n')
+    kubelite.program("kube-scheduler", f'#!/bin/sh\n{NOTE}sleep 1; echo "unknown flag: $1" >&2; exit 1\n')
     (kubelite.data / "args/kube-scheduler").write_text("--no-such-flag\n")
     with _start() as process:
-        children = _wait_for_children(process, 5)
+        children = _wait_for_children(process, kubelite)
         said, _ = process.communicate(timeout=20)
     assert process.returncode == 1
     assert "unknown flag: --no-such-flag" in said
@@ -174,10 +181,9 @@ def test_without_an_api_server_nothing_else_starts(kubelite: Node) -> None:
     assert not (kubelite.common / "started").exists()
 
 
-@pytest.mark.usefixtures("kubelite")
-def test_the_programs_do_not_outlive_a_killed_kubelite() -> None:
+def test_the_programs_do_not_outlive_a_killed_kubelite(kubelite: Node) -> None:
     with _start() as process:
-        children = _wait_for_children(process, 5)
+        children = _wait_for_children(process, kubelite)
         os.kill(process.pid, signal.SIGKILL)
         process.wait(timeout=20)
     deadline = time.monotonic() + 10

@@ -34,7 +34,8 @@ def main() -> None:
     try:
         children["kube-apiserver"] = _start("kube-apiserver")
         _wait_for_api(children)
-        children |= {name: _start(name) for name in NEED_THE_API}
+        for name in NEED_THE_API:
+            children[name] = _start(name)
         console.say(f"{_first_to_end(children)} has ended, and so do all others")
     finally:
         _stop(children)
