@@ -23,6 +23,7 @@ def write(machine: Machine, variables: str) -> None:
 def _hosts(machine: Machine) -> dict[str, object]:
     server = {
         "ansible_host": machine.address,
+        "ansible_port": machine.port,
         "ansible_user": "root",
         "ansible_ssh_private_key_file": str(machine.key),
         "ansible_ssh_common_args": " ".join(machine.ssh_options()),

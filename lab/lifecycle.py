@@ -23,8 +23,9 @@ from lab.machine import (
 )
 from lab.network import free_address
 from lab.nspawn import Nspawn
+from lab.qemu import Qemu
 
-BACKENDS: Mapping[str, Backend] = {"nspawn": Nspawn()}
+BACKENDS: Mapping[str, Backend] = {"nspawn": Nspawn(), "qemu": Qemu()}
 
 
 def up(name: str, backend: str | None, report: Report) -> Machine:
@@ -49,7 +50,7 @@ def up(name: str, backend: str | None, report: Report) -> Machine:
             machine = _create(name, kind, supplies)
             report(f"machine {name} created in {time.monotonic() - started:.1f} s")
     inventory.write(machine, supplies.variables)
-    waited = _wait_for_ssh(machine)
+    waited = _wait_until_ready(machine)
     report(f"machine {name} answers at {machine.address} after {waited:.1f} s")
     return machine
 
@@ -91,11 +92,12 @@ def _kind(name: str, wanted: str | None) -> str:
 
 def _create(name: str, kind: str, supplies: Supplies) -> Machine:
     _clear(name)
-    address = free_address(BACKENDS[kind].subnet, (machine.address for machine in machines()))
-    machine = Machine(name, kind, address)
+    backend = BACKENDS[kind]
+    address = free_address(backend.subnet, (machine.address for machine in machines()))
+    machine = Machine(name, kind, address, backend.ssh_port)
     save(machine)
     machine.make_keys()
-    BACKENDS[kind].create(machine, supplies.system)
+    backend.create(machine, supplies.system)
     return machine
 
 
@@ -132,17 +134,17 @@ def _is(directory: Path, descriptor: int) -> bool:
         return False
 
 
-def _wait_for_ssh(machine: Machine) -> float:
-    """Wait until root can log in; return how many seconds it took."""
+def _wait_until_ready(machine: Machine) -> float:
+    """Wait until root can log in and all is there; return how many seconds it took."""
     backend = BACKENDS[machine.backend]
     started = time.monotonic()
-    login = machine.ssh("-o", "ConnectTimeout=2", "true")
+    login = machine.ssh("-o", "ConnectTimeout=2", backend.ready)
     while (attempt := subprocess.run(login, capture_output=True, text=True, check=False)).returncode:
         waited = time.monotonic() - started
         problem = (
             "has stopped"
             if not backend.is_running(machine)
-            else f"lets nobody log in after {waited:.0f} s ({attempt.stderr.strip()})"
+            else f"is not ready after {waited:.0f} s ({attempt.stderr.strip()})"
             if waited > backend.boot_seconds
             else None
         )

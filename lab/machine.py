@@ -5,7 +5,7 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Protocol
@@ -27,6 +27,7 @@ class Machine:
     name: str
     backend: str
     address: str
+    port: int  # of its sshd
 
     @property
     def directory(self) -> Path:
@@ -64,7 +65,15 @@ class Machine:
 
     def ssh(self, *command: str) -> list[str]:
         """The command line that logs in as root, or runs a command there."""
-        login = ["-i", str(self.key), "-o", "IdentitiesOnly=yes", f"root@{self.address}"]
+        login = [
+            "-i",
+            str(self.key),
+            "-o",
+            "IdentitiesOnly=yes",
+            "-p",
+            str(self.port),
+            f"root@{self.address}",
+        ]
         return ["ssh", *self.ssh_options(), *login, *command]
 
     def ssh_command(self) -> str:
@@ -76,7 +85,8 @@ class Machine:
         for key in (self.key, self.host_key):
             run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", self.name, "-f", str(key))
         public = self.host_key.with_suffix(".pub").read_text()
-        self.known_hosts.write_text(f"{self.address} {public}")
+        known_as = self.address if self.port == 22 else f"[{self.address}]:{self.port}"
+        self.known_hosts.write_text(f"{known_as} {public}")
 
     def last_console_lines(self, count: int = 15) -> str:
         """The end of what it printed, without colours and control characters."""
@@ -104,8 +114,16 @@ class Backend(Protocol):
         """Where machines get their addresses from."""
 
     @property
+    def ssh_port(self) -> int:
+        """Where their sshd is reached."""
+
+    @property
     def boot_seconds(self) -> int:
-        """How long a machine may take until ssh answers."""
+        """How long a machine may take until it is ready."""
+
+    @property
+    def ready(self) -> str:
+        """The command that succeeds in a machine that has become what it is to be."""
 
     def prepare(self, report: Report) -> Supplies:
         """Build or fetch what machines are made of. This is what may take long; only the cache changes."""
@@ -135,16 +153,15 @@ def check_name(name: str) -> None:
 def save(machine: Machine) -> None:
     """Make the machine known, before anything else of it exists."""
     machine.directory.mkdir(parents=True)
-    _record(machine.name).write_text(json.dumps({"backend": machine.backend, "address": machine.address}))
+    _record(machine.name).write_text(json.dumps(asdict(machine)))
 
 
 def load(name: str) -> Machine | None:
     """The machine of this name; none also when its making was cut off before it was known."""
     try:
-        record = json.loads(_record(name).read_text())
+        return Machine(**json.loads(_record(name).read_text()))
     except (FileNotFoundError, json.JSONDecodeError):
         return None
-    return Machine(name, record["backend"], record["address"])
 
 
 def machines() -> Iterator[Machine]:

@@ -6,7 +6,6 @@ does, not what it could do: it is for software you trust.
 
 import os
 import shutil
-import subprocess
 import time
 import uuid
 from ipaddress import IPv4Network
@@ -31,6 +30,8 @@ class Nspawn:
     """The backend."""
 
     boot_seconds = 60
+    ssh_port = 22
+    ready = "true"
 
     @property
     def subnet(self) -> IPv4Network:
@@ -164,16 +165,7 @@ def _boot_in_own_control_group(machine: Machine, command: list[str], environment
         for group in groups:
             (group / "cgroup.procs").write_text(str(os.getpid()))
 
-    with machine.console.open("wb") as console:
-        subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=console,
-            stderr=console,
-            env=os.environ | environment,
-            start_new_session=True,
-            preexec_fn=enter,  # noqa: PLW1509 # there is no other thread here
-        )
+    process.start(command, machine.console, environment, first=enter)
 
 
 def _group_name(name: str) -> str:

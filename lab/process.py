@@ -2,8 +2,9 @@
 
 import os
 import signal
+import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +47,32 @@ def _root(entry: Path) -> tuple[int, int] | None:
     except PermissionError:
         return None
     return found.st_dev, found.st_ino
+
+
+def start(
+    command: Sequence[str],
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    first: Callable[[], None] | None = None,
+) -> None:
+    """Start a process that lives on without this one.
+
+    Args:
+        command: The program and its arguments.
+        log: The file that gets what it prints.
+        environment: Variables beside this process' own.
+        first: Is called in the new process before the program.
+    """
+    with log.open("wb") as output:
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=os.environ | (environment or {}),
+            start_new_session=True,
+            preexec_fn=first,  # noqa: PLW1509 # there are no other threads here
+        )
 
 
 def end(belongs: Callable[[Process], bool], within: float = 20) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from lab import inventory
 from lab.machine import Machine
 
-MACHINE = Machine("home", "nspawn", "10.214.0.2")
+MACHINE = Machine("home", "nspawn", "10.214.0.2", 22)
 
 
 def test_ansible_finds_the_machine_its_login_and_the_projects_versions(lab_directory: Path) -> None:

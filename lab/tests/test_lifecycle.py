@@ -17,6 +17,8 @@ class Pretended:
 
     subnet = IPv4Network("10.214.0.0/29")
     boot_seconds = 0
+    ssh_port = 22
+    ready = "true"
 
     def __init__(self) -> None:
         self.created: list[str] = []
@@ -63,7 +65,7 @@ def test_a_new_machine_gets_the_next_address_and_an_inventory(backend: Pretended
     assert up("b").address == "10.214.0.3"
     lifecycle.down("a")
     assert up("c").address == "10.214.0.2"
-    assert (load("c") or Machine("", "", "")).inventory.joinpath("hosts.yml").exists()
+    assert (load("c") or Machine("", "", "", 0)).inventory.joinpath("hosts.yml").exists()
     assert backend.created == ["a", "b", "c"]
 
 
@@ -110,7 +112,7 @@ def test_another_backend_than_the_machines_is_refused(backend: Pretended) -> Non
 
 
 @pytest.mark.parametrize(
-    ("runs", "message"), [(False, "machine a has stopped"), (True, "machine a lets nobody log in after 0 s")]
+    ("runs", "message"), [(False, "machine a has stopped"), (True, "machine a is not ready after 0 s")]
 )
 def test_a_machine_that_does_not_answer_shows_its_console(
     backend: Pretended, monkeypatch: pytest.MonkeyPatch, runs: bool, message: str

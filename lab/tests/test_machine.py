@@ -19,14 +19,14 @@ def test_another_name_is_refused_with_what_it_may_be(name: str) -> None:
 
 
 def test_a_machine_is_found_again_by_its_name(lab_directory: Path) -> None:
-    machine = Machine("home", "nspawn", "10.214.0.2")
+    machine = Machine("home", "nspawn", "10.214.0.2", 2222)
     save(machine)
     assert load("home") == machine
     assert list(machines()) == [machine]
     assert machine.directory == lab_directory / "home"
 
 
-@pytest.mark.parametrize("record", [None, "", '{"backend": "nsp'])
+@pytest.mark.parametrize("record", [None, "", '{"name": "home", "backend": "nsp'])
 def test_a_machine_cut_off_before_it_was_known_is_none(lab_directory: Path, record: str | None) -> None:
     (lab_directory / "home").mkdir(parents=True)
     if record is not None:
@@ -35,12 +35,13 @@ def test_a_machine_cut_off_before_it_was_known_is_none(lab_directory: Path, reco
     assert list(machines()) == []
 
 
-def test_its_own_host_key_is_the_only_one_trusted(lab_directory: Path) -> None:
-    machine = Machine("home", "nspawn", "10.214.0.2")
+@pytest.mark.parametrize(("port", "known_as"), [(22, "10.214.0.2"), (2222, "[10.214.0.2]:2222")])
+def test_its_own_host_key_is_the_only_one_trusted(lab_directory: Path, port: int, known_as: str) -> None:
+    machine = Machine("home", "nspawn", "10.214.0.2", port)
     save(machine)
     machine.make_keys()
     address, kind, key, *_ = machine.known_hosts.read_text().split()
-    assert (address, kind) == ("10.214.0.2", "ssh-ed25519")
+    assert (address, kind) == (known_as, "ssh-ed25519")
     assert key in (lab_directory / "home/ssh_host_ed25519_key.pub").read_text()
     assert machine.key.stat().st_mode & 0o777 == 0o600
     assert "StrictHostKeyChecking=yes" in machine.ssh()
@@ -48,13 +49,13 @@ def test_its_own_host_key_is_the_only_one_trusted(lab_directory: Path) -> None:
 
 
 def test_a_command_follows_the_address(lab_directory: Path) -> None:
-    machine = Machine("home", "nspawn", "10.214.0.2")
+    machine = Machine("home", "nspawn", "10.214.0.2", 22)
     assert machine.ssh("uname", "-a")[-3:] == ["root@10.214.0.2", "uname", "-a"]
     assert str(lab_directory / "home/id_ed25519") in machine.ssh_command()
 
 
 def test_the_console_is_shown_without_colours_and_only_its_end(lab_directory: Path) -> None:
-    machine = Machine("home", "nspawn", "10.214.0.2")
+    machine = Machine("home", "nspawn", "10.214.0.2", 22)
     assert machine.last_console_lines() == ""
     save(machine)
     assert machine.console.parent == lab_directory / "home"
@@ -65,6 +66,6 @@ def test_the_console_is_shown_without_colours_and_only_its_end(lab_directory: Pa
 
 
 def test_the_record_is_json_for_other_programs(lab_directory: Path) -> None:
-    save(Machine("home", "nspawn", "10.214.0.2"))
+    save(Machine("home", "nspawn", "10.214.0.2", 22))
     record = json.loads((lab_directory / "home/machine.json").read_text())
-    assert record == {"backend": "nspawn", "address": "10.214.0.2"}
+    assert record == {"name": "home", "backend": "nspawn", "address": "10.214.0.2", "port": 22}

@@ -5,7 +5,7 @@ import pytest
 from lab import inventory, lifecycle, status
 from lab.machine import Machine, save
 
-HOME = Machine("home", "nspawn", "10.214.0.2")
+HOME = Machine("home", "nspawn", "10.214.0.2", 22)
 
 
 @pytest.fixture

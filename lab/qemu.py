@@ -1,0 +1,183 @@
+"""Machines that are virtual ones: a cloud image under qemu, set up by cloud-init.
+
+A machine has qemu's user networking: internet by way of this host, and an address of this host's loopback
+network at which the ports that matter are forwarded into it. Machines do not reach each other.
+"""
+
+import json
+import os
+import time
+import uuid
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+import yaml
+
+from lab import network, process
+from lab.build import cache_root, obtain
+from lab.cache import Cache, Part
+from lab.host import LabError, ensure_packages, run
+from lab.machine import Machine, Report, Supplies, lab_directory
+from lab.recipes import cloud_image
+
+_PACKAGES = ("qemu-system-x86", "qemu-utils", "genisoimage", "openssh-client")
+_UBUNTU = "https://cloud-images.ubuntu.com/releases/noble/release/ubuntu-24.04-server-cloudimg-amd64.img"
+_DISK_SIZE = "40G"
+_FORWARDED_PORTS = (80, 443, 16443)
+
+_KVM = ("-accel", "kvm", "-cpu", "host")
+_EMULATION = ("-accel", "tcg,thread=multi", "-cpu", "max")
+
+
+class Qemu:
+    """The backend."""
+
+    boot_seconds = 600
+    ssh_port = 2222  # where this host has an sshd, it takes port 22 of every address
+    ready = "test -e /var/lib/cloud/instance/boot-finished"
+
+    @property
+    def subnet(self) -> IPv4Network:
+        """Loopback addresses with the numbers that machines have on the bridge."""
+        bridged = network.bridge().subnet
+        _, rest = str(bridged.network_address).split(".", 1)
+        return IPv4Network((IPv4Address(f"127.{rest}"), bridged.prefixlen))
+
+    def prepare(self, report: Report) -> Supplies:
+        """Have the image at hand.
+
+        Raises:
+            LabError: It is not there, cannot be downloaded, or is not what its checksum says.
+        """
+        ensure_packages(_PACKAGES)
+        return Supplies(_image(report), Path(__file__).with_name("qemu.yml").read_text())
+
+    def create(self, machine: Machine, system: Path) -> None:
+        """Put a disk over the image, and boot it with what makes it this machine.
+
+        Hardware virtualisation is tried if there is any. Where it is offered, it need not work.
+
+        Raises:
+            LabError: A program failed.
+        """
+        _make_seed(machine)
+        _make_disk(machine, system)
+        if os.access("/dev/kvm", os.R_OK | os.W_OK):
+            _boot(machine, system, _KVM)
+            if _kernel_speaks(machine):
+                return
+            self.clear(machine.name)  # no kernel ran, so the disk is as it was
+        _boot(machine, system, _EMULATION)
+
+    def is_running(self, machine: Machine) -> bool:
+        """Whether its qemu is there."""
+        return _is_running(machine.name)
+
+    def clear(self, name: str) -> None:
+        """Kill its qemu, which is all there is outside its directory.
+
+        Raises:
+            LabError: It survived.
+        """
+        process.end(lambda one: _drive_option(name) in one.argv)
+
+
+def _image(report: Report) -> Path:
+    """The image that HOMESERVER_LAB_IMAGE names by path or URL; Ubuntu's without it.
+
+    A directory has a disk that does not boot by itself, `disk.img`, and `vmlinuz` and `initrd.img` to do it.
+    """
+    named = os.environ.get("HOMESERVER_LAB_IMAGE", _UBUNTU)
+    if "://" not in named:
+        if not Path(named).exists():
+            raise LabError(f"HOMESERVER_LAB_IMAGE={named} is not there")
+        return Path(named).absolute()
+    if not named.startswith("https://"):
+        raise LabError(f"HOMESERVER_LAB_IMAGE={named}: only a path or an https URL will do")
+    settings = {"url": named, "sha256": os.environ.get("HOMESERVER_LAB_IMAGE_SHA256")}
+    (entry,) = obtain(Cache(cache_root()), [Part("cloud-image", cloud_image.download, settings)], report)
+    return entry / cloud_image.NAME
+
+
+def _drive_option(name: str) -> str:
+    """The argument by which qemu is known to work for a machine."""
+    return f"file={lab_directory() / name / 'disk.qcow2'},if=virtio,discard=unmap"
+
+
+def _is_running(name: str) -> bool:
+    return any(_drive_option(name) in one.argv for one in process.processes())
+
+
+def _make_seed(machine: Machine) -> None:
+    """Write the disk on which cloud-init finds what to do: its NoCloud data source."""
+    public_key = machine.key.with_suffix(".pub").read_text()
+    login = {"ssh_authorized_keys": [public_key]}
+    user_data = {
+        "hostname": machine.name,
+        "locale": "C.UTF-8",
+        "disable_root": False,
+        "ssh_pwauth": False,
+        "ssh_deletekeys": True,
+        "ssh_keys": {
+            "ed25519_private": machine.host_key.read_text(),
+            "ed25519_public": machine.host_key.with_suffix(".pub").read_text(),
+        },
+        "users": [
+            {"name": "root", **login},
+            {
+                "name": "owner",
+                "shell": "/bin/bash",
+                "groups": "sudo",
+                "sudo": "ALL=(ALL) NOPASSWD:ALL",
+                **login,
+            },
+        ],
+    }
+    meta_data = {"instance-id": str(uuid.uuid4()), "local-hostname": machine.name}
+    seed = machine.directory / "seed"
+    seed.mkdir()
+    (seed / "user-data").write_text(f"#cloud-config\n{yaml.safe_dump(user_data)}")
+    (seed / "meta-data").write_text(yaml.safe_dump(meta_data))
+    run("genisoimage", "-quiet", "-volid", "cidata", "-joliet", "-rock",
+        "-output", str(machine.directory / "seed.iso"), str(seed))  # fmt: skip
+
+
+def _make_disk(machine: Machine, image: Path) -> None:
+    base, _ = _disk_and_kernel(image)
+    kind = json.loads(run("qemu-img", "info", "--output=json", str(base)))["format"]
+    run("qemu-img", "create", "-q", "-f", "qcow2", "-b", str(base), "-F", kind,
+        str(machine.directory / "disk.qcow2"), _DISK_SIZE)  # fmt: skip
+
+
+def _boot(machine: Machine, image: Path, acceleration: tuple[str, ...]) -> None:
+    _, kernel = _disk_and_kernel(image)
+    ports = {machine.port: 22} | {port: port for port in _FORWARDED_PORTS}
+    forwards = ",".join(f"hostfwd=tcp:{machine.address}:{here}-:{there}" for here, there in ports.items())
+    command = [
+        "qemu-system-x86_64", "-name", machine.name, "-machine", "q35", *acceleration,
+        "-smp", str(os.cpu_count()), "-m", os.environ.get("HOMESERVER_LAB_MEMORY", "4096"),
+        "-drive", _drive_option(machine.name),
+        "-drive", f"file={machine.directory / 'seed.iso'},if=virtio,format=raw,readonly=on",
+        "-nic", f"user,model=virtio-net-pci,{forwards}",
+        "-display", "none", "-serial", "stdio", *kernel,
+    ]  # fmt: skip
+    process.start(command, machine.console)
+
+
+def _disk_and_kernel(image: Path) -> tuple[Path, list[str]]:
+    if image.is_file():
+        return image, []
+    kernel = ["-kernel", str(image / "vmlinuz"), "-initrd", str(image / "initrd.img")]
+    return image / "disk.img", [*kernel, "-append", "root=/dev/vda rw console=ttyS0"]
+
+
+def _kernel_speaks(machine: Machine, within: float = 30) -> bool:
+    """Whether the machine's kernel says its name, within so many seconds."""
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        if b"Linux version" in machine.console.read_bytes():
+            return True
+        if not _is_running(machine.name):
+            return False
+        time.sleep(0.2)
+    return False

@@ -1,0 +1,104 @@
+"""A real virtual machine, emulated where there is no hardware virtualisation. That takes minutes."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lab import qemu
+from lab.build import cache_root, obtain
+from lab.cache import Cache, Job
+from lab.host import LabError
+from lab.machine import Machine, load
+from lab.recipes import cloud_image
+from lab.tests.conftest import Lab
+from lab.tests.debian_disk import DEBIAN_DISK
+from lab.tests.host_state import changes, host_state
+
+NAME = "labtest-q"
+CONTENT = b"a disk"
+CHECKSUM = hashlib.sha256(CONTENT).hexdigest()
+
+
+def test_a_machines_address_is_of_this_host_alone(lab_directory: Path) -> None:
+    assert lab_directory
+    assert str(qemu.Qemu().subnet) == "127.214.0.0/24"
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [("/nowhere/disk.img", "is not there"), ("http://example.org/disk.img", "only a path or an https URL")],
+)
+def test_an_image_that_will_not_do_is_refused(
+    monkeypatch: pytest.MonkeyPatch, image: str, message: str
+) -> None:
+    monkeypatch.setenv("HOMESERVER_LAB_IMAGE", image)
+    monkeypatch.setattr(qemu, "ensure_packages", lambda _names: None)
+    with pytest.raises(LabError, match=f"HOMESERVER_LAB_IMAGE={image}.*{message}"):
+        qemu.Qemu().prepare(print)
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Path:
+    (tmp_path / "disk.img").write_bytes(CONTENT)
+    (tmp_path / "SHA256SUMS").write_text(f"{'0' * 64} *other.img\n{CHECKSUM} *disk.img\n")
+    return tmp_path
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    (tmp_path / "out").mkdir()
+    return Job(tmp_path / "out", {}, tmp_path, tmp_path / "log")
+
+
+@pytest.mark.parametrize("checksum", [None, CHECKSUM])
+def test_a_published_image_is_checked(published: Path, job: Job, checksum: str | None) -> None:
+    cloud_image.download(job, f"file://{published}/disk.img", checksum)
+    assert (job.out / cloud_image.NAME).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("name", "checksum", "message"),
+    [
+        ("disk.img", "1" * 64, f"has the checksum {CHECKSUM}, not 1111"),
+        ("SHA256SUMS", None, "set HOMESERVER_LAB_IMAGE_SHA256"),
+        ("absent.img", "1" * 64, "cannot be downloaded"),
+    ],
+)
+def test_an_image_that_is_not_what_was_published_is_refused(
+    published: Path, job: Job, name: str, checksum: str | None, message: str
+) -> None:
+    with pytest.raises(LabError, match=message):
+        cloud_image.download(job, f"file://{published}/{name}", checksum)
+
+
+@pytest.mark.machine
+@pytest.mark.skipif(os.geteuid() != 0, reason="machines take root")
+def test_a_virtual_machine_comes_tells_its_facts_and_leaves_nothing(
+    lab: Lab, lab_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (image,) = obtain(Cache(cache_root()), [DEBIAN_DISK], print)
+    monkeypatch.setenv("HOMESERVER_LAB_IMAGE", str(image))
+    monkeypatch.setenv("HOMESERVER_LAB_MEMORY", "768")
+    before = host_state(lab_directory, [NAME])
+
+    lab("up", "--name", NAME, "--backend", "qemu")
+    machine = load(NAME)
+    assert machine
+    assert _output(machine, "cat /etc/hostname") == NAME
+    assert _output(machine, "sudo -u owner sudo id -u") == "0"
+    assert int(_output(machine, "df --output=size --block-size=1G / | tail -1")) > 30
+    ansible = shutil.which("ansible")
+    assert ansible
+    facts = subprocess.check_output([ansible, NAME, "-i", machine.inventory, "-m", "setup"], text=True)
+    assert '"ansible_distribution": "Debian"' in facts or "ansible_distribution: Debian" in facts
+
+    lab("down", "--name", NAME)
+    assert not changes(before, host_state(lab_directory, [NAME]))
+
+
+def _output(machine: Machine, command: str) -> str:
+    return subprocess.check_output(machine.ssh(command), text=True).strip()
