@@ -9,6 +9,7 @@ import time
 from typing import Any, NamedTuple
 
 SOCKET = "/run/snapd.socket"
+_RUNNING = "/v2/changes?select=in-progress"
 
 
 class SnapdError(Exception):
@@ -76,20 +77,22 @@ def _snap(entry: dict[str, Any]) -> Snap:
     )
 
 
-def wait_until_idle(timeout: float) -> None:
-    """Wait at most `timeout` seconds until snapd has finished all it is doing, also after an interrupted run.
+def wait_for_snaps(timeout: float) -> None:
+    """Wait until snapd has finished installing, refreshing and removing, at most `timeout` seconds.
 
     Raises:
-        SnapdError: it has not finished by then; the text says with what.
+        SnapdError: it still does by then; the text says which.
     """
     deadline = time.monotonic() + timeout
-    while True:
-        changes = request("/v2/changes?select=in-progress") or []
-        if not changes:
-            return
+    while changes := [change for change in request(_RUNNING) or [] if _is_of_snap(change)]:
         if time.monotonic() > deadline:
             raise SnapdError(f"snapd is still busy after {timeout:.0f} s: {changes[0]['summary']}")
         time.sleep(1)
+
+
+def _is_of_snap(change: dict[str, Any]) -> bool:
+    """Not so the registration of the device, which without internet goes on for ever."""
+    return str(change["kind"]).endswith("-snap")
 
 
 def store_channels(snap: str) -> list[str]:

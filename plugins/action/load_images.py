@@ -1,0 +1,52 @@
+"""The action plugin load_images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.homeserver.stack.plugins.module_utils.checksums import sha256
+
+
+class ActionModule(ActionBase):
+    """Bring image archives to a host and have them loaded there."""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Copy what the host has not loaded yet, and wait until it has."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        files = {image["reference"]: Path(image["file"]).expanduser() for image in self._task.args["images"]}
+        missing = self._sideload(files, {}, task_vars)
+        result.update(changed=bool(missing), loaded=missing)
+        if missing and not self._task.check_mode:
+            directory = self._make_tmp_path()
+            arrived = {reference: self._copy(files[reference], directory) for reference in missing}
+            self._sideload(files, arrived, task_vars)
+            self._remove_tmp_path(directory)
+        return result
+
+    def _sideload(
+        self, files: dict[str, Path], arrived: dict[str, str], task_vars: dict[str, Any] | None
+    ) -> list[str]:
+        """Run the module on the host, and give what it misses."""
+        images = [{"reference": reference, "sha256": _sum(file)} for reference, file in files.items()]
+        arguments = {"images": images, "arrived": arrived, "timeout": self._task.args.get("timeout", 600)}
+        done = self._execute_module("homeserver.stack.sideload", arguments, task_vars=task_vars)
+        if done.get("failed"):
+            raise AnsibleActionFail(result=done)
+        missing: list[str] = done["missing"]
+        return missing
+
+    def _copy(self, file: Path, directory: str) -> str:
+        """Copy an archive as it is; the module copy would read it three times to compare it first."""
+        destination: str = self._connection._shell.join_path(directory, f"{_sum(file)}.tar")
+        self._transfer_file(str(file), destination)
+        return destination
+
+
+def _sum(file: Path) -> str:
+    try:
+        return sha256(file)
+    except OSError as error:
+        raise AnsibleActionFail(f"{file} cannot be read: {error.strerror}") from error

@@ -1,0 +1,81 @@
+"""What the logs of MicroK8s' services tell about why they do not run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+_LINES = 6
+_WIDTH = 240
+_SAME = 60
+_VARYING = re.compile(r"^[A-Z]\d{4} \S+\s+\d+ |\d{4}-\d\d-\d\d \S+|[0-9a-f]{8,}|\d+")
+_TELLING = re.compile(
+    r"^[EF]\d{4} |error|fail|panic|fatal|refused|cannot|unknown|invalid|denied", re.IGNORECASE
+)
+_HELP = re.compile(r"^\s+-|^\s*$|^Usage:")
+
+_CAUSES = [
+    (r"unknown flag: (--[\w-]+)", "there is no flag {0}", "remove it from the microk8s_extra_*_args"),
+    (
+        r'invalid argument "([^"]*)" for "([^"]+)" flag',
+        "the flag {1} takes no {0!r}",
+        "correct it in the microk8s_extra_*_args",
+    ),
+    (
+        r"unrecognized feature gate: (\w+)",
+        "there is no feature gate {0}",
+        "remove it from the microk8s_extra_*_args",
+    ),
+    (
+        r"not run on a host using cgroup v1",
+        "the host uses control groups of version 1",
+        "boot with systemd.unified_cgroup_hierarchy=1 on the kernel's command line",
+    ),
+    (
+        r"(\S+): bind: address already in use",
+        "{0} is taken by another program",
+        "find it with: sudo ss -tlnp",
+    ),
+    (r"no space left on device", "the disk is full", "free space at /var/snap"),
+    (
+        r"certificate has expired or is not yet valid",
+        "a certificate has expired, or the clock is wrong",
+        "look with: sudo microk8s refresh-certs -c; renew with: sudo microk8s refresh-certs -e server.crt",
+    ),
+    (
+        r"too many open files|inotify_init",
+        "the kernel's limit of watched files is reached",
+        "raise fs.inotify.* in microk8s_sysctl",
+    ),
+    (r"cannot allocate memory|oom-kill|signal: killed", "memory ran out", "add memory, or run less"),
+    (r"Addon (\S+) was not found", "there is no addon {0}", "look at: microk8s status"),
+]
+
+
+class Cause(NamedTuple):
+    """What most likely went wrong, and what mends it."""
+
+    what: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.what} -> {self.fix}"
+
+
+def likely_cause(log: str) -> Cause | None:
+    """Find in a log the last thing that is known to keep MicroK8s from running."""
+    found = [
+        (match.end(), Cause(what.format(*match.groups()), fix))
+        for sign, what, fix in _CAUSES
+        for match in re.finditer(sign, log)
+    ]
+    return max(found)[1] if found else None
+
+
+def telling_lines(log: Iterable[str]) -> list[str]:
+    """Give the last few lines that look like errors, or just the last few if none does; alike ones once."""
+    lines = [line.strip() for line in log if not _HELP.search(line)]
+    telling = [line for line in lines if _TELLING.search(line)] or lines
+    alike = {_VARYING.sub("", line)[:_SAME]: line[:_WIDTH] for line in telling}
+    return list(alike.values())[-_LINES:]

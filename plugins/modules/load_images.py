@@ -1,0 +1,48 @@
+"""The documentation of the action load_images."""
+
+DOCUMENTATION = """
+module: load_images
+short_description: Load images from the control machine into MicroK8s
+description:
+  - Copies archives to a host and waits until its containerd has loaded them.
+  - An image that was loaded from the same archive before, and is still there, is not copied again.
+options:
+  images:
+    type: list
+    elements: dict
+    required: true
+    description: The images.
+    suboptions:
+      reference:
+        type: str
+        required: true
+        description: The full name of the image in its archive.
+      file:
+        type: path
+        required: true
+        description: The archive on the control machine.
+  timeout:
+    type: int
+    default: 600
+    description: How many seconds loading may take. 0 only copies, for a MicroK8s that will be installed.
+author: The homeserver.stack maintainers
+attributes:
+  check_mode:
+    support: full
+    description: It tells whether anything would be loaded.
+"""
+
+EXAMPLES = """
+- homeserver.stack.load_images:
+    images:
+      - reference: docker.io/library/hello:1.0
+        file: /tmp/hello.tar
+"""
+
+RETURN = """
+loaded:
+  description: The images that were not there before.
+  type: list
+  elements: str
+  returned: always
+"""
