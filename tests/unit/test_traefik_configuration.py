@@ -157,7 +157,7 @@ def _get(traefik: Traefik, path: str, **headers: str) -> requests.Response:
     "variables",
     [
         {},
-        {"homeserver_tracing_endpoint": "127.0.0.1:4317", "traefik_trusted_proxies": ["10.0.0.0/8"]},
+        {"homeserver_tracing_endpoint": "http://127.0.0.1:4318", "traefik_trusted_proxies": ["10.0.0.0/8"]},
         {"homeserver_acme_email": "owner@example.org", "traefik_acme_challenge": "http"},
         {"homeserver_acme_email": "owner@example.org", "traefik_acme_challenge": "tls"},
         {
