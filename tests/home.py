@@ -1,6 +1,8 @@
 """A home server as the tests meet it: from outside, through its inventory, as its owner does."""
 
 import json
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, cast
@@ -96,3 +98,13 @@ class Kubectl:
         """Create or change objects."""
         manifest = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
         self._host.check_output(f"printf %s '{manifest}' | /snap/bin/microk8s kubectl apply -f -")
+
+
+def eventually(is_so: Callable[[], bool], seconds: float) -> bool:
+    """Whether something becomes so within this time."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(1)
+    return True
