@@ -18,8 +18,6 @@ from lab.host import LabError, ensure_packages, require_root
 Report = Callable[[str], None]
 
 PACKAGES = ("mmdebstrap", "squashfs-tools", "debian-archive-keyring")
-# What a build from nothing takes at its height, Go's caches above all.
-GIGABYTES_NEEDED = 16
 # A compiler keeps both cores busy, but not while it links, nor while it waits for a registry.
 AT_ONCE = 2
 
@@ -70,7 +68,7 @@ def obtain(cache: Cache, parts: list[Part], report: Report) -> list[Path]:
         missing = _missing(cache, parts, report)
         if missing:
             require_root()
-            _require_space(cache.root)
+            _require_space(cache.root, sum(part.gigabytes for part in missing))
             ensure_packages(PACKAGES)
             _build_all(cache, missing, report)
             shutil.rmtree(cache.scratch, ignore_errors=True)
@@ -111,11 +109,11 @@ def _missing(cache: Cache, parts: Iterable[Part], report: Report) -> dict[Part, 
     return missing
 
 
-def _require_space(root: Path) -> None:
+def _require_space(root: Path, gigabytes: float) -> None:
     free = shutil.disk_usage(root).free / 1e9
-    if free < GIGABYTES_NEEDED:
+    if free < gigabytes:
         raise LabError(
-            f"building takes up to {GIGABYTES_NEEDED} GB and {root} has {free:.0f} GB free: "
+            f"building takes up to {gigabytes:.0f} GB and {root} has {free:.0f} GB free: "
             "free some, or point HOMESERVER_LAB_CACHE to a larger disk"
         )
 

@@ -90,6 +90,7 @@ class Part:
         settings: What the recipe is told, versions above all.
         files: Files and directories whose content goes into the part.
         needs: Parts that this one is made from.
+        gigabytes: The disk that making it takes at its height, roughly.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Part:
     settings: Mapping[str, object] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
     needs: tuple[Part, ...] = ()
+    gigabytes: float = 0.5
 
     @cached_property
     def key(self) -> str:

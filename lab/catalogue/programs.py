@@ -39,13 +39,14 @@ GO = Part(
 )
 
 
-def _go_programs(module: str, packages: str, stamps: Mapping[str, str]) -> Part:
+def _go_programs(module: str, packages: str, stamps: Mapping[str, str], gigabytes: float = 0.5) -> Part:
     return Part(
         module,
         golang.build,
         settings={"module": module, "packages": [packages], "stamps": stamps},
         files=(golang.MODULES / module,),
         needs=(GO,),
+        gigabytes=gigabytes,
     )
 
 
@@ -62,6 +63,7 @@ KUBERNETES_PROGRAMS = _go_programs(
         "k8s.io/component-base/version.gitMajor": "1",
         "k8s.io/component-base/version.gitMinor": KUBERNETES.split(".")[1],
     },
+    gigabytes=6,
 )
 CALICO_PROGRAMS = _go_programs(
     "calico",
@@ -71,10 +73,14 @@ CALICO_PROGRAMS = _go_programs(
         "github.com/projectcalico/calico/node/buildinfo.GitVersion": CALICO,
         "github.com/projectcalico/calico/node/pkg/lifecycle/startup.VERSION": CALICO,
     },
+    gigabytes=4,
 )
-ADDON_PROGRAMS = _go_programs("addons", "./...", {})
+ADDON_PROGRAMS = _go_programs("addons", "./...", {}, gigabytes=3)
 CONTAINERD_PROGRAMS = _go_programs(
-    "containerd", "tool", {"github.com/containerd/containerd/v2/version.Version": CONTAINERD}
+    "containerd",
+    "tool",
+    {"github.com/containerd/containerd/v2/version.Version": CONTAINERD},
+    gigabytes=2,
 )
 CNI_PROGRAMS = _go_programs(
     "cni", "tool", {"github.com/containernetworking/plugins/pkg/utils/buildversion.BuildVersion": CNI_PLUGINS}
