@@ -39,7 +39,7 @@ VALUES = {
         {"preflight_disk_running_gib": 10**9},
         r"too little disk free at /var/snap \(\d+ GiB, expected 1000000000\) -> .*",
     ),
-    "a user without root": ({"ansible_user": "owner"}, r".*sudo.*"),
+    "a user without root": ({"ansible_user": "owner", "ansible_become": False}, r".*root.*"),
     "a host that cannot be reached": (
         {"ansible_host": "192.0.2.1", "ansible_ssh_timeout": 3},
         r".*192\.0\.2\.1.*",
