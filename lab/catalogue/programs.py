@@ -28,7 +28,8 @@ SNAP_PACKAGES = (
     *("socat", "libwrap0", "libssl3", "libreadline8", "openssl", "python3-yaml"),
 )
 # Enough for what Felix runs. A whole Debian would take longer to import than all the other images.
-CALICO_NODE_PACKAGES = (*IPTABLES_PACKAGES, "dash", "libc6")
+# From netbase ipset knows the names of protocols: a NetworkPolicy with a named port needs "tcp".
+CALICO_NODE_PACKAGES = (*IPTABLES_PACKAGES, "dash", "libc6", "netbase")
 MERGED_USR_LINKS = {directory: f"usr/{directory}" for directory in ("bin", "sbin", "lib", "lib64")}
 PYTHON_PACKAGES = ("python3", "python3-pip", "python3-venv", "ca-certificates")
 
