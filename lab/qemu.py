@@ -11,8 +11,6 @@ import uuid
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
-import yaml
-
 from lab import network, process
 from lab.build import cache_root, obtain
 from lab.cache import Cache, Part
@@ -27,6 +25,8 @@ _FORWARDED_PORTS = (80, 443, 16443)
 
 _KVM = ("-accel", "kvm", "-cpu", "host")
 _EMULATION = ("-accel", "tcg,thread=multi", "-cpu", "max")
+# A kernel that runs at all has said its name by then.
+_KERNEL_SECONDS = 30
 
 
 class Qemu:
@@ -109,8 +109,8 @@ def _is_running(name: str) -> bool:
 
 
 def _make_seed(machine: Machine) -> None:
-    """Write the disk on which cloud-init finds what to do: its NoCloud data source."""
-    public_key = machine.key.with_suffix(".pub").read_text()
+    """Write the disk on which cloud-init finds what to do: its NoCloud data source. JSON is YAML too."""
+    public_key = machine.key.with_suffix(".pub").read_text().strip()
     login = {"ssh_authorized_keys": [public_key]}
     user_data = {
         "hostname": machine.name,
@@ -136,8 +136,8 @@ def _make_seed(machine: Machine) -> None:
     meta_data = {"instance-id": str(uuid.uuid4()), "local-hostname": machine.name}
     seed = machine.directory / "seed"
     seed.mkdir()
-    (seed / "user-data").write_text(f"#cloud-config\n{yaml.safe_dump(user_data)}")
-    (seed / "meta-data").write_text(yaml.safe_dump(meta_data))
+    (seed / "user-data").write_text(f"#cloud-config\n{json.dumps(user_data, indent=2)}\n")
+    (seed / "meta-data").write_text(json.dumps(meta_data))
     run("genisoimage", "-quiet", "-volid", "cidata", "-joliet", "-rock",
         "-output", str(machine.directory / "seed.iso"), str(seed))  # fmt: skip
 
@@ -171,9 +171,8 @@ def _disk_and_kernel(image: Path) -> tuple[Path, list[str]]:
     return image / "disk.img", [*kernel, "-append", "root=/dev/vda rw console=ttyS0"]
 
 
-def _kernel_speaks(machine: Machine, within: float = 30) -> bool:
-    """Whether the machine's kernel says its name, within so many seconds."""
-    deadline = time.monotonic() + within
+def _kernel_speaks(machine: Machine) -> bool:
+    deadline = time.monotonic() + _KERNEL_SECONDS
     while time.monotonic() < deadline:
         if b"Linux version" in machine.console.read_bytes():
             return True

@@ -4,15 +4,17 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
-from lab import qemu
+from lab import process, qemu
 from lab.build import cache_root, obtain
 from lab.cache import Cache, Job
 from lab.host import LabError
-from lab.machine import Machine, load
+from lab.machine import Machine, load, save
 from lab.recipes import cloud_image
 from lab.tests.conftest import Lab
 from lab.tests.debian_disk import DEBIAN_DISK
@@ -23,8 +25,8 @@ CONTENT = b"a disk"
 CHECKSUM = hashlib.sha256(CONTENT).hexdigest()
 
 
-def test_a_machines_address_is_of_this_host_alone(lab_directory: Path) -> None:
-    assert lab_directory
+@pytest.mark.usefixtures("lab_directory")
+def test_a_machines_address_is_of_this_host_alone() -> None:
     assert str(qemu.Qemu().subnet) == "127.214.0.0/24"
 
 
@@ -73,6 +75,66 @@ def test_an_image_that_is_not_what_was_published_is_refused(
 ) -> None:
     with pytest.raises(LabError, match=message):
         cloud_image.download(job, f"file://{published}/{name}", checksum)
+
+
+@pytest.mark.usefixtures("lab_directory")
+@pytest.mark.parametrize(
+    ("under_kvm", "accelerator"),
+    [
+        ("print('Linux version 6', flush=True)", "kvm"),
+        ("print('Probing EDD', flush=True)", "tcg,thread=multi"),
+        ("sys.exit('cannot set a register')", "tcg,thread=multi"),
+    ],
+)
+def test_hardware_virtualisation_is_used_if_a_kernel_runs_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, under_kvm: str, accelerator: str
+) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    _program(programs / "genisoimage", "")
+    _program(programs / "qemu-img", 'print(\'{"format": "raw"}\')')
+    _program(programs / "qemu-system-x86_64", f"if 'kvm' in sys.argv: {under_kvm}\ntime.sleep(60)")
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setattr(os, "access", lambda *_: True)
+    monkeypatch.setattr(qemu, "_KERNEL_SECONDS", 2)
+    machine = Machine(NAME, "qemu", "127.214.0.2", 2222)
+    save(machine)
+    machine.make_keys()
+
+    backend = qemu.Qemu()
+    backend.create(machine, tmp_path)
+    (running,) = [
+        one for one in process.processes() if f"hostfwd=tcp:{machine.address}:443-:443" in str(one.argv)
+    ]
+    assert running.argv[running.argv.index("-accel") + 1] == accelerator
+    assert backend.is_running(machine)
+    backend.clear(NAME)
+    assert not backend.is_running(machine)
+
+
+def test_cloud_init_is_told_the_machines_keys_and_users(
+    lab_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(qemu, "run", lambda *_: "")
+    machine = Machine(NAME, "qemu", "127.214.0.2", 2222)
+    save(machine)
+    (lab_directory / NAME / "id_ed25519.pub").write_text("ssh-ed25519 AAAA me\n")
+    (lab_directory / NAME / "ssh_host_ed25519_key").write_text("private\n")
+    (lab_directory / NAME / "ssh_host_ed25519_key.pub").write_text("public\n")
+    qemu._make_seed(machine)
+    text = (lab_directory / NAME / "seed/user-data").read_text()
+    assert text.startswith("#cloud-config\n")
+    told = yaml.safe_load(text)
+    assert told["ssh_keys"] == {"ed25519_private": "private\n", "ed25519_public": "public\n"}
+    assert {user["name"]: user["ssh_authorized_keys"] for user in told["users"]} == {
+        "root": ["ssh-ed25519 AAAA me"],
+        "owner": ["ssh-ed25519 AAAA me"],
+    }
+
+
+def _program(path: Path, text: str) -> None:
+    path.write_text(f"#!{sys.executable}\nimport sys, time\n{text}\n")
+    path.chmod(0o755)
 
 
 @pytest.mark.machine

@@ -50,15 +50,15 @@ def test_each_machine_says_whether_it_runs(
     assert str(home) in machine["ssh"]
 
 
-def test_of_another_machines_home_nothing_is_said(home: Path) -> None:
-    assert home.is_dir()
+@pytest.mark.usefixtures("home")
+def test_of_another_machines_home_nothing_is_said() -> None:
     found = status.of_lab("other")
     assert [machine["name"] for machine in found["machines"]] == ["home"]
     assert found["urls"] == {}
 
 
-def test_the_text_tells_how_to_open_the_urls(home: Path) -> None:
-    assert home.is_dir()
+@pytest.mark.usefixtures("home")
+def test_the_text_tells_how_to_open_the_urls() -> None:
     text = status.as_text(status.of_lab("home"), "home")
     assert "10.214.0.2 hello.example.org whoami.example.org traefik.example.org" in text
     assert "--resolve '*:443:10.214.0.2' https://hello.example.org/" in text
