@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from microk8s import hooks, launch
+from microk8s import arguments, hooks, launch
 
 from .conftest import Node
 
@@ -18,6 +18,7 @@ containerdRegistryConfigs:
   mirror.example:5000: |
     server = "https://mirror.example:5000"
 extraConfigFiles: {audit.yaml: "kind: Policy"}
+extraContainerdEnv: {HTTPS_PROXY: "http://proxy:3128"}
 addons: [{name: rbac}]
 ---
 version: 0.1.0
@@ -39,7 +40,8 @@ def test_a_document_reaches_the_files_it_speaks_of(node: Node) -> None:
     assert node.read("args/audit.yaml") == "kind: Policy"
     template = node.read("certs/csr.conf.template").splitlines()
     assert {"DNS.6 = home.example", "IP.3 = 198.51.100.4"} <= set(template)
-    assert changed == {"kubelite"}
+    assert arguments.environment("containerd-env") == {"HTTPS_PROXY": "http://proxy:3128"}
+    assert changed == {"kubelite", "containerd"}
 
 
 def test_saying_it_again_changes_nothing(node: Node) -> None:
@@ -59,6 +61,7 @@ def test_saying_it_again_changes_nothing(node: Node) -> None:
         ("version: 0.1.0\nextraKubeletArgs: [--max-pods=1]", "extraKubeletArgs must map flags to values"),
         ("version: 0.1.0\nextraSANs: home.example", "extraSANs must be a list"),
         ("version: 0.1.0\naddons: [dns]", "addons must be a list of addons, each with a name"),
+        ("version: 0.1.0\naddons: [{name: dns, args: 1.1.1.1}]", "arguments in a list"),
         ("version: 0.1.0\npersistentClusterToken: short", "at least 32 characters"),
         ("version: 0.1.0\njoin: {url: x}", "join is not part of the lab's MicroK8s"),
     ],

@@ -8,7 +8,8 @@ from string import Template
 
 from . import paths
 
-FLAG = re.compile(r"(-[^=\s]+)(?:[=\s]+(.*))?$")
+# A flag or a variable, and its value.
+FLAG = re.compile(r"([^#=\s][^=\s]*)(?:[=\s]+(.*))?$")
 
 
 def path(service: str) -> Path:

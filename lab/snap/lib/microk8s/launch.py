@@ -39,8 +39,12 @@ def _is_names(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(v, str) for v in value)
 
 
+def _is_addon(value: Any) -> bool:
+    return isinstance(value, dict) and bool(value.get("name")) and _is_names(value.get("args", []))
+
+
 def _is_addons(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(addon, dict) and addon.get("name") for addon in value)
+    return isinstance(value, list) and all(map(_is_addon, value))
 
 
 def _is_token(value: Any) -> bool:
@@ -52,7 +56,7 @@ CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "extraConfigFiles": (_is_map, "must map file names to contents"),
     "containerdRegistryConfigs": (_is_map, "must map registries to contents of hosts.toml"),
     "extraSANs": (_is_names, "must be a list of names and addresses"),
-    "addons": (_is_addons, "must be a list of addons, each with a name"),
+    "addons": (_is_addons, "must be a list of addons, each with a name, and arguments in a list"),
     "persistentClusterToken": (_is_token, "must have at least 32 characters"),
 }
 
