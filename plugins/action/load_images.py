@@ -9,6 +9,9 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.homeserver.stack.plugins.module_utils.checksums import sha256
 
+_STAGING = "~/.homeserver-images"
+"""Where archives arrive: always the same place, so that the next run uses what an interrupted one left."""
+
 
 class ActionModule(ActionBase):
     """Bring image archives to a host and have them loaded there."""
@@ -20,11 +23,17 @@ class ActionModule(ActionBase):
         missing = self._sideload(files, {}, task_vars)
         result.update(changed=bool(missing), loaded=missing)
         if missing and not self._task.check_mode:
-            directory = self._make_tmp_path()
+            directory = self._remote_expand_user(_STAGING, sudoable=False)
+            self._command(f"mkdir -p {directory}")
             arrived = {reference: self._copy(files[reference], directory) for reference in missing}
             self._sideload(files, arrived, task_vars)
-            self._remove_tmp_path(directory)
+            self._command(f"rm -r {directory}")
         return result
+
+    def _command(self, command: str) -> None:
+        done = self._low_level_execute_command(command, sudoable=False)
+        if done["rc"]:
+            raise AnsibleActionFail(f"{command}: {done['stderr']}")
 
     def _sideload(
         self, files: dict[str, Path], arrived: dict[str, str], task_vars: dict[str, Any] | None

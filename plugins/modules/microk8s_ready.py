@@ -126,7 +126,7 @@ def _lacking(deployments: list[str]) -> str:
         "get", "nodes,deployments.apps,daemonsets.apps", "--namespace=kube-system", "--output=json"
     )
     if listing.returncode:
-        return f"the API server does not answer: {listing.stderr.strip()}"
+        return f"the API server does not answer: {''.join(listing.stderr.splitlines()[-1:])}"
     objects = json.loads(listing.stdout)["items"]
     return _unready_node(objects) or _unfinished_workload(objects, deployments) or _open_access()
 

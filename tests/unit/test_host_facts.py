@@ -1,0 +1,170 @@
+"""What is read about a host, from files as the kernel writes them and from this very machine."""
+
+import http.server
+import json
+import os
+import socket
+import socketserver
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.homeserver.stack.plugins.module_utils import host_facts, snapd
+
+TCP = """\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 00000000:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 111 1
+   1: 0100007F:01BB 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 222 1
+   2: 0A00000A:01BB 0B00000A:C350 01 00000000:00000000 00:00000000 00000000     0        0 333 1
+"""
+
+
+def test_only_sockets_that_others_reach_are_listening() -> None:
+    assert list(host_facts.listening([TCP])) == [(80, "111")]
+
+
+def process(proc: Path, pid: int, name: str, group: str, inode: str) -> None:
+    directory = proc / str(pid)
+    (directory / "fd").mkdir(parents=True)
+    (directory / "fd/3").symlink_to(f"socket:[{inode}]")
+    (directory / "comm").write_text(f"{name}\n")
+    (directory / "cgroup").write_text(group)
+
+
+@pytest.mark.parametrize(
+    ("group", "taken"),
+    [
+        (
+            "0::/system.slice/nginx.service\n",
+            [{"port": 80, "process": "nginx", "unit": "nginx.service"}],
+        ),
+        ("0::/user.slice/session-1.scope\n", [{"port": 80, "process": "nginx", "unit": ""}]),
+        ("0::/system.slice/snap.microk8s.daemon-kubelite.service\n", []),
+        ("0::/kubepods/burstable/pod12/34\n", []),
+    ],
+)
+def test_a_port_is_taken_by_whatever_is_not_microk8s(
+    tmp_path: Path, group: str, taken: list[dict[str, Any]]
+) -> None:
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net/tcp").write_text(TCP)
+    process(tmp_path, 12, "nginx", group, "111")
+    assert host_facts.taken_ports([80, 443], tmp_path) == taken
+
+
+def test_a_port_without_a_process_is_the_kernels(tmp_path: Path) -> None:
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net/tcp").write_text(TCP)
+    assert host_facts.taken_ports([80], tmp_path) == [{"port": 80, "process": "the kernel", "unit": ""}]
+
+
+def test_a_real_listener_is_found() -> None:
+    with socket.create_server(("0.0.0.0", 0)) as server:
+        (taken,) = host_facts.taken_ports([server.getsockname()[1]])
+    assert taken["process"] in {Path("/proc/self/comm").read_text().strip(), "the kernel"}
+
+
+def test_control_groups_of_both_versions_are_read(tmp_path: Path) -> None:
+    table = tmp_path / "cgroups"
+    table.write_text("#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpu\t3\t1\t1\nmemory\t0\t1\t0\n")
+    assert host_facts.cgroups(tmp_path, table) == {"version": 1, "controllers": ["cpu"]}
+    (tmp_path / "cgroup.controllers").write_text("cpu memory\n")
+    assert host_facts.cgroups(tmp_path, table) == {"version": 2, "controllers": ["cpu", "memory"]}
+
+
+def test_the_default_route_is_found() -> None:
+    head = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\n"
+    local = "eth0\t0001A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\n"
+    assert host_facts.default_interface(head + local) == ""
+    default = "wlan0\t00000000\t0101A8C0\t0003\t0\t0\t600\t00000000\n"
+    assert host_facts.default_interface(head + local + default) == "wlan0"
+
+
+def test_addresses_lent_by_dhcp_are_told_from_fixed_ones() -> None:
+    links = [
+        {"ifname": "eth0", "addr_info": [{"local": "192.168.1.10", "dynamic": True}, {"local": "10.0.0.1"}]},
+        {},
+    ]
+    links[1] = {"ifname": "down0"}
+    assert host_facts.addresses(json.dumps(links)) == {
+        "192.168.1.10": {"interface": "eth0", "dynamic": True},
+        "10.0.0.1": {"interface": "eth0", "dynamic": False},
+    }
+    assert host_facts.addresses("") == {}
+
+
+def test_this_machine_can_be_read() -> None:
+    assert host_facts.os_release(Path("/etc/os-release").read_text())["ID"]
+    assert host_facts.memory_mib() > 100
+    assert host_facts.disk_free_gib(Path("/var/snap/of/the/future")) > 0
+    assert host_facts.cgroups()["controllers"]
+
+
+ANSWERS = {
+    "/v2/system-info": {"version": "2.61"},
+    "/v2/snaps": [
+        {"name": "core", "version": "16", "revision": "x1"},
+        {
+            "name": "microk8s",
+            "version": "v1.35.4",
+            "revision": "8000",
+            "tracking-channel": "1.35/stable",
+            "hold": "2300",
+        },
+    ],
+    "/v2/find?name=microk8s": [{"channels": {"1.35/stable": {}, "1.36/stable": {}}}],
+}
+
+
+class Answering(http.server.BaseHTTPRequestHandler):
+    """Answers as snapd does."""
+
+    def do_GET(self) -> None:
+        good = self.path in ANSWERS
+        content = (
+            {"type": "sync", "result": ANSWERS[self.path]}
+            if good
+            else {"type": "error", "result": {"message": "no"}}
+        )
+        self.send_response(200 if good else 404)
+        self.end_headers()
+        self.wfile.write(json.dumps(content).encode())
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    path = os.path.relpath(tmp_path / "s")  # the path of a socket has to be short
+    monkeypatch.setattr(snapd, "SOCKET", path)
+
+    class Server(socketserver.UnixStreamServer):
+        def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
+            return super().get_request()[0], ("snapd", 0)
+
+    with Server(path, Answering) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield
+        server.shutdown()
+
+
+@pytest.mark.usefixtures("daemon")
+def test_snapd_tells_its_version_snaps_and_channels() -> None:
+    assert snapd.version() == "2.61"
+    assert snapd.snaps() == {
+        "core": snapd.Snap("16", "x1", "", held=False),
+        "microk8s": snapd.Snap("v1.35.4", "8000", "1.35/stable", held=True),
+    }
+    assert snapd.store_channels("microk8s") == ["1.35/stable", "1.36/stable"]
+    with pytest.raises(snapd.SnapdError, match=r"^no$"):
+        snapd.store_channels("other")
+
+
+def test_without_a_daemon_there_is_no_version(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(snapd, "SOCKET", str(tmp_path / "none"))
+    assert snapd.version() == ""
+    with pytest.raises(snapd.SnapdError, match="does not answer"):
+        snapd.snaps()
