@@ -62,6 +62,7 @@ class Application:
         self._name = name
         self._check_mode = check_mode
         self._wait = Waiting(cluster, timeout)
+        self._changed: set[Identity] = set()
         self.outcome = Outcome()
 
     def present(self, definitions: Iterable[Object]) -> None:
@@ -83,7 +84,7 @@ class Application:
         self._apply(objects[len(foundations) :], live)
         self._prune(objects, live)
         if not self._check_mode:
-            self._wait.rolled_out([obj for obj in objects if obj["kind"] in WORKLOADS])
+            self._wait.rolled_out([obj for obj in objects if obj["kind"] in WORKLOADS], self._changed)
 
     def absent(self) -> None:
         """Delete everything the application has in the cluster and wait until it is gone.
@@ -118,8 +119,9 @@ class Application:
         for step in filter(_Step.is_needed, steps):
             if not self._check_mode:
                 self._carry_out(step)
-            done = self.outcome.updated if step.before else self.outcome.created
-            done.append(str(identity(step.wanted)))
+            key = identity(step.wanted)
+            self._changed.add(key)
+            (self.outcome.updated if step.before else self.outcome.created).append(str(key))
             self.outcome.diff.append(difference(step.before, step.after))
 
     def _plan(self, obj: Object, before: Object | None) -> _Step:

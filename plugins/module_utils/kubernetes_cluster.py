@@ -28,6 +28,8 @@ _REQUEST_TIMEOUT = 60
 _RETRY_PERIOD = 20
 """Seconds in which a request is repeated while the API server restarts or is overloaded."""
 _LOG_LINES = 15
+_NO_LOG = "unable to retrieve container logs for "
+"""What kubelet says, in place of a log, of a container that is gone."""
 _WARNING = re.compile(r'\d{3} \S+ "((?:[^"\\]|\\.)*)"')
 
 T = TypeVar("T")
@@ -177,7 +179,8 @@ class Cluster:
             response = self._send("get", f"{self._path(pod)}/log", query_params=list(query.items()))
         except RefusedError:
             return []
-        return bytes(response.data).decode(errors="replace").splitlines()
+        lines = bytes(response.data).decode(errors="replace").splitlines()
+        return [line for line in lines if not line.startswith(_NO_LOG)]
 
     def _path(self, obj: Object) -> str:
         kind = self._kinds[obj["apiVersion"], obj["kind"]]

@@ -28,7 +28,9 @@ class Trouble(NamedTuple):
     patience: float | None = None
     """Seconds after which it is hopeless; None when it may pass by itself."""
     crashed: bool = False
-    """The container ended at least once, so the lines worth reading are those of its previous run."""
+    """The container ended at least once."""
+    running: bool = False
+    """It runs at the moment: if it crashed, its last words are those of its previous run."""
 
     def __str__(self) -> str:
         where = f"container {self.container}: " if self.container else ""
@@ -56,6 +58,12 @@ def unfinished(obj: Object) -> str:
     if available < wanted:
         return f"{available} of {wanted} replicas available"
     return f"{old} replicas of before still running" if old > 0 else ""
+
+
+def is_probed(workload: Object) -> bool:
+    """Tell whether a rollout that is done proves that it works: by probes, or as a Job that has ended."""
+    containers = workload["spec"]["template"]["spec"]["containers"]
+    return workload["kind"] == "Job" or all("readinessProbe" in container for container in containers)
 
 
 def failure(workload: Object) -> str:
@@ -98,7 +106,7 @@ def _container_trouble(container: Object) -> Iterator[Trouble]:
     hopeless = 0.0 if restarts + 1 >= _CRASHES else None
     if "running" in state:
         crashes = f", having crashed {restarts} times, last with {_end(ended)}" if ended else ""
-        yield Trouble(name, "NotReady", f"running, but not ready{crashes}")
+        yield Trouble(name, "NotReady", f"running, but not ready{crashes}", crashed=bool(ended), running=True)
     elif "terminated" in state:
         if state["terminated"].get("exitCode"):
             reason = state["terminated"].get("reason", "Error")

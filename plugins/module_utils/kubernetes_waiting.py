@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from .kubernetes_cluster import Cluster
-from .kubernetes_objects import Object, identity, pod_hash, template_hash
-from .kubernetes_rollout import Trouble, failure, troubles, unfinished
+from .kubernetes_objects import Identity, Object, identity, pod_hash, template_hash
+from .kubernetes_rollout import Trouble, failure, is_probed, troubles, unfinished
 
 _POLL = 0.5
 """Seconds between two looks at what is waited for."""
+_TRIAL = 5.0
+"""Seconds that a new pod has to keep running where no probe says that it is ready."""
 _SHOWN = 2
 """So many pods of a workload are described when it fails; the others mostly fail alike."""
 _CREATION_PATIENCE = 20.0
@@ -63,24 +65,45 @@ class Waiting:
                 return
         raise ApplicationError(f"not established after {self._timeout:g} s: {', '.join(missing)}")
 
-    def rolled_out(self, workloads: list[Object]) -> None:
-        """Wait until all workloads run.
+    def rolled_out(self, workloads: list[Object], changed: Collection[Identity]) -> None:
+        """Wait until all workloads run; those that changed and whose readiness nothing probes, for a while.
 
         Raises:
             ApplicationError: one does not, or clearly will not; with the pods, the reasons and their logs.
         """
+        done_since: dict[Identity, float] = {}
         first_seen: dict[tuple[str, str], float] = {}
+        unproven = {identity(obj) for obj in workloads if not is_probed(obj)}.intersection(changed)
         for now in self._polls():
-            current = [self._cluster.get(obj) or obj for obj in workloads]
-            pending = [obj for obj in current if unfinished(obj)]
+            pending = []
+            for obj in (self._cluster.get(obj) or obj for obj in workloads):
+                key = identity(obj)
+                if unfinished(obj):
+                    done_since.pop(key, None)
+                    pending.append(obj)
+                elif now - done_since.setdefault(key, now) < (_TRIAL if key in unproven else 0):
+                    pending.append(obj)
             if not pending:
                 return
+            for obj in pending:
+                self._unblock(obj)
             hopeless = [obj for obj in pending if self._is_hopeless(obj, now, first_seen)]
             if hopeless:
                 raise ApplicationError("\n".join(map(self._diagnosis, hopeless)))
         raise ApplicationError(
             "\n".join([f"not rolled out after {self._timeout:g} s:", *map(self._diagnosis, pending)])
         )
+
+    def _unblock(self, workload: Object) -> None:
+        """Delete what is not ready of a StatefulSet's earlier manifest: it would wait until it is."""
+        if workload["kind"] != "StatefulSet":
+            return
+        for pod in self._cluster.pods(workload["metadata"]["namespace"]):
+            owners = [owner["uid"] for owner in pod["metadata"].get("ownerReferences") or []]
+            outdated = pod_hash(pod) != template_hash(workload) and any(troubles(pod))
+            going = pod["metadata"].get("deletionTimestamp")
+            if workload["metadata"].get("uid") in owners and outdated and not going:
+                self._cluster.delete(pod)
 
     def _is_hopeless(self, workload: Object, now: float, first_seen: dict[tuple[str, str], float]) -> bool:
         """Tell whether trouble has kept a workload from running for longer than it may.
@@ -113,7 +136,9 @@ class Waiting:
 
     def _diagnosis(self, workload: Object) -> str:
         """Say what a workload lacks, which pods are in trouble, why, and what they last said."""
-        lines = [f"{identity(workload)}: {failure(workload) or unfinished(workload)}"]
+        lines = [
+            f"{identity(workload)}: {failure(workload) or unfinished(workload) or 'does not stay ready'}"
+        ]
         found = self._troubles(workload)
         subjects = {identity(subject): subject for subject, _ in found}
         for key, subject in list(subjects.items())[:_SHOWN]:
@@ -127,11 +152,12 @@ class Waiting:
         return "\n".join(lines)
 
     def _last_words(self, pod: Object, found: list[Trouble]) -> Iterator[str]:
-        """Quote the log of each container in trouble, of its previous run if that ended."""
+        """Quote the log of each container in trouble."""
         for trouble in found:
             if not trouble.container:
                 continue
-            if log := self._cluster.log(pod, trouble.container, previous=trouble.crashed):
+            previous = trouble.crashed and trouble.running
+            if log := self._cluster.log(pod, trouble.container, previous=previous):
                 yield f"    last lines of container {trouble.container}:"
                 yield from (f"      {line}" for line in log)
 

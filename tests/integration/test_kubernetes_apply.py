@@ -111,10 +111,21 @@ def a_config_map(name: str = "settings", **data: str) -> Object:
     return an_object("ConfigMap", name, data=data)
 
 
-def a_deployment(image: str, *arguments: str, name: str = "web", **container: Any) -> Object:
+COREFILE = a_config_map("corefile", Corefile=".:1053 {\n  errors\n}\n")
+BASE = (NAMESPACE_OBJECT, COREFILE)
+WORKS = "-conf=/etc/coredns/Corefile"
+CRASHES = "-conf=/nowhere/Corefile"
+
+
+def a_deployment(image: str, argument: str = WORKS, name: str = "web", **container: Any) -> Object:
     labels = {"app": name}
-    containers = [{"name": "web", "image": image, "args": list(arguments), **container}]
-    pod = {"containers": containers, "terminationGracePeriodSeconds": 0}
+    mount = {"name": "corefile", "mountPath": "/etc/coredns"}
+    content = {"name": "web", "image": image, "args": [argument], "volumeMounts": [mount], **container}
+    pod = {
+        "containers": [content],
+        "terminationGracePeriodSeconds": 0,
+        "volumes": [{"name": "corefile", "configMap": {"name": "corefile"}}],
+    }
     template = {"metadata": {"labels": labels}, "spec": pod}
     spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
     return an_object("Deployment", name, "apps/v1", spec=spec)
@@ -124,10 +135,6 @@ def the_pods(core: client.CoreV1Api) -> set[str]:
     """The pods that are to stay."""
     pods = core.list_namespaced_pod(NAMESPACE).items
     return {pod.metadata.name for pod in pods if not pod.metadata.deletion_timestamp}
-
-
-# CoreDNS with no arguments listens on a port only root may open; this one is free to all.
-QUIET = ("-dns.port=1053",)
 
 
 def test_a_refused_manifest_is_told_by_object_and_field_and_nothing_is_applied(
@@ -148,7 +155,7 @@ def test_a_refused_manifest_is_told_by_object_and_field_and_nothing_is_applied(
 
 def test_an_image_that_does_not_exist(playbook: Playbook) -> None:
     started = time.monotonic()
-    message = playbook.fail(NAMESPACE_OBJECT, a_deployment("registry.invalid/nothing:1"), timeout=300)
+    message = playbook.fail(*BASE, a_deployment("registry.invalid/nothing:1"), timeout=300)
     assert message.startswith(
         f"Deployment {NAMESPACE}/web: 0 of 1 replicas available\n  Pod {NAMESPACE}/web-"
     )
@@ -160,7 +167,7 @@ def test_an_image_that_does_not_exist(playbook: Playbook) -> None:
 
 def test_a_crash_loop(playbook: Playbook, image: str) -> None:
     started = time.monotonic()
-    message = playbook.fail(NAMESPACE_OBJECT, a_deployment(image, "-conf=/nowhere/Corefile"), timeout=300)
+    message = playbook.fail(*BASE, a_deployment(image, CRASHES), timeout=300)
     assert f"  Pod {NAMESPACE}/web-" in message
     assert "exit code 1" in message
     assert "last lines of container web:\n" in message
@@ -170,8 +177,8 @@ def test_a_crash_loop(playbook: Playbook, image: str) -> None:
 
 def test_a_probe_that_never_passes(playbook: Playbook, image: str) -> None:
     probe = {"httpGet": {"path": "/never", "port": 8199}, "periodSeconds": 1}
-    deployment = a_deployment(image, *QUIET, readinessProbe=probe)
-    message = playbook.fail(NAMESPACE_OBJECT, deployment, timeout=15)
+    deployment = a_deployment(image, readinessProbe=probe)
+    message = playbook.fail(*BASE, deployment, timeout=15)
     assert message.startswith(
         f"not rolled out after 15 s:\nDeployment {NAMESPACE}/web: 0 of 1 replicas available"
     )
@@ -184,30 +191,30 @@ def test_pods_that_pod_security_forbids(playbook: Playbook, image: str) -> None:
     namespace = NAMESPACE_OBJECT | {
         "metadata": {"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}
     }
-    result = playbook.run(namespace, a_deployment(image, *QUIET), timeout=300)
+    result = playbook.run(namespace, COREFILE, a_deployment(image), timeout=300)
     assert "FailedCreate" in result["msg"]
     assert 'violates PodSecurity "restricted' in result["msg"]
 
 
 def test_a_failed_rollout_is_mended_by_the_next(playbook: Playbook, image: str) -> None:
-    playbook.fail(NAMESPACE_OBJECT, a_deployment(image, "-conf=/nowhere/Corefile"))
-    playbook.apply(NAMESPACE_OBJECT, a_deployment(image, *QUIET))
+    playbook.fail(*BASE, a_deployment(image, CRASHES))
+    playbook.apply(*BASE, a_deployment(image))
 
 
 def test_a_broken_stateful_set_is_mended_by_the_next(playbook: Playbook, image: str) -> None:
-    def stateful(*arguments: str) -> Object:
-        deployment = a_deployment(image, *arguments)
+    def stateful(argument: str) -> Object:
+        deployment = a_deployment(image, argument)
         return deployment | {"kind": "StatefulSet", "spec": deployment["spec"] | {"serviceName": "web"}}
 
-    playbook.fail(NAMESPACE_OBJECT, stateful("-conf=/nowhere/Corefile"))
-    playbook.apply(NAMESPACE_OBJECT, stateful(*QUIET))
+    playbook.fail(*BASE, stateful(CRASHES))
+    playbook.apply(*BASE, stateful(WORKS))
 
 
 def test_a_killed_run_is_finished_by_the_next(playbook: Playbook, core: client.CoreV1Api, image: str) -> None:
-    objects = [NAMESPACE_OBJECT, a_config_map(), a_deployment(image, *QUIET)]
+    objects = [*BASE, a_config_map(), a_deployment(image)]
     slow = {"exec": {"command": ["/never"]}, "periodSeconds": 1}
     unready = [
-        NAMESPACE_OBJECT,
+        *BASE,
         a_config_map(),
         a_config_map("old"),
         a_deployment(image, readinessProbe=slow),
@@ -234,10 +241,10 @@ def test_changed_configuration_rolls_the_pods_that_use_it(
 ) -> None:
     def apply(greeting: str, other: str) -> set[str]:
         playbook.apply(
-            NAMESPACE_OBJECT,
+            *BASE,
             a_config_map(greeting=greeting),
             a_config_map("unused", k=other),
-            a_deployment(image, *QUIET, envFrom=[{"configMapRef": {"name": "settings"}}]),
+            a_deployment(image, envFrom=[{"configMapRef": {"name": "settings"}}]),
         )
         return the_pods(core)
 
@@ -276,7 +283,7 @@ def test_a_changed_job_runs_again(playbook: Playbook, image: str) -> None:
     playbook.apply(NAMESPACE_OBJECT, job("-version"))
     assert not playbook.apply(NAMESPACE_OBJECT, job("-version"))["changed"]
     assert playbook.apply(NAMESPACE_OBJECT, job("-plugins"))["updated"] == [f"Job {NAMESPACE}/once"]
-    message = playbook.fail(NAMESPACE_OBJECT, job("-conf=/nowhere/Corefile"))
+    message = playbook.fail(NAMESPACE_OBJECT, job(CRASHES))
     assert f"Job {NAMESPACE}/once: not complete" in message or "BackoffLimitExceeded" in message
     assert "/nowhere/Corefile" in message
 
@@ -315,7 +322,7 @@ def test_a_dry_run_shows_all_but_secrets_and_changes_nothing(
     playbook: Playbook, core: client.CoreV1Api, image: str
 ) -> None:
     secret = an_object("Secret", "password", stringData={"password": "hush-hush"})
-    objects = (NAMESPACE_OBJECT, a_config_map(k="visible"), secret, a_deployment(image, *QUIET))
+    objects = (NAMESPACE_OBJECT, a_config_map(k="visible"), secret, a_deployment(image))
     for virgin in (True, False):
         if not virgin:
             playbook.apply(*objects[:1])

@@ -150,7 +150,7 @@ def an_object(kind: str, name: str = "web", **more: Any) -> Object:
 
 
 def a_workload(kind: str = "Deployment", image: str = "web:1") -> Object:
-    template = {"spec": {"containers": [{"name": "web", "image": image}]}}
+    template = {"spec": {"containers": [{"name": "web", "image": image, "readinessProbe": {}}]}}
     return an_object(kind, spec={"replicas": 1, "template": template})
 
 
@@ -360,6 +360,21 @@ def test_an_image_that_comes_late_is_waited_for(cluster: FakeCluster, clock: Clo
     rollout.run()
 
 
+def test_pods_that_no_probe_calls_ready_are_on_trial(cluster: FakeCluster, clock: Clock) -> None:
+    workload = a_workload()
+    del workload["spec"]["template"]["spec"]["containers"][0]["readinessProbe"]
+    running = {"updatedReplicas": 1, "availableReplicas": 1, "replicas": 1}
+    objects = [NAMESPACE, workload | {"status": running}]
+    key = Identity("", "Deployment", "demo", "web")
+    clock.after(2, lambda: cluster.objects[key].update(status={"updatedReplicas": 1}))
+    clock.after(20, lambda: cluster.objects[key].update(status=running))
+    application(cluster).present(objects)
+    assert clock.now - 1000 >= 25
+    started = clock.now
+    application(cluster).present(objects)
+    assert clock.now == started
+
+
 def test_a_crash_loop_shows_the_last_words(cluster: FakeCluster, clock: Clock) -> None:
     cluster.log_lines = ["cannot open /data"]
     cluster.events = ["BackOff: restarting"]
@@ -370,7 +385,7 @@ def test_a_crash_loop_shows_the_last_words(cluster: FakeCluster, clock: Clock) -
         "  Pod demo/web-1: container web: CrashLoopBackOff: exit code 3, 2 restarts",
         "    web-1: BackOff: restarting",
         "    last lines of container web:",
-        "      cannot open /data (previous run)",
+        "      cannot open /data (current run)",
     ]
     assert clock.now == 1000
 
@@ -382,6 +397,22 @@ def test_pods_of_an_earlier_manifest_do_not_fail_the_one_that_mends_it(cluster: 
     message = rollout.fail(timeout=60)
     assert message.startswith("not rolled out after 60 s:\n")
     assert "web-0" not in message
+
+
+@pytest.mark.parametrize(
+    ("kind", "deleted"), [("StatefulSet", ["delete Pod demo/web-0"]), ("Deployment", [])]
+)
+def test_a_broken_pod_does_not_keep_a_stateful_set_from_being_mended(
+    cluster: FakeCluster, kind: str, deleted: list[str]
+) -> None:
+    workload = cluster.put(a_workload(kind))
+    rollout = Rollout(cluster, kind)
+    for name, ready, current in (("web-0", False, False), ("web-1", True, False), ("web-2", False, True)):
+        rollout.pod(name, {"running": {}}, ready=ready, current=current)
+        pod = cluster.objects[Identity("", "Pod", "demo", name)]
+        pod["metadata"]["ownerReferences"] = [{"uid": workload["metadata"]["uid"]}]
+    rollout.fail()
+    assert [call for call in cluster.calls if call.startswith("delete")] == deleted
 
 
 def test_how_often_a_job_is_tried_the_job_says(cluster: FakeCluster) -> None:
