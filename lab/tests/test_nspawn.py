@@ -5,14 +5,17 @@ import os
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from lab import process
-from lab.machine import Machine, load
+from lab import lifecycle, process
+from lab.host import LabError
+from lab.machine import Machine, Supplies, load
+from lab.nspawn import Nspawn
 from lab.tests.conftest import ROOT, Lab
 from lab.tests.host_state import changes, host_state
 
@@ -25,6 +28,8 @@ A, B = "labtest-a", "labtest-b"
 def nothing_left(lab_directory: Path, lab: Lab) -> Iterator[None]:
     """Compares the host before and after the test."""
     lab("build")
+    for name in (A, B):  # of an earlier run that was cut off
+        lab("down", "--name", name)
     before = host_state(lab_directory, [A, B])
     yield
     assert not changes(before, host_state(lab_directory, [A, B]))
@@ -170,6 +175,21 @@ def test_making_a_machine_can_be_cut_off_at_any_step(lab: Lab, lab_directory: Pa
         if clean[0] == "up":
             assert in_machine(A, "hostname") == A
             lab("down", "--name", A)
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_a_machine_that_cannot_boot_shows_what_it_last_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = tmp_path / "nothing.tar"
+    with tarfile.open(system, "w") as tar:
+        for directory in ("etc/ssh", "etc/systemd/network", "home/owner", "root", "usr"):
+            tar.add(tmp_path, directory, recursive=False)
+    monkeypatch.setattr(Nspawn, "prepare", lambda *_: Supplies(system, ""))
+    with pytest.raises(LabError, match=f"machine {A} has stopped") as raised:
+        lifecycle.up(A, None, print)
+    assert "os-release file is missing" in str(raised.value)
+    lifecycle.down(A)
 
 
 def wait_until(condition: Callable[[], bool], within: float = 120, pause: float = 0.2) -> None:
