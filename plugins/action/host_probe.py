@@ -5,17 +5,20 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ansible.errors import AnsibleAuthenticationFailure, AnsibleConnectionFailure
+from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
+_SUDO_GROUP = "on the host: adduser {user} sudo"
 _CAUSES = (
-    ("password is required", "needs a password for sudo -> add --ask-become-pass to the command"),
-    (
-        "incorrect sudo password",
-        "refuses the password given for sudo -> type the right one at --ask-become-pass",
-    ),
-    ("not in the sudoers", "does not let {user} become root -> add the user to the group sudo there"),
-    ("interpreter", "has no Python 3 -> on the host: apt install python3"),
+    ("missing sudo password", "wants a password for sudo", "add --ask-become-pass to the command"),
+    ("password is required", "wants a password for sudo", "add --ask-become-pass to the command"),
+    ("incorrect sudo password", "refuses the password for sudo", "type the right one at --ask-become-pass"),
+    ("not in the sudoers", "does not let {user} become root", _SUDO_GROUP),
+    ("not allowed to execute", "does not let {user} become root", _SUDO_GROUP),
+    ("permission denied (", "refuses the login of {user}", "give {user} an ssh key there: ssh-copy-id"),
+    ("host key verification failed", "has another ssh key than it had", "if you know why: ssh-keygen -R"),
+    ("interpreter", "has no Python 3", "on the host: apt install python3"),
+    ("connect to", "cannot be reached", "is it on, is ansible_host its address?"),
 )
 
 
@@ -23,34 +26,30 @@ class ActionModule(ActionBase):
     """Look at a host, whatever state it is in."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Run the module; a host it cannot run on is a result too."""
+        """Run the module; that it cannot run is a result too."""
         super().run(tmp, task_vars)
-        user = (task_vars or {}).get("ansible_user", "the user")
+        user = str((task_vars or {}).get("ansible_user", "the user"))
         before = time.time()
         try:
             result: dict[str, Any] = self._execute_module("homeserver.stack.host_probe", task_vars=task_vars)
-        except AnsibleAuthenticationFailure as error:
-            return {
-                "unfit": f"refuses the login -> give {user} an ssh key there (ssh-copy-id): {_short(error)}"
-            }
-        except AnsibleConnectionFailure as error:
-            return {"unfit": f"cannot be reached -> is it on, is ansible_host its address?: {_short(error)}"}
+        except AnsibleError as error:
+            return {"unfit": why_unfit(str(error), user)}
         if "host" in result:
-            return {"unfit": "", "host": result["host"] | {"clock_skew": _skew(result["host"], before)}}
-        return {"unfit": _cause(result).format(user=user)}
+            return {"unfit": {}, "host": result["host"] | {"clock_skew": _skew(result["host"], before)}}
+        said = (str(result.get(key, "")) for key in ("module_stderr", "module_stdout", "msg"))
+        return {"unfit": why_unfit("\n".join(said), user)}
+
+
+def why_unfit(said: str, user: str) -> dict[str, str]:
+    """Give what is `wrong` with a host on which no module runs, and the `fix`, from what was said there."""
+    last = said.strip().splitlines()[-1] if said.strip() else "no answer"
+    for sign, wrong, fix in _CAUSES:
+        if sign in said.lower():
+            return {"wrong": f"{wrong.format(user=user)}: {last}", "fix": fix.format(user=user)}
+    return {"wrong": f"it cannot be looked at: {said.strip()}", "fix": "try: ansible all -m ping"}
 
 
 def _skew(host: dict[str, Any], before: float) -> float:
     """How many seconds a host's clock is ahead of this machine's, beyond what the question took."""
     theirs = float(host["time"])
     return max(theirs - time.time(), 0) + min(theirs - before, 0)
-
-
-def _short(error: Exception) -> str:
-    return str(error).strip().splitlines()[-1]
-
-
-def _cause(result: dict[str, Any]) -> str:
-    said = " ".join(str(result.get(key, "")) for key in ("module_stderr", "module_stdout", "msg")).strip()
-    known = (cause for sign, cause in _CAUSES if sign in said.lower())
-    return next(known, f"cannot be looked at: {said}")

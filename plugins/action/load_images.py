@@ -40,7 +40,8 @@ class ActionModule(ActionBase):
     ) -> list[str]:
         """Run the module on the host, and give what it misses."""
         images = [{"reference": reference, "sha256": _sum(file)} for reference, file in files.items()]
-        arguments = {"images": images, "arrived": arrived, "timeout": self._task.args.get("timeout", 600)}
+        options = {name: self._task.args[name] for name in ("keep", "timeout") if name in self._task.args}
+        arguments = {"images": images, "arrived": arrived, **options}
         done = self._execute_module("homeserver.stack.sideload", arguments, task_vars=task_vars)
         if done.get("failed"):
             raise AnsibleActionFail(result=done)

@@ -98,7 +98,7 @@ class _Home:
         if not wrong:  # else the rest would stumble over them
             yield from self._inventory_problems()
         if self._probe["unfit"]:
-            yield Problem(*self._probe["unfit"].split(" -> "))
+            yield Problem(**self._probe["unfit"])
         else:
             yield from preflight.unfit_host(self._probe["host"], self._limits)
             yield from self._mismatches() if not wrong else ()

@@ -44,8 +44,8 @@ EXAMPLES = """
 
 RETURN = """
 unfit:
-  description: Why the host could not be looked at, or an empty text.
-  type: str
+  description: What is C(wrong) with a host that could not be looked at, and the C(fix). Else empty.
+  type: dict
   returned: always
 host:
   description: What was found.
@@ -62,7 +62,7 @@ def main() -> None:
         {"ports": {"type": "list", "elements": "int", "default": []}, "channel": {"default": ""}},
         supports_check_mode=True,
     )
-    module.exit_json(unfit="", host=_host(module.params["ports"], module.params["channel"]))
+    module.exit_json(unfit={}, host=_host(module.params["ports"], module.params["channel"]))
 
 
 def _host(ports: list[int], channel: str) -> dict[str, Any]:

@@ -21,6 +21,12 @@ options:
         type: path
         required: true
         description: The archive on the control machine.
+  keep:
+    type: bool
+    default: false
+    description:
+      - Whether these images stay when the disk is nearly full and no pod uses them.
+      - Those that an earlier call kept, and are none of these, stay no longer.
   timeout:
     type: int
     default: 600

@@ -50,6 +50,10 @@ stopped:
   description: Whether C(microk8s stop) was the last word.
   type: bool
   returned: always
+written:
+  description: The launch configuration in C(/etc/microk8s.yaml), as text.
+  type: str
+  returned: always
 applied:
   description: The launch configuration that was applied last, as text.
   type: str
@@ -65,6 +69,7 @@ sysctl:
   returned: always
 """
 
+_OWNERS = Path("/etc/microk8s.yaml")
 _LAUNCHER = Path("/var/snap/microk8s/common/etc/launcher")
 _STOPPED = Path("/var/snap/microk8s/current/var/lock/stopped.lock")
 
@@ -93,6 +98,7 @@ def _info(settings: list[str], timeout: int) -> dict[str, Any]:
         "snapd": version,
         "snaps": {name: snap._asdict() for name, snap in snaps.items()},
         "stopped": _STOPPED.exists(),
+        "written": _OWNERS.read_text() if _OWNERS.exists() else "",
         "applied": _applied(),
         "members": _members(),
         "sysctl": dict(_sysctl(name) for name in settings if _sysctl_file(name).exists()),

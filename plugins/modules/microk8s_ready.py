@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import socket
@@ -55,6 +56,10 @@ certificates:
   description: The days until the C(CA), the C(server) and the C(front proxy client) certificate expire.
   type: dict
   returned: always
+kubeconfig_sha256:
+  description: The sum of the admin's kubeconfig for the host itself, without the space around it.
+  type: str
+  returned: always
 sans:
   description: The names and addresses the API server's certificate is valid for.
   type: list
@@ -64,6 +69,7 @@ sans:
 
 _MICROK8S = "/snap/bin/microk8s"
 _LAUNCHER = Path("/var/snap/microk8s/common/etc/launcher")
+_KUBECONFIG = Path("/var/snap/microk8s/current/credentials/client.config")
 _CA = "/var/snap/microk8s/current/certs/ca.crt"
 _SERVICES = ("containerd", "k8s-dqlite", "kubelite", "cluster-agent")
 _PATIENCE = 30  # seconds in which a service may fail and recover, as while its configuration changes
@@ -95,7 +101,8 @@ def main() -> None:
             renewal = "ca.crt" if name == "CA" else f"{name.replace(' ', '-')}.crt"
             fix = f"on the host: sudo microk8s refresh-certs -e {renewal}"
             module.warn(f"the {name} certificate of the cluster expires in {days} days -> {fix}")
-    module.exit_json(certificates=certificates, sans=_sans())
+    kubeconfig = hashlib.sha256(_KUBECONFIG.read_bytes().strip()).hexdigest()
+    module.exit_json(certificates=certificates, sans=_sans(), kubeconfig_sha256=kubeconfig)
 
 
 def wait(deployments: list[str], timeout: int) -> None:

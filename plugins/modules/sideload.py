@@ -37,6 +37,12 @@ options:
     type: dict
     default: {}
     description: By their reference, the paths of the archives that were copied to the host since.
+  keep:
+    type: bool
+    default: false
+    description:
+      - Whether the kubelet may not remove these images when the disk is nearly full and no pod uses them.
+      - Others that were kept before, and are none of these, may be removed again.
   timeout:
     type: int
     default: 600
@@ -65,6 +71,7 @@ missing:
 
 DIRECTORY = Path("/var/snap/microk8s/common/etc/sideload")
 _MICROK8S = "/snap/bin/microk8s"
+_PINNED = "io.cri-containerd.pinned"
 _FAILURES = 2  # of one archive; containerd tries again and again
 _FAILED = "Failed to import"
 _LOG_LINES = 5
@@ -152,18 +159,33 @@ class Sideload:
         for archive in new:
             archive.loaded.unlink()
 
+    def keep(self) -> None:
+        """Have the kubelet spare these images, and no longer those it had to spare before."""
+        wanted = {archive.reference for archive in self._archives}
+        kept = set(_images("ls", "--quiet", f'labels."{_PINNED}"==pinned').stdout.split())
+        for reference in wanted - kept:
+            _images("label", reference, f"{_PINNED}=pinned")
+        # Of those that are none of ours, one is the pause image, which containerd itself keeps.
+        for reference in kept & self._sums.keys() - wanted:
+            _images("label", reference, f"{_PINNED}=")
+
 
 def _present() -> set[str]:
     """The images containerd has; none before it is installed, and while it starts we wait for it."""
     if not Path(_MICROK8S).exists():
         return set()
-    command = [_MICROK8S, "ctr", "images", "ls", "-q"]
     for _ in range(60):
-        listed = subprocess.run(command, capture_output=True, text=True, check=False)
+        listed = _images("ls", "--quiet")
         if listed.returncode == 0:
             return set(listed.stdout.split())
         time.sleep(1)
     raise SideloadError(f"containerd does not say which images it has: {listed.stderr.strip()}")
+
+
+def _images(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [_MICROK8S, "ctr", "images", *arguments], capture_output=True, text=True, check=False
+    )
 
 
 def _failures(archive: Archive, since: float) -> list[str]:
@@ -182,6 +204,7 @@ def main() -> None:
         {
             "images": {"type": "list", "elements": "dict", "options": image, "required": True},
             "arrived": {"type": "dict", "default": {}},
+            "keep": {"type": "bool", "default": False},
             "timeout": {"type": "int", "default": 600},
         },
         supports_check_mode=True,
@@ -202,6 +225,8 @@ def _load(params: dict[str, Any], *, check: bool) -> list[str]:
     missing = [archive.reference for archive in sideload.missing()]
     if not (missing or check) and params["timeout"]:
         sideload.wait(params["timeout"])
+        if params["keep"]:
+            sideload.keep()
     return missing
 
 

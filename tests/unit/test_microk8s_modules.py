@@ -84,6 +84,24 @@ def test_an_archive_with_another_name_in_it_is_told(directory: Path, monkeypatch
     assert directory.exists()
 
 
+def test_kept_images_are_spared_and_those_of_yesterday_no_longer(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (directory / "homeserver.json").write_text(json.dumps({"traefik:old": "1", "hello:1": "2"}))
+    asked: list[tuple[str, ...]] = []
+
+    def images(*arguments: str) -> subprocess.CompletedProcess[str]:
+        asked.append(arguments)
+        return subprocess.CompletedProcess([], 0, "pause:3.10\ntraefik:old\n", "")
+
+    monkeypatch.setattr(sideload, "_images", images)
+    sideload.Sideload([IMAGE]).keep()
+    assert asked[1:] == [
+        ("label", IMAGE.reference, "io.cri-containerd.pinned=pinned"),
+        ("label", "traefik:old", "io.cri-containerd.pinned="),
+    ]
+
+
 def node(name: str = "home", ready: str = "True") -> dict[str, Any]:
     states = [{"type": "Ready", "status": ready, "message": "cni plugin not initialized"}]
     return {"kind": "Node", "metadata": {"name": name}, "status": {"conditions": states}}

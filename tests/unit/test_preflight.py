@@ -2,6 +2,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from ansible_collections.homeserver.stack.plugins.action.host_probe import why_unfit
 from ansible_collections.homeserver.stack.plugins.module_utils import preflight
 
 SPECS: dict[str, dict[str, Any]] = {
@@ -150,7 +151,7 @@ def test_a_fit_host_has_no_problem() -> None:
         ({"interface": ""}, "no default route"),
         (
             {"taken_ports": [{"port": 80, "process": "nginx", "unit": "nginx.service"}]},
-            "port 80 is in use by nginx (nginx.service) -> on the host: systemctl disable --now nginx.service",
+            "port 80 is in use by nginx (nginx.service) -> on the host: systemctl disable --now nginx",
         ),
         (
             {"taken_ports": [{"port": 443, "process": "caddy", "unit": ""}]},
@@ -191,19 +192,17 @@ def test_old_control_groups_are_refused_unless_the_kubelet_is_told_to_bear_them(
 
 
 @pytest.mark.parametrize(
-    ("wanted", "fix"),
-    [
-        ("1.34/stable", None),
-        ("1.35/stable", None),
-        ("1.36/stable", "go to 1.35 first"),
-        ("1.33/stable", "stay with 1.34"),
-    ],
+    ("wanted", "fix"), [("1.36/stable", "go to 1.35 first"), ("1.33/stable", "stay with 1.34")]
 )
-def test_one_minor_version_up_at_a_time(wanted: str, fix: str | None) -> None:
-    found = texts(preflight.wrong_upgrade("v1.34.2", wanted))
-    assert [f"MicroK8s v1.34.2 cannot become {wanted}" in text and fix in text for text in found] == [
-        True
-    ] * bool(fix)
+def test_one_minor_version_up_at_a_time(wanted: str, fix: str) -> None:
+    (found,) = texts(preflight.wrong_upgrade("v1.34.2", wanted))
+    assert found.startswith(f"MicroK8s v1.34.2 cannot become {wanted}")
+    assert fix in found
+
+
+def test_the_same_version_or_the_next_will_do() -> None:
+    assert texts(preflight.wrong_upgrade("v1.34.2", "1.34/stable")) == []
+    assert texts(preflight.wrong_upgrade("v1.34.2", "1.35/stable")) == []
 
 
 def test_a_channel_the_store_has_not_is_refused() -> None:
@@ -215,3 +214,28 @@ def test_a_channel_the_store_has_not_is_refused() -> None:
     )
     (offline,) = texts(preflight.missing_channel("1.35/stable", "cannot reach the store"))
     assert offline.endswith("-> give the host internet, or set homeserver_bundle")
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        (
+            "Failed to connect to the host via ssh: ssh: connect to host 10.0.0.9 port 22: No route to host",
+            "cannot be reached: Failed to connect",
+        ),
+        (
+            "Failed to connect to the host via ssh: me@10.0.0.9: Permission denied (publickey).",
+            "refuses the login of me",
+        ),
+        ("Task failed: Missing sudo password", "wants a password for sudo: Task failed"),
+        ("sudo: a password is required\n", "wants a password for sudo: sudo: a password is required"),
+        ("me is not in the sudoers file.", "does not let me become root: me is not in the sudoers file."),
+        ("The module interpreter '/usr/bin/python3' was not found.", "has no Python 3: "),
+        ("Segmentation fault", "it cannot be looked at: Segmentation fault"),
+        ("", "it cannot be looked at: "),
+    ],
+)
+def test_a_host_on_which_nothing_runs_is_told_why(said: str, problem: str) -> None:
+    found = why_unfit(said, "me")
+    assert found["wrong"].startswith(problem)
+    assert found["fix"]

@@ -40,7 +40,7 @@ def complaints(tmp_path: Path) -> Any:
         assert done.returncode == 2
         assert "changed=0" in done.stdout
         assert "Traceback" not in done.stdout + done.stderr
-        return done.stdout
+        return str(done.stdout)
 
     return run
 
@@ -64,7 +64,7 @@ def test_every_problem_is_told_in_one_message(complaints: Any, tmp_path: Path) -
         f"home, nas: {tmp_path}/bundle.json cannot be read (No such file or directory) (homeserver_bundle)",
         "home, nas: --node-labels is 'a b': MicroK8s passes no value with spaces or quotes",
         "home: too little memory",
-        "nas: cannot be reached -> is it on, is ansible_host its address?: ",
+        "nas: cannot be reached: Failed to connect to the host via ssh: ssh: connect to host 127.0.0.1",
     ):
         assert message in said
 
