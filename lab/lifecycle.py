@@ -9,11 +9,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lab import inventory
+from lab.build import Report
 from lab.host import LabError, require_root, run
 from lab.machine import (
     Backend,
     Machine,
-    Report,
     Supplies,
     check_name,
     lab_directory,

@@ -4,15 +4,14 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Protocol
 
+from lab.build import Report
 from lab.host import LabError, run
-
-Report = Callable[[str], None]
 
 
 def lab_directory() -> Path:

@@ -12,9 +12,9 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 from lab import network, process
-from lab.build import build
+from lab.build import Report, build
 from lab.host import LabError, ensure_packages, run
-from lab.machine import Machine, Report, Supplies, lab_directory
+from lab.machine import Machine, Supplies, lab_directory
 
 _PACKAGES = ("systemd-container", "iproute2", "openssh-client")
 _FREE_BYTES = 5 * 2**30

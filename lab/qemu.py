@@ -12,10 +12,10 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from lab import network, process
-from lab.build import cache_root, obtain
+from lab.build import Report, cache_root, obtain
 from lab.cache import Cache, Part
 from lab.host import LabError, ensure_packages, run
-from lab.machine import Machine, Report, Supplies, lab_directory
+from lab.machine import Machine, Supplies, lab_directory
 from lab.recipes import cloud_image
 
 _PACKAGES = ("qemu-system-x86", "qemu-utils", "genisoimage", "openssh-client")

@@ -42,7 +42,7 @@ def of_lab(name: str) -> Status:
         kubeconfig=None,
     )
     machine = load(name)
-    if machine and machine.inventory.exists():
+    if machine and (machine.inventory / "hosts.yml").exists():  # the last that is written
         domain = inventory.domain(machine)
         secrets = machine.directory / "secrets" / name
         status["urls"] = {name: f"https://{name}.{domain}/{path}" for name, path in _COMPONENTS.items()}

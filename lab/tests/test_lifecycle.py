@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from lab import lifecycle
+from lab.build import Report
 from lab.host import LabError
-from lab.machine import Machine, Report, Supplies, load
+from lab.machine import Machine, Supplies, load
 from lab.tests.conftest import run_lab
 
 
