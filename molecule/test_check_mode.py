@@ -2,8 +2,6 @@
 
 import os
 import re
-import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -13,11 +11,7 @@ from tests.home import Home
 @pytest.fixture(scope="module")
 def dry_run(home: Home) -> str:
     """What `ansible-playbook --check --diff` of the scenario prints."""
-    converge = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"], "converge.yml")
-    command = ["ansible-playbook", "--check", "--diff", "-i", str(home.inventory), str(converge)]
-    run = subprocess.run(
-        command, cwd=os.environ["MOLECULE_PROJECT_DIRECTORY"], capture_output=True, text=True, check=False
-    )
+    run = home.play(f"{os.environ['MOLECULE_SCENARIO_DIRECTORY']}/converge.yml", "--check", "--diff")
     assert run.returncode == 0, run.stdout + run.stderr
     return run.stdout
 

@@ -1,6 +1,8 @@
 """A home server as the tests meet it: from outside, through its inventory, as its owner does."""
 
 import json
+import os
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +11,8 @@ from typing import Any, Self, cast
 
 from testinfra.host import Host
 from testinfra.utils.ansible_runner import AnsibleRunner
+
+ROOT = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,13 @@ class Home:
         """The bundle the home is installed from, if it is."""
         bundle = self.variables.get("homeserver_bundle")
         return Path(bundle) if bundle else None
+
+    def play(self, playbook: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a playbook of the project on this home, or on the inventory among the arguments."""
+        inventory = () if "-i" in arguments else ("-i", str(self.inventory))
+        plain = os.environ | {"ANSIBLE_FORCE_COLOR": "false"} | environment
+        command = ["ansible-playbook", *inventory, *arguments, playbook]
+        return subprocess.run(command, cwd=ROOT, env=plain, capture_output=True, text=True, check=False)
 
     def image(self, name: str) -> str:
         """The reference that the machine knows an image of the versions file by."""

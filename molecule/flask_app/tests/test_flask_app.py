@@ -63,7 +63,7 @@ def test_one_request_is_found_in_both_logs_by_its_ids(home: Home, kubectl: Kubec
 
 
 def test_metrics_are_for_the_cluster_alone(home: Home, kubectl: Kubectl, hello: str) -> None:
-    counter = ("apps", "hello", 9000, "homeserver_app_requests_total")
+    counter = ("apps", "hello", 9000, "http_requests_total")
     before = kubectl.counted(*counter)
     assert requests.get(f"{hello}metrics", verify=home.ca, timeout=10).status_code == 404
 

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ ROUTE = {"name": "one", "host": "nas.home.arpa", "url": "http://192.0.2.1"}
 VALUES = {
     "a misspelt variable": (
         {"traefik_replica": 2},
-        "unknown variable traefik_replica -> did you mean traefik_replicas?",
+        r"unknown variable traefik_replica -> did you mean traefik_replicas\?",
     ),
     "a wrong type": ({"traefik_replicas": "many"}, r".*traefik_replicas.* many .*"),
     "a domain that is no name": (
@@ -37,7 +36,7 @@ VALUES = {
     ),
     "too little disk": (
         {"preflight_disk_running_gib": 10**9},
-        r"too little disk free at /var/snap \(\d+ GiB, expected 1000000000\) -> .*",
+        r"too little disk free at /var/snap \([\d.]+ GiB, expected 1000000000\) -> .*",
     ),
     "a user without root": ({"ansible_user": "owner", "ansible_become": False}, r".*root.*"),
     "a host that cannot be reached": (
@@ -55,12 +54,8 @@ VALUES = {
 def run(home: Home) -> Run:
     """Run site.yml, which must fail, and return the one problem it tells."""
 
-    def _run(variables: dict[str, Any], inventory: Path = home.inventory, **environment: str) -> str:
-        command = ["ansible-playbook", "-i", str(inventory), "site.yml", "-e", json.dumps(variables)]
-        project = os.environ["MOLECULE_PROJECT_DIRECTORY"]
-        result = subprocess.run(
-            command, cwd=project, env=os.environ | environment, capture_output=True, text=True, check=False
-        )
+    def _run(variables: dict[str, Any], *arguments: str, **environment: str) -> str:
+        result = home.play("site.yml", "-e", json.dumps(variables), *arguments, **environment)
         assert result.returncode != 0, result.stdout
         assert set(re.findall(r"changed=(\d+)", result.stdout)) <= {"0"}, result.stdout
         assert "Traceback" not in result.stdout + result.stderr
@@ -110,8 +105,7 @@ def test_a_file_that_is_not_as_made_is_told(run: Run, bundle: Path) -> None:
 
     problem = _problem(run({"homeserver_bundle": str(bundle)}))
 
-    assert manifest.name in problem
-    assert "checksum" in problem
+    assert re.match(rf"\S+/{manifest.name} has SHA-256 ", problem)
 
 
 def test_an_image_the_bundle_lacks_is_told(run: Run, bundle: Path) -> None:
@@ -171,4 +165,4 @@ def test_a_missing_package_is_told(run: Run, tmp_path: Path) -> None:
 def test_an_inventory_without_hosts_is_told(run: Run, tmp_path: Path) -> None:
     (tmp_path / "hosts.yml").write_text("all: {children: {control_plane: {hosts: {}}}}\n")
 
-    assert "no host in the group control_plane -> add your server" in run({}, inventory=tmp_path)
+    assert "no host in the group control_plane -> add your server" in run({}, "-i", str(tmp_path))
