@@ -29,18 +29,14 @@ def complaints(tmp_path: Path) -> Any:
         }
         tree = {"all": {"children": {"home_servers": {"children": groups}}}}
         (inventory / "hosts.yml").write_text(json.dumps(tree))
-        command = [
-            Path(sys.executable).with_name("ansible-playbook"),
-            "-i",
-            inventory,
-            "playbooks/preflight.yml",
-        ]
+        program = str(Path(sys.executable).with_name("ansible-playbook"))
+        command = [program, "-i", str(inventory), "playbooks/preflight.yml"]
         environment = {**os.environ, "COLUMNS": "1000"}
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 2
         assert "changed=0" in done.stdout
         assert "Traceback" not in done.stdout + done.stderr
-        return str(done.stdout)
+        return done.stdout
 
     return run
 
