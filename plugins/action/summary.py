@@ -85,7 +85,9 @@ class _Cluster:
             "DaemonSet": self._apps.list_daemon_set_for_all_namespaces,
         }
         return [
-            {**entry, "kind": kind} for kind, list_ in lists.items() for entry in self._plain(list_(label_selector=_OURS))
+            {**entry, "kind": kind}
+            for kind, list_ in lists.items()
+            for entry in self._plain(list_(label_selector=_OURS))
         ]
 
     def ingress_routes(self) -> list[summary.Object]:
