@@ -145,7 +145,9 @@ class Waiting:
             own = [trouble for other, trouble in found if identity(other) == key]
             lines += [f"  {key}: {trouble}" for trouble in own]
             namespace, name = subject["metadata"]["namespace"], subject["metadata"]["name"]
-            lines += [f"    {warning}" for warning in self._cluster.warnings_about(namespace, name)[-_SHOWN:]]
+            if any(trouble.patience is None for trouble in own):  # which the pod itself does not explain
+                warnings = self._cluster.warnings_about(namespace, name)
+                lines += [f"    {warning}" for warning in warnings[-_SHOWN:]]
             lines += self._last_words(subject, own)
         if len(subjects) > _SHOWN:
             lines.append(f"  and {len(subjects) - _SHOWN} more pods")
