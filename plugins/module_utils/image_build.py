@@ -29,6 +29,7 @@ _WILDCARDS = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 _MANYLINUX = ("manylinux2014", "manylinux_2_17", "manylinux_2_28")
+_SCRATCH = ".build-"
 _TIMEOUT = 1800
 """Seconds one step of a build may take."""
 _LINES = 20
@@ -124,29 +125,33 @@ def build(image: Image, archive: Path, base_archive: Path | None) -> None:
     """
     builder = _find_builder()
     archive.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=archive.parent, prefix=".build-") as scratch:
+    for left in archive.parent.glob(f"{_SCRATCH}*"):  # by a build that was killed
+        shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(dir=archive.parent, prefix=_SCRATCH) as scratch:
         context, partial = Path(scratch, "context"), Path(scratch, "image.tar")
         for path in image.files():
             target = context / path.relative_to(image.source)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, target)
         _fetch_packages(image, context)
-        if base_archive:
-            _run(_load_command(builder, base_archive))
-        _run(
-            [
-                *_build_command(builder),
-                f"--platform={image.platform}",
-                f"--build-arg=BASE={image.base}",
-                f"--build-arg=REVISION={image.revision}",
-                f"--tag={image.reference}",
-                str(context),
-            ]
-        )
         try:
+            if base_archive:
+                _run(_load_command(builder, base_archive))
+            _run(
+                [
+                    *_build_command(builder),
+                    f"--platform={image.platform}",
+                    f"--build-arg=BASE={image.base}",
+                    f"--build-arg=REVISION={image.revision}",
+                    f"--tag={image.reference}",
+                    str(context),
+                ]
+            )
             _run(_save_command(builder, image.reference, partial))
         finally:
-            _run([builder, "rmi", image.reference])
+            # The archives are what is kept; the builder's own store would only grow.
+            for reference in (image.reference, image.base) if base_archive else (image.reference,):
+                subprocess.run([builder, "rmi", reference], capture_output=True, check=False)
         partial.replace(archive)
     for earlier in archive.parent.glob(f"{_file_name(image.name)}-{'?' * 12}.tar"):
         if earlier != archive:

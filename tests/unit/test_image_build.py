@@ -162,7 +162,8 @@ def test_loads_the_base_image_first(source: Path, tmp_path: Path, builders: Buil
     builders.install("podman")
     build(image(source), tmp_path / "image.tar", Path("/bundle/base.tar"))
     steps = [call.split()[1] for call in builders.calls if call.startswith("podman")]
-    assert steps == ["load", "build", "save", "rmi"]
+    assert steps == ["load", "build", "save", "rmi", "rmi"]
+    assert {call.split()[2] for call in builders.calls[-2:]} == {image(source).reference, "base:1"}
     assert "--input=/bundle/base.tar" in builders.calls[0]
 
 
@@ -184,6 +185,7 @@ def test_keeps_one_archive_of_each_image(source: Path, tmp_path: Path, builders:
     directory = tmp_path / "images"
     other = archive_path(image(source, name="localhost/app-two"), directory)
     first = archive_path(image(source), directory)
+    (directory / ".build-killed").mkdir(parents=True)
     build(image(source, name="localhost/app-two"), other, None)
     build(image(source), first, None)
     (source / "src" / "app.py").write_text("print(2)\n")
