@@ -223,6 +223,8 @@ def fails_on_cgroup_v1(host: Mapping[str, Any], kubelet_arguments: Mapping[str, 
 
 def wrong_upgrade(installed: str, wanted: str) -> Iterator[Problem]:
     """Tell whether the way from one MicroK8s version to another is none Kubernetes allows."""
+    if not _CHANNEL.fullmatch(wanted):
+        return  # which wrong_channel tells
     hop = _minor(wanted) - _minor(installed)
     if hop not in (0, 1):
         fix = (

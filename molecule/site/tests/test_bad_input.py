@@ -38,7 +38,6 @@ VALUES = {
         {"preflight_disk_running_gib": 10**9},
         r"too little disk free at /var/snap \([\d.]+ GiB, expected 1000000000\) -> .*",
     ),
-    "a user without root": ({"ansible_user": "owner", "ansible_become": False}, r".*root.*"),
     "a host that cannot be reached": (
         {"ansible_host": "192.0.2.1", "ansible_ssh_timeout": 3},
         r".*192\.0\.2\.1.*",
@@ -132,6 +131,19 @@ def test_a_port_in_use_is_told(run: Run, listener: int) -> None:
         r"systemctl disable --now verify-listener.service",
         _problem(run({})),
     )
+
+
+@pytest.fixture
+def guest(host: Host) -> Iterator[str]:
+    """A user who may log in to the machine, but not become root."""
+    host.check_output("useradd --create-home guest")
+    host.check_output("cp -r /root/.ssh /home/guest && chown -R guest: /home/guest/.ssh")
+    yield "guest"
+    host.check_output("userdel --remove guest")
+
+
+def test_a_user_without_root_is_told(run: Run, guest: str) -> None:
+    assert re.fullmatch(r"wants a password for sudo: .* -> .*", _problem(run({"ansible_user": guest})))
 
 
 @pytest.fixture
