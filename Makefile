@@ -41,6 +41,7 @@ lab-down: $(READY) ## Remove the lab's home server without a trace
 
 .PHONY: test lint unit lab-test molecule
 test: lint app-test ## Everything CI runs: lint, then every test, the quick ones first
+	python -m lab build
 	pytest
 
 lint: $(READY) ## Style, types and the rules of Ansible

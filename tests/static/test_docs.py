@@ -59,6 +59,8 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_help_explains_every_target() -> None:
-    explained = subprocess.run(["make", "--no-print-directory", "help"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    explained = subprocess.run(
+        ["make", "--no-print-directory", "help"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
 
     assert {line.split()[0] for line in explained.splitlines()} == _targets()

@@ -383,7 +383,6 @@ def test_a_crash_loop_shows_the_last_words(cluster: FakeCluster, clock: Clock) -
     assert rollout.fail().splitlines() == [
         "Deployment demo/web: 0 of 1 replicas updated",
         "  Pod demo/web-1: container web: CrashLoopBackOff: exit code 3, 2 restarts",
-        "    web-1: BackOff: restarting",
         "    last lines of container web:",
         "      cannot open /data (current run)",
     ]
