@@ -44,7 +44,7 @@ class ActionModule(ActionBase):
         arguments = {"images": images, "arrived": arrived, **options}
         done = self._execute_module("homeserver.stack.sideload", arguments, task_vars=task_vars)
         if done.get("failed"):
-            raise AnsibleActionFail(result=done)
+            raise AnsibleActionFail(done["msg"])
         missing: list[str] = done["missing"]
         return missing
 

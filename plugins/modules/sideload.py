@@ -141,7 +141,9 @@ class Sideload:
                     archive.path.unlink()  # so that containerd gives up, and the next run copies it again
                 names = ", ".join(archive.reference for archive in waiting)
                 reason = f"not loaded after {timeout} s" if late else "cannot be loaded"
-                raise SideloadError("\n".join([f"{reason}: {names}", *failures[-_LOG_LINES:]]))
+                raise SideloadError(
+                    "\n".join([f"{reason}: {names}", *list(dict.fromkeys(failures))[-_LOG_LINES:]])
+                )
             time.sleep(1)
         self._remember()
 
@@ -192,9 +194,7 @@ def _failures(archive: Archive, since: float) -> list[str]:
     """What the journal says of failures to load an archive."""
     command = ["journalctl", "--unit", "snap.microk8s.daemon-containerd", "--since", f"@{since:.0f}"]
     journal = subprocess.run([*command, "--output", "cat"], capture_output=True, text=True, check=False)
-    return [
-        line for line in journal.stdout.splitlines() if archive.path.name in line and "error" in line.lower()
-    ]
+    return [line for line in journal.stdout.splitlines() if archive.path.name in line and _FAILED in line]
 
 
 def main() -> None:

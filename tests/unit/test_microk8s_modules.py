@@ -63,13 +63,21 @@ def test_an_image_that_changed_or_was_removed_is_missing_again(
     assert sideload.Sideload([wanted]).missing() == [wanted]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Failed to import {}: unexpected EOF",
+        'level=error msg="Failed to import images" error="unexpected EOF" file={} plugin=sideload-images',
+    ],
+)
 def test_an_archive_that_cannot_be_loaded_is_told_and_dropped(
-    directory: Path, monkeypatch: pytest.MonkeyPatch
+    directory: Path, monkeypatch: pytest.MonkeyPatch, line: str
 ) -> None:
     contain(monkeypatch)
     IMAGE.path.write_text("damaged")
-    monkeypatch.setattr(sideload, "_failures", lambda *_: ["Failed to import x.tar: unexpected EOF"] * 2)
-    with pytest.raises(sideload.SideloadError, match=r"cannot be loaded: .*traefik:v3\nFailed to import"):
+    journal = "\n".join([line.format("other.tar"), *[line.format(IMAGE.path)] * 2])
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: subprocess.CompletedProcess([], 0, journal, ""))
+    with pytest.raises(sideload.SideloadError, match=r"cannot be loaded: .*traefik:v3\n.*Failed to import"):
         sideload.Sideload([IMAGE]).wait(60)
     assert list(directory.iterdir()) == []
 
