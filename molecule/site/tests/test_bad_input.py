@@ -139,7 +139,7 @@ def guest(host: Host) -> Iterator[str]:
     host.check_output("useradd --create-home guest")
     host.check_output("cp -r /root/.ssh /home/guest && chown -R guest: /home/guest/.ssh")
     yield "guest"
-    host.check_output("userdel --remove guest")
+    host.check_output("userdel --force --remove guest")  # whose connection Ansible keeps open
 
 
 def test_a_user_without_root_is_told(run: Run, guest: str) -> None:
