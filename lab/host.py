@@ -5,6 +5,9 @@ import shutil
 import subprocess
 from collections.abc import Collection
 
+# site.yml builds the app's image on the machine it is run from.
+IMAGE_BUILDER = "buildah"
+
 
 class LabError(Exception):
     """What went wrong and what to do about it, as the user is to read it."""

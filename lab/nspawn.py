@@ -13,10 +13,10 @@ from pathlib import Path
 
 from lab import network, process
 from lab.build import Report, build
-from lab.host import LabError, ensure_packages, run
+from lab.host import IMAGE_BUILDER, LabError, ensure_packages, run
 from lab.machine import Machine, Supplies, lab_directory
 
-_PACKAGES = ("systemd-container", "iproute2", "openssh-client")
+_PACKAGES = ("systemd-container", "iproute2", "openssh-client", IMAGE_BUILDER)
 _FREE_BYTES = 5 * 2**30
 _CGROUPS = Path("/sys/fs/cgroup")
 _LEFTOVERS = Path("/run/systemd/nspawn")

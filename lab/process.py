@@ -64,7 +64,7 @@ def start(
         first: Is called in the new process before the program.
     """
     with log.open("wb") as output:
-        subprocess.Popen(
+        started = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -73,6 +73,9 @@ def start(
             start_new_session=True,
             preexec_fn=first,  # noqa: PLW1509 # there are no other threads here
         )
+    # Just after it has begun a program has no arguments yet, and nobody would find it by them.
+    while started.poll() is None and not Path(f"/proc/{started.pid}/cmdline").read_bytes():
+        time.sleep(0.001)
 
 
 def end(belongs: Callable[[Process], bool], within: float = 20) -> None:
