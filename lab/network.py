@@ -77,6 +77,11 @@ def ensure(wanted: Bridge) -> None:
     run("ip", "link", "set", wanted.name, "up")
 
 
+def connected(name: str, to: Bridge) -> bool:
+    """Whether the link is a port of the bridge."""
+    return any(link["ifname"] == name and link.get("master") == to.name for link in _show("link"))
+
+
 def remove_if_unused(unwanted: Bridge) -> None:
     """Remove the bridge when no machine is left on it."""
     links = _show("link")

@@ -60,6 +60,15 @@ class Nspawn:
         _give_identity(machine, root)
         network.ensure(network.bridge())
         _boot(machine, root)
+        self._wait_until_connected(machine)
+
+    def _wait_until_connected(self, machine: Machine, within: float = 20) -> None:
+        """Wait, as long as another machine's going would remove the bridge, which looks unused."""
+        deadline = time.monotonic() + within
+        while self.is_running(machine) and not network.connected(_link(machine.name), network.bridge()):
+            if time.monotonic() > deadline:
+                raise LabError(f"machine {machine.name} has no link to the bridge after {within:.0f} s")
+            time.sleep(0.02)
 
     def is_running(self, machine: Machine) -> bool:
         """Whether its supervisor is there: a container that lost it is a wreck."""
@@ -73,7 +82,7 @@ class Nspawn:
         """
         root = _root(name)
         process.end(lambda one: _directory_option(root) in one.argv or one.runs_in(root))
-        network.remove_link(f"vb-{name}")
+        network.remove_link(_link(name))
         network.remove_if_unused(network.bridge())
         _remove_control_groups(name)
         _forget(name, root)
@@ -81,6 +90,11 @@ class Nspawn:
 
 def _root(name: str) -> Path:
     return lab_directory() / name / "root"
+
+
+def _link(name: str) -> str:
+    """This host's end of the machine's link, as systemd-nspawn names it."""
+    return f"vb-{name}"
 
 
 def _directory_option(root: Path) -> str:
@@ -150,7 +164,8 @@ def _boot(machine: Machine, root: Path) -> None:
 def _boot_as_service(machine: Machine, command: list[str], environment: dict[str, str]) -> None:
     """Where systemd owns the control groups, have it delegate one."""
     run("systemd-run", "--quiet", "--collect", f"--unit={_group_name(machine.name)}",
-        "--property=Delegate=yes", f"--property=StandardOutput=append:{machine.console}",
+        "--property=Type=exec", "--property=Delegate=yes",
+        f"--property=StandardOutput=append:{machine.console}",
         f"--property=StandardError=append:{machine.console}",
         *(f"--setenv={name}={value}" for name, value in environment.items()), "--", *command)  # fmt: skip
 
