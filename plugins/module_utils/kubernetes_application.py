@@ -147,7 +147,19 @@ class Application:
         except RefusedError as refusal:
             if self._check_mode and refusal.status == 404:
                 return _Step(obj, before, obj)
+            if before and obj["kind"] == "PersistentVolumeClaim":
+                return self._plan_in_its_size(obj, before, refusal)
             raise
+
+    def _plan_in_its_size(self, claim: Object, before: Object, refusal: RefusedError) -> _Step:
+        """Leave a volume as large as it is, where that is what was refused: few can grow, none can shrink."""
+        resized = {**claim, "spec": {**claim["spec"], "resources": before["spec"]["resources"]}}
+        try:
+            step = _Step(resized, before, self._cluster.apply(resized, dry_run=True))
+        except RefusedError:
+            raise refusal from None
+        self._cluster.warnings.append(f"{identity(claim)} keeps its size: {refusal}")
+        return step
 
     def _carry_out(self, step: _Step) -> None:
         if step.before and _is_outdated_job(step.wanted, step.before):

@@ -172,15 +172,26 @@ class Cluster:
         about.sort(key=lambda e: e.get("lastTimestamp") or e.get("eventTime") or "")
         return [f"{e.get('reason')}: {e.get('message')}" for e in about]
 
-    def log(self, pod: Object, container: str, *, previous: bool) -> list[str]:
+    def log(self, pod: Object, container: str, *, previous: bool, lines: int = _LOG_LINES) -> list[str]:
         """Return the last lines a container wrote, none when it never ran."""
-        query = {"container": container, "tailLines": _LOG_LINES, "previous": str(previous).lower()}
+        query = {"container": container, "tailLines": lines, "previous": str(previous).lower()}
         try:
             response = self._send("get", f"{self._path(pod)}/log", query_params=list(query.items()))
         except RefusedError:
             return []
-        lines = bytes(response.data).decode(errors="replace").splitlines()
-        return [line for line in lines if not line.startswith(_NO_LOG)]
+        written = bytes(response.data).decode(errors="replace").splitlines()
+        return [line for line in written if not line.startswith(_NO_LOG)]
+
+    def ask(self, namespace: str, service: str, path: str) -> str:
+        """Return what a Service, named with its port as in `web:80`, answers to a GET.
+
+        Raises:
+            RefusedError: it answered with an error, or nobody did.
+            UnreachableError: the API server did not answer.
+        """
+        kind = self._kinds["v1", "Service"]
+        answer = self._send("get", f"{kind.path(namespace, service)}/proxy{path}")
+        return bytes(answer.data).decode(errors="replace")
 
     def _path(self, obj: Object) -> str:
         kind = self._kinds[obj["apiVersion"], obj["kind"]]

@@ -19,6 +19,8 @@ MANAGER = "homeserver"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 PART_OF = "app.kubernetes.io/part-of"
 HASH = "homeserver.stack/config-hash"
+RELOADED = "homeserver.stack/reloaded"
+"""Annotation of a ConfigMap or Secret whose pods notice a change themselves, and need no restart."""
 
 FOUNDATIONS = ("Namespace", "CustomResourceDefinition")
 """Kinds that must be in the cluster before the API can judge the rest."""
@@ -192,7 +194,7 @@ def _stamp(objects: list[Object]) -> None:
             obj.get("binaryData"),
         ]
         for obj in objects
-        if obj["kind"] in ("ConfigMap", "Secret")
+        if obj["kind"] in ("ConfigMap", "Secret") and not _is_reloaded(obj)
     }
     for obj in objects:
         template = (obj.get("spec") or {}).get("template")
@@ -203,6 +205,10 @@ def _stamp(objects: list[Object]) -> None:
         digest = hashlib.sha256(json.dumps([identity(obj), template, used], sort_keys=True).encode())
         metadata = template["metadata"] = dict(template.get("metadata") or {})
         metadata["annotations"] = {**(metadata.get("annotations") or {}), HASH: digest.hexdigest()[:16]}
+
+
+def _is_reloaded(obj: Object) -> bool:
+    return (obj["metadata"].get("annotations") or {}).get(RELOADED) == "true"
 
 
 def _references(node: Any) -> Iterator[tuple[str, str]]:

@@ -64,7 +64,7 @@ def workload_rows(
         wanted, ready = _pods(workload)
         for url in [route.url for route in routes if route.workload == name] or [""]:
             if not wanted:
-                state, healthy = "does not run here", True
+                state, healthy = "not run here (0 replicas)", True
             elif ready < wanted:
                 state, healthy = f"{ready} of {wanted} pods ready", False
             else:

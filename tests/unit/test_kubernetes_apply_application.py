@@ -39,6 +39,7 @@ class FakeCluster:
         self.calls: list[str] = []
         self.events: list[str] = []
         self.log_lines: list[str] = []
+        self.warnings: list[str] = []
         self._uids = itertools.count(1)
         self._unknown = {"Route"}
 
@@ -81,6 +82,8 @@ class FakeCluster:
         if namespace and Identity("", "Namespace", "", namespace) not in self.objects:
             raise RefusedError(404, "NotFound", f'namespaces "{namespace}" not found')
         before = self.objects.get(identity(obj))
+        if before and obj["kind"] == "PersistentVolumeClaim" and obj["spec"] != before["spec"]:
+            raise RefusedError(403, "Forbidden", "it cannot be resized")
         applied = copy.deepcopy(obj)
         applied["metadata"] |= {
             "uid": before["metadata"]["uid"] if before else "new",
@@ -208,6 +211,20 @@ def test_applies_nothing_when_anything_is_refused_and_tells_all_of_it(cluster: F
 def test_says_what_the_api_would_not(cluster: FakeCluster, obj: Object, message: str) -> None:
     with pytest.raises(ApplicationError, match=message):
         application(cluster).present([NAMESPACE, obj])
+
+
+def a_claim(size: str) -> Object:
+    return an_object("PersistentVolumeClaim", spec={"resources": {"requests": {"storage": size}}})
+
+
+def test_a_volume_that_cannot_be_resized_stays_as_it_is(cluster: FakeCluster) -> None:
+    application(cluster).present([NAMESPACE, a_claim("10Gi")])
+    smaller = application(cluster)
+    smaller.present([NAMESPACE, a_claim("5Gi")])
+    assert smaller.outcome.updated == []
+    assert cluster.warnings == [
+        "PersistentVolumeClaim demo/web keeps its size: Forbidden: it cannot be resized"
+    ]
 
 
 def test_leaves_what_belongs_to_another_application(cluster: FakeCluster) -> None:

@@ -127,6 +127,15 @@ def test_pods_stay_when_what_changes_is_not_theirs() -> None:
     assert before == after
 
 
+@pytest.mark.parametrize(("reloaded", "stay"), [("true", True), ("false", False)])
+def test_pods_stay_when_they_notice_a_change_themselves(reloaded: str, stay: bool) -> None:
+    workload = a_deployment(volumes=[{"name": "v", "configMap": {"name": "conf"}}])
+    conf = an_object("ConfigMap", "conf")
+    conf["metadata"]["annotations"] = {"homeserver.stack/reloaded": reloaded}
+    before, after = (hash_after(workload, conf | {"data": {"k": v}}) for v in "12")
+    assert (before == after) is stay
+
+
 def test_the_same_pods_of_two_workloads_can_be_told_apart() -> None:
     one, two = prepare("demo", [a_deployment("one"), a_deployment("two")])
     assert template_hash(one) != template_hash(two)

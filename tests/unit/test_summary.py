@@ -68,7 +68,7 @@ def test_a_route_to_elsewhere_has_no_workload() -> None:
         (HELLO, "answers 502", "answers 502", False),
         (deployment("hello", "h:1", wanted=2, ready=1), "", "1 of 2 pods ready", False),
         (deployment("hello", "h:1", ready=0), "", "0 of 1 pods ready", False),
-        (deployment("hello", "h:1", wanted=0, ready=0), "answers 503", "does not run here", True),
+        (deployment("hello", "h:1", wanted=0, ready=0), "answers 503", "not run here (0 replicas)", True),
     ],
 )
 def test_a_workload_is_healthy_when_its_pods_and_hosts_are(
