@@ -101,6 +101,7 @@ def test_the_servers_log_is_json_with_one_line_per_request(tmp_path: Path) -> No
         "path": "/",
         "status": 200,
         "user_agent": "Test/1.0",
+        "browser": "bot",
         "client_address": "127.0.0.1",
     }
     assert "secret" not in everything

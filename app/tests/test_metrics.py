@@ -37,8 +37,8 @@ def test_the_workers_counts_are_one_sum(tmp_path: Path) -> None:
         server.get("/nowhere/2")
         text = server.metrics()
 
-    assert value(text, 'http_requests_total{method="GET",route="/",status="200"}') == sent
-    assert value(text, 'http_requests_total{method="GET",route="unmatched",status="404"}') == 2
+    assert value(text, 'http_requests_total{browser="bot",method="GET",route="/",status="200"}') == sent
+    assert value(text, 'http_requests_total{browser="bot",method="GET",route="unmatched",status="404"}') == 2
     assert value(text, 'http_request_duration_seconds_count{method="GET",route="/"}') == sent
     assert value(text, 'http_request_duration_seconds_bucket{le="+Inf",method="GET",route="/"}') == sent
     assert value(text, 'homeserver_app_greetings_total{format="html"}') == sent / 2
@@ -60,7 +60,7 @@ def test_a_worker_that_dies_leaves_its_counts_and_nothing_in_progress(tmp_path: 
         text = server.metrics()
         left = [file.name for file in server.metrics_directory.iterdir() if f"_{worker}." in file.name]
     assert value(text, "http_requests_in_progress") == 0
-    assert value(text, 'http_requests_total{method="GET",route="/",status="200"}') == 2
+    assert value(text, 'http_requests_total{browser="bot",method="GET",route="/",status="200"}') == 2
     assert sorted(left) == [f"counter_{worker}.db", f"histogram_{worker}.db"]
 
 
@@ -83,9 +83,20 @@ def test_the_public_port_has_no_metrics(client: FlaskClient) -> None:
 def test_a_method_made_up_is_not_a_label_of_its_own(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         requests.request("BREW", f"http://127.0.0.1:{server.port}/", timeout=10)
-        assert (
-            value(server.metrics(), 'http_requests_total{method="other",route="unmatched",status="405"}') == 1
-        )
+        text = server.metrics()
+    sample = 'http_requests_total{browser="bot",method="other",route="unmatched",status="405"}'
+    assert value(text, sample) == 1
+
+
+def test_browsers_are_counted_apart(tmp_path: Path) -> None:
+    with Server(tmp_path) as server:
+        server.get("/", **{"User-Agent": "Mozilla/5.0 (Macintosh) Version/18.5 Safari/605.1.15"})
+        server.get("/", **{"User-Agent": "Mozilla/5.0 (X11; rv:145.0) Gecko/20100101 Firefox/145.0"})
+        text = server.metrics()
+        logged = [event["browser"] for event in server.events(logger="homeserver_app.access")]
+    for browser in ("safari", "firefox"):
+        assert value(text, f'http_requests_total{{browser="{browser}",method="GET",route="/",status="200"}}') == 1
+    assert logged == ["safari", "firefox"]
 
 
 def test_a_port_in_use_is_one_clear_message(tmp_path: Path) -> None:

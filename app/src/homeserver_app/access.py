@@ -7,8 +7,8 @@ import uuid
 
 from flask import Flask, Response, g, request
 
-from homeserver_app import health, tracing
-from homeserver_app.metrics import Metrics
+from homeserver_app import browsers, health, tracing
+from homeserver_app.metrics import Answer, Metrics
 
 UNMATCHED = "unmatched"
 
@@ -28,11 +28,13 @@ def install(app: Flask, metrics: Metrics) -> None:
     def finish(response: Response) -> Response:
         seconds = time.perf_counter() - g.started
         ids = tracing.current_ids()
-        metrics.observe(request.method, route(), response.status_code, seconds, ids.get("trace_id"))
+        browser = browsers.family(request.user_agent.string)
+        answer = Answer(request.method, route(), response.status_code, browser)
+        metrics.observe(answer, seconds, ids.get("trace_id"))
         response.headers["X-Request-Id"] = g.request_id
         if ids:
             response.headers["X-Trace-Id"] = ids["trace_id"]
-        _log_access(response.status_code, seconds)
+        _log_access(answer, seconds)
         return response
 
     @app.teardown_request
@@ -50,13 +52,14 @@ def _request_id() -> str:
     return given if re.fullmatch(r"[\w.-]{1,128}", given, re.ASCII) else uuid.uuid4().hex
 
 
-def _log_access(status: int, seconds: float) -> None:
+def _log_access(answer: Answer, seconds: float) -> None:
     fields = {
         "path": request.path,
-        "status": status,
+        "status": answer.status,
         "duration_ms": round(seconds * 1000, 3),
         "user_agent": request.user_agent.string,
+        "browser": answer.browser,
         "client_address": request.remote_addr,
     }
     level = logging.DEBUG if request.path in health.PATHS else logging.INFO
-    log.log(level, "%s %s %s", request.method, request.path, status, extra={"fields": fields})
+    log.log(level, "%s %s %s", request.method, request.path, answer.status, extra={"fields": fields})

@@ -5,6 +5,7 @@ import platform
 from bisect import bisect_left
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, start_http_server
@@ -19,6 +20,16 @@ DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, float("inf"))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an answered request is counted by."""
+
+    method: str
+    route: str
+    status: int
+    browser: str
 
 
 class Metrics:
@@ -41,7 +52,7 @@ class Metrics:
             "homeserver_app_greetings", "Greetings served.", ["format"], registry=registry
         )
         self._requests = Counter(
-            "http_requests", "Requests answered.", ["method", "route", "status"], registry=registry
+            "http_requests", "Requests answered.", ["method", "route", "status", "browser"], registry=registry
         )
         self._duration = Histogram(
             "http_request_duration_seconds",
@@ -61,10 +72,10 @@ class Metrics:
         directory = os.environ.get(DIRECTORY_VARIABLE)
         self._exemplars = exemplars.ExemplarFile(Path(directory)) if directory else None
 
-    def observe(self, method: str, route: str, status: int, seconds: float, trace_id: str | None) -> None:
+    def observe(self, answer: Answer, seconds: float, trace_id: str | None) -> None:
         """Count a request that was answered, with its trace as the exemplar of its duration."""
-        labels = {"method": method if method in METHODS else "other", "route": route}
-        self._requests.labels(**labels, status=str(status)).inc()
+        labels = {"method": answer.method if answer.method in METHODS else "other", "route": answer.route}
+        self._requests.labels(**labels, status=str(answer.status), browser=answer.browser).inc()
         self._duration.labels(**labels).observe(seconds)
         if self._exemplars and trace_id:
             bucket = floatToGoString(BUCKETS[bisect_left(BUCKETS, seconds)])  # type: ignore[no-untyped-call]
