@@ -95,7 +95,8 @@ def test_browsers_are_counted_apart(tmp_path: Path) -> None:
         text = server.metrics()
         logged = [event["browser"] for event in server.events(logger="homeserver_app.access")]
     for browser in ("safari", "firefox"):
-        assert value(text, f'http_requests_total{{browser="{browser}",method="GET",route="/",status="200"}}') == 1
+        labels = f'browser="{browser}",method="GET",route="/",status="200"'
+        assert value(text, f"http_requests_total{{{labels}}}") == 1
     assert logged == ["safari", "firefox"]
 
 
