@@ -1,0 +1,84 @@
+"""Every configuration the role can make is one of Alertmanager's, and holds no secret itself."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.programs import amtool
+from tests.unit.alertmanager_role import EVERYBODY, Role
+
+RELAY = {"to": "owner@example.org", "smarthost": "relay:25", "require_tls": False}
+
+
+def _check(configuration: Path) -> str:
+    checked = subprocess.run(
+        [amtool(), "check-config", configuration], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    return checked.stdout
+
+
+def _quiet_hours(configuration: Path) -> Any:
+    (interval,) = yaml.safe_load(configuration.read_text())["time_intervals"]
+    return interval["time_intervals"]
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        EVERYBODY,
+        {kind: receivers * 2 for kind, receivers in EVERYBODY.items() if isinstance(receivers, list)},
+        {"alertmanager_email": [RELAY], "alertmanager_quiet_hours": "12:30-14:00"},
+        {"alertmanager_deadman_url": EVERYBODY["alertmanager_deadman_url"]},
+    ],
+    ids=["nobody", "everybody", "two of each", "a relay without login", "only the dead-man's switch"],
+)
+def test_alertmanager_takes_it(tmp_path: Path, variables: dict[str, Any]) -> None:
+    told = sum(
+        1 if isinstance(given, str) else len(given)
+        for name, given in variables.items()
+        if "quiet" not in name
+    )
+
+    assert f" {told + 1} receivers" in _check(Role(**variables).configuration(tmp_path))
+
+
+def test_no_secret_is_in_the_configuration_itself(tmp_path: Path) -> None:
+    configuration = Role(**EVERYBODY).configuration(tmp_path)
+
+    assert "secret" not in configuration.read_text()
+    assert {path.name for path in tmp_path.iterdir() if "secret" in path.read_text()} == {
+        "deadman-1.url",
+        "discord-1.url",
+        "email-1.password",
+        "msteams-1.url",
+        "ntfy-1.token",
+        "pushover-1.token",
+        "pushover-1.user_key",
+        "slack-1.url",
+        "telegram-1.token",
+        "webhook-1.token",
+    }
+
+
+@pytest.mark.parametrize(
+    ("hours", "times"),
+    [
+        ("22:00-07:00", [("22:00", "24:00"), ("00:00", "07:00")]),
+        ("22:00-00:00", [("22:00", "24:00")]),
+        ("13:00-14:30", [("13:00", "14:30")]),
+    ],
+)
+def test_quiet_hours_may_pass_midnight(tmp_path: Path, hours: str, times: list[tuple[str, str]]) -> None:
+    configuration = Role(
+        alertmanager_quiet_hours=hours, alertmanager_time_zone="Europe/Berlin"
+    ).configuration(tmp_path)
+    (interval,) = _quiet_hours(configuration)
+
+    assert [(each["start_time"], each["end_time"]) for each in interval["times"]] == times
+    assert interval["location"] == "Europe/Berlin"
+    _check(configuration)

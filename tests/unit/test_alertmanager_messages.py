@@ -1,0 +1,270 @@
+"""What people read, and what a real Alertmanager with the role's configuration sends to whom."""
+
+import json
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.programs import amtool
+from tests.recorder import Message, Recorder, recording
+from tests.unit.alertmanager_role import Role
+
+SECONDS = 15
+DISK = {
+    "alertname": "DiskNearlyFull",
+    "severity": "critical",
+    "team": "home",
+    "node": "home",
+    "mountpoint": "/",
+}
+TOLD = {
+    "summary": "home: / is 92 % full",
+    "description": "/ on home has 3.1 GiB left of 40 GiB.",
+    "runbook": "docs/runbooks/DiskNearlyFull.md",
+}
+
+Labels = dict[str, str]
+
+
+# ---- what is read
+
+
+def _alert(number: int = 0, *, over: bool = False, **annotations: str) -> dict[str, Any]:
+    ends = "2026-11-24T10:12:03Z" if over else "0001-01-01T00:00:00Z"
+    return {
+        "status": "resolved" if over else "firing",
+        "labels": DISK | {"mountpoint": f"/disk{number}"},
+        "annotations": annotations or TOLD | {"summary": f"home: /disk{number} is full"},
+        "startsAt": "2026-11-24T10:00:00Z",
+        "endsAt": ends,
+    }
+
+
+def _read(directory: Path, template: str, *alerts: dict[str, Any], severity: str = "critical") -> str:
+    """Let amtool write a message about a group of alerts."""
+    firing = any(alert["status"] == "firing" for alert in alerts)
+    group = {
+        "status": "firing" if firing else "resolved",
+        "externalURL": "https://alertmanager.home.arpa",
+        "commonLabels": {"alertname": DISK["alertname"], "severity": severity},
+        "commonAnnotations": {"runbook": TOLD["runbook"]},
+        "alerts": list(alerts),
+    }
+    Role(alertmanager_runbook_base_url="https://git.example.org/home/").configuration(directory)
+    (directory / "group.json").write_text(json.dumps(group))
+    command = [str(amtool()), "template", "render", f"--template.glob={directory}/*.tmpl"]
+    command += [
+        f"--template.data={directory}/group.json",
+        f'--template.text={{{{ template "{template}" . }}}}',
+    ]
+    rendered = subprocess.run(command, capture_output=True, text=True, check=True)
+    return rendered.stdout.rstrip("\n")
+
+
+def test_a_locked_phone_shows_how_bad_what_and_where(tmp_path: Path) -> None:
+    assert _read(tmp_path, "home.title", _alert()) == "🔴 home: /disk0 is full"
+    assert _read(tmp_path, "home.title", _alert(), severity="warning") == "🟡 home: /disk0 is full"
+    assert _read(tmp_path, "home.title", _alert(over=True)) == "✅ home: /disk0 is full"
+    assert _read(tmp_path, "home.title", _alert(1), _alert(2)) == "🔴 2 alerts: DiskNearlyFull"
+    assert _read(tmp_path, "home.title", _alert(1), _alert(2, over=True)) == "🔴 home: /disk1 is full"
+
+
+def test_an_alert_says_what_is_wrong_and_what_to_do(tmp_path: Path) -> None:
+    assert _read(tmp_path, "home.text", _alert()).splitlines() == [
+        "/ on home has 3.1 GiB left of 40 GiB.",
+        "What to do: https://git.example.org/home/docs/runbooks/DiskNearlyFull.md",
+        "All alerts: https://alertmanager.home.arpa/#/alerts",
+    ]
+
+
+def test_what_is_over_says_how_long_it_was(tmp_path: Path) -> None:
+    assert _read(tmp_path, "home.text", _alert(over=True)).splitlines() == [
+        "✅ home: /disk0 is full: over after 12m 3s",
+        "All alerts: https://alertmanager.home.arpa/#/alerts",
+    ]
+
+
+def test_many_alerts_do_not_become_a_long_message(tmp_path: Path) -> None:
+    text = _read(tmp_path, "home.text", *map(_alert, range(50)))
+
+    assert text.count("• home: /disk") == 10
+    assert "50 in all." in text
+
+
+def test_an_alert_of_ones_own_needs_no_annotations(tmp_path: Path) -> None:
+    assert _read(tmp_path, "home.title", _alert(dashboard="x")) == "🔴 DiskNearlyFull"
+
+
+# ---- what is sent
+
+
+class Alertmanager:
+    """A running Alertmanager."""
+
+    def __init__(self, port: int, recorder: Recorder) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.recorder = recorder
+
+    def fire(self, *alerts: Labels, seconds: float = 300) -> None:
+        """Be Prometheus: alerts with these labels fire, for as long."""
+        ends = (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+        body = [{"labels": labels, "annotations": TOLD, "endsAt": ends} for labels in alerts]
+        requests.post(f"{self.url}/api/v2/alerts", json=body, timeout=5).raise_for_status()
+
+    def messages(self, path: str, number: int = 1) -> list[Message]:
+        """Return what has come for a path, once it is so many messages."""
+        self.recorder.wait(lambda: len(self.recorder.of(path)) >= number, SECONDS)
+        return self.recorder.of(path)
+
+    def told(self, path: str, number: int = 1) -> list[list[tuple[str, str]]]:
+        """Return the names and severities of the alerts in each message for a path, once it is so many."""
+        return [
+            sorted(
+                (alert["labels"]["alertname"], alert["labels"]["severity"])
+                for alert in message.content["alerts"]
+            )
+            for message in self.messages(path, number)
+        ]
+
+
+@contextmanager
+def _alertmanager(directory: Path, **variables: Any) -> Iterator[Alertmanager]:
+    """Run Alertmanager with the role's configuration, every receiver being the recorder."""
+    with recording() as recorder:
+        url = f"http://127.0.0.1:{recorder.port}"
+        role = Role(
+            _alertmanager_directory=str(directory),
+            alertmanager_group_wait_seconds=1,
+            alertmanager_group_interval_seconds=1,
+            alertmanager_ntfy=[{"url": f"{url}/ntfy", "token": "ntfy-token"}],
+            alertmanager_slack=[{"url": f"{url}/slack"}],
+            alertmanager_discord=[{"url": f"{url}/discord"}],
+            alertmanager_msteams=[{"url": f"{url}/msteams"}],
+            alertmanager_webhook=[{"url": f"{url}/webhook", "token": "webhook-token"}],
+            alertmanager_deadman_url=f"{url}/deadman",
+            **variables,
+        )
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        command = [
+            str(amtool().with_name("alertmanager")),
+            f"--config.file={role.configuration(directory)}",
+            f"--storage.path={directory}/data",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--web.external-url=https://alertmanager.home.arpa",
+            "--web.route-prefix=/",
+            "--cluster.listen-address=",
+        ]
+        with (directory / "log").open("w") as log, subprocess.Popen(command, stderr=log) as process:
+            try:
+                alertmanager = Alertmanager(port, recorder)
+                _ready(alertmanager)
+                yield alertmanager
+            finally:
+                process.terminate()
+
+
+def _ready(alertmanager: Alertmanager) -> None:
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        try:
+            if requests.get(f"{alertmanager.url}/-/ready", timeout=1).ok:
+                return
+        except requests.ConnectionError:
+            time.sleep(0.05)
+    raise TimeoutError("Alertmanager does not start")
+
+
+@pytest.fixture
+def alertmanager(tmp_path: Path) -> Iterator[Alertmanager]:
+    """Alertmanager without quiet hours."""
+    with _alertmanager(tmp_path) as running:
+        yield running
+
+
+def test_everybody_is_told_once_of_all_alerts_of_a_name(alertmanager: Alertmanager) -> None:
+    alertmanager.fire(DISK, DISK | {"mountpoint": "/srv"})
+
+    for path in ("/webhook", "/ntfy", "/slack", "/discord", "/msteams"):
+        (message,) = alertmanager.messages(path)
+        assert TOLD["description"] in json.dumps(message.content)
+    assert alertmanager.told("/webhook") == [[("DiskNearlyFull", "critical")] * 2]
+    assert alertmanager.recorder.of("/deadman") == []
+
+
+def test_tokens_are_sent_along(alertmanager: Alertmanager) -> None:
+    alertmanager.fire(DISK)
+
+    assert [alertmanager.messages(path)[0].headers["authorization"] for path in ("/ntfy", "/webhook")] == [
+        "Bearer ntfy-token",
+        "Bearer webhook-token",
+    ]
+
+
+def test_ntfy_is_told_how_to_show_it(alertmanager: Alertmanager) -> None:
+    alertmanager.fire(DISK)
+    (message,) = alertmanager.messages("/ntfy")
+
+    assert message.path == "/ntfy?priority=5&tags=red_circle"
+    assert message.headers["x-template"] == "yes"
+    assert ".commonAnnotations.summary" in message.headers["x-title"]
+    assert "\\n" not in message.headers["x-title"]
+    assert ".annotations.description" in message.headers["x-message"]
+
+
+def test_that_it_is_over_is_told_too(alertmanager: Alertmanager) -> None:
+    alertmanager.fire(DISK)
+    alertmanager.messages("/webhook")
+    alertmanager.fire(DISK, seconds=-1)
+
+    assert [message.content["status"] for message in alertmanager.messages("/webhook", 2)] == [
+        "firing",
+        "resolved",
+    ]
+
+
+def test_the_watchdog_reaches_the_dead_mans_switch_alone(alertmanager: Alertmanager) -> None:
+    alertmanager.fire({"alertname": "Watchdog", "severity": "none"})
+    alertmanager.messages("/deadman")
+    time.sleep(2)  # in which somebody else would have been told
+
+    assert {message.path for message in alertmanager.recorder.messages} == {"/deadman"}
+
+
+def test_a_node_that_is_down_keeps_back_what_is_on_it(alertmanager: Alertmanager) -> None:
+    node_down = {"alertname": "NodeDown", "severity": "critical", "node": "attic"}
+    pod = {"alertname": "PodNotReady", "severity": "warning", "node": "attic", "pod": "web-0"}
+    alertmanager.fire(node_down, pod, pod | {"node": "home"})
+
+    assert alertmanager.told("/webhook", 2) == [[("NodeDown", "critical")], [("PodNotReady", "warning")]]
+
+
+def test_what_is_critical_keeps_back_the_warning_of_the_same(alertmanager: Alertmanager) -> None:
+    warning = DISK | {"severity": "warning"}
+    alertmanager.fire(
+        DISK, warning, warning | {"mountpoint": "/srv"}, warning | {"alertname": "DiskWillFill"}
+    )
+
+    assert sorted(alertmanager.told("/webhook", 3)) == [
+        [("DiskNearlyFull", "critical")],
+        [("DiskNearlyFull", "warning")],
+        [("DiskWillFill", "warning")],
+    ]
+
+
+def test_in_quiet_hours_people_are_told_only_what_is_critical(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    hours = "-".join((now + timedelta(hours=hours)).strftime("%H:%M") for hours in (-1, 1))
+    with _alertmanager(tmp_path, alertmanager_quiet_hours=hours) as alertmanager:
+        alertmanager.fire(DISK, DISK | {"alertname": "RebootRequired", "severity": "warning"})
+
+        assert sorted(alertmanager.told("/webhook", 2))[1] == [("RebootRequired", "warning")]
+        assert alertmanager.told("/ntfy") == [[("DiskNearlyFull", "critical")]]
