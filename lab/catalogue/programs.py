@@ -12,6 +12,9 @@ CNI_PLUGINS = "v1.9.1"
 # The Go module's only version with this code has a name that says nothing of it.
 CALICO = "v3.28.5"
 CALICO_MODULE = "github.com/projectcalico/calico@v1.11.0-cni-plugin.0.20250813170300-a0db560f0520"
+PROMETHEUS = "3.5.1"
+ALERTMANAGER = "0.31.1"
+NODE_EXPORTER = "1.12.1"
 
 IPTABLES_PACKAGES = (
     *("iptables", "libxtables12", "libip4tc2", "libip6tc2", "libnftnl11", "libmnl0", "libnfnetlink0"),
@@ -31,6 +34,8 @@ SNAP_PACKAGES = (
 # From netbase ipset knows the names of protocols: a NetworkPolicy with a named port needs "tcp".
 CALICO_NODE_PACKAGES = (*IPTABLES_PACKAGES, "dash", "libc6", "netbase")
 MERGED_USR_LINKS = {directory: f"usr/{directory}" for directory in ("bin", "sbin", "lib", "lib64")}
+# All of Prometheus' programs keep their version there.
+_PROMETHEUS_VERSION = "github.com/prometheus/common/version.Version"
 PYTHON_PACKAGES = ("python3", "python3-pip", "python3-venv", "ca-certificates")
 
 GO = Part(
@@ -87,6 +92,9 @@ CNI_PROGRAMS = _go_programs(
     "cni", "tool", {"github.com/containernetworking/plugins/pkg/utils/buildversion.BuildVersion": CNI_PLUGINS}
 )
 HTTPBIN_PROGRAM = _go_programs("httpbin", "tool", {})
+PROMETHEUS_PROGRAMS = _go_programs("prometheus", "tool", {_PROMETHEUS_VERSION: PROMETHEUS}, gigabytes=3)
+ALERTMANAGER_PROGRAMS = _go_programs("alertmanager", "tool", {_PROMETHEUS_VERSION: ALERTMANAGER})
+NODE_EXPORTER_PROGRAM = _go_programs("node-exporter", "tool", {_PROMETHEUS_VERSION: NODE_EXPORTER})
 CALICO_MANIFEST = module_files(
     "calico-manifest", CALICO_MODULE, {"calico-vxlan.yaml": "manifests/calico-vxlan.yaml"}
 )
