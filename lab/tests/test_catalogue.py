@@ -7,10 +7,22 @@ import yaml
 from lab.cache import Part, with_needs
 from lab.catalogue import LAB, MICROK8S_SNAP, VERSIONS, catalogue, pinned_versions
 from lab.catalogue.images import MICROK8S_IMAGES, REGISTRY, Image, owner_images
-from lab.catalogue.programs import CALICO_MODULE, CNI_PLUGINS, CONTAINERD, KUBERNETES
+from lab.catalogue.programs import (
+    ALERTMANAGER,
+    CALICO_MODULE,
+    CNI_PLUGINS,
+    COLLECTOR,
+    CONTAINERD,
+    KUBERNETES,
+    NODE_EXPORTER,
+    PROMETHEUS,
+    PROMETHEUS_MODULE,
+)
 from lab.recipes.golang import MODULES
 
 PINNED = pinned_versions()
+# No registry of packages has them: Grafana has no replica in the lab, and the other is off by default.
+NOT_IN_THE_LAB = {"grafana", "kube_state_metrics"}
 IMAGES = (*MICROK8S_IMAGES, *owner_images(PINNED["images"]))
 
 
@@ -24,10 +36,11 @@ def tag(reference: str) -> str:
     return reference.rpartition(":")[2].removeprefix("v")
 
 
-def test_every_image_that_the_inventory_pins_is_in_the_bundle_under_its_name() -> None:
+def test_every_image_that_the_inventory_pins_and_the_lab_can_build_is_in_the_bundle_under_its_name() -> None:
     entries = catalogue().bundle.settings["contents"]["images"]  # type: ignore[index]
     references = {entry["reference"] for entry in entries}
-    assert {f"{REGISTRY}/{reference}" for reference in PINNED["images"].values()} <= references
+    missing = {name for name, image in PINNED["images"].items() if f"{REGISTRY}/{image}" not in references}
+    assert missing == NOT_IN_THE_LAB
     assert len(references) == len(IMAGES)
 
 
@@ -37,6 +50,9 @@ def test_every_image_that_the_inventory_pins_is_in_the_bundle_under_its_name() -
         ("whoami", "httpbin", "github.com/mccutchen/go-httpbin/v2"),
         ("coredns", "addons", "github.com/coredns/coredns"),
         ("metrics-server", "addons", "sigs.k8s.io/metrics-server"),
+        ("alertmanager", "alertmanager", "github.com/prometheus/alertmanager"),
+        ("node-exporter", "node-exporter", "github.com/prometheus/node_exporter"),
+        ("opentelemetry-collector", "collector", "go.opentelemetry.io/collector/otelcol"),
     ],
 )
 def test_a_program_is_built_from_the_release_that_its_image_is_named_after(
@@ -44,6 +60,27 @@ def test_a_program_is_built_from_the_release_that_its_image_is_named_after(
 ) -> None:
     (reference,) = (candidate.reference for candidate in IMAGES if candidate.name == image)
     assert required(module)[path] == f"v{tag(reference)}"
+
+
+def test_prometheus_is_the_release_that_its_image_is_named_after() -> None:
+    # As a module, 3.5.1 is called 0.305.1.
+    path, _, version = PROMETHEUS_MODULE.partition("@")
+    major, minor, patch = PROMETHEUS.split(".")
+    assert version == f"v0.{major}{minor:0>2}.{patch}"
+    assert required("prometheus")[path] == version
+
+
+@pytest.mark.parametrize(
+    ("image", "stamp"),
+    [
+        ("prometheus", PROMETHEUS),
+        ("alertmanager", ALERTMANAGER),
+        ("node_exporter", NODE_EXPORTER),
+        ("opentelemetry_collector", COLLECTOR),
+    ],
+)
+def test_a_program_says_it_is_the_version_that_the_inventory_pins(image: str, stamp: str) -> None:
+    assert tag(PINNED["images"][image]) == stamp
 
 
 def test_the_traefik_image_follows_the_inventory() -> None:

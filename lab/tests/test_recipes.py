@@ -8,7 +8,7 @@ import pytest
 
 from lab.cache import Job
 from lab.host import LabError
-from lab.recipes import containers, debian, golang, overlay, pypi, snaps
+from lab.recipes import containers, debian, golang, npm, overlay, pypi, snaps
 
 
 @pytest.fixture
@@ -102,6 +102,23 @@ def test_files_of_a_module_are_copied(job: Job) -> None:
     )
     golang.module_files(job, "m@v1", {"file.yaml": "deep/file"})
     assert (job.out / "file.yaml").read_text() == "found\n"
+
+
+def test_pages_are_built_by_the_lab_s_own_npm_and_run_no_script_of_a_dependency(job: Job) -> None:
+    a_program(
+        job.needs["go"] / "go/bin/go",
+        'mkdir -p "$GOMODCACHE/m@v1/web" && echo {} >"$GOMODCACHE/m@v1/web/package.json"',
+    )
+    a_program(
+        job.needs["node"] / npm.NPM / "npm-cli.js",
+        f'cat package.json && echo "$@" >>{job.out}/told && mkdir -p dist && npx',
+    )
+    a_program(job.needs["node"] / npm.NPM / "npx-cli.js", "echo page >dist/index.html")
+    npm.web_pages(job, "m@v1", "web", [["run", "build"]], {"root/static": "dist"})
+    assert (job.out / "root/static/index.html").read_text() == "page\n"
+    installed, built = (job.out / "told").read_text().splitlines()
+    assert installed.startswith("ci --ignore-scripts")
+    assert built == "run build"
 
 
 @pytest.mark.skipif(not shutil.which("mksquashfs"), reason="squashfs-tools come with the first `lab build`")
