@@ -15,6 +15,9 @@ from ansible_collections.homeserver.stack.plugins.module_utils.preflight import 
 
 _ROLES = Path(__file__).parents[2] / "roles"
 
+_NEEDED_IF = {"grafana": "grafana_replicas", "kube_state_metrics": "prometheus_kube_state_metrics_enabled"}
+"""Images that run only if a variable says so."""
+
 Evaluate = Callable[[Mapping[str, Any], str], Any]
 """Gives the value of a variable among others."""
 
@@ -154,12 +157,15 @@ class _Home:
             "snaps": [snap["name"] for snap in bundle.snaps],
         }
         needed = {
-            "images": [prefix + image for image in versions["images"].values()],
+            "images": [prefix + image for name, image in versions["images"].items() if self._runs(name)],
             "manifests": versions["manifests"],
             "snaps": ["microk8s"],
         }
         # Of a bundle that cannot be read, that is all there is to say.
         yield from preflight.wrong_bundle(flaws, held, needed if any(bundle) else {})
+
+    def _runs(self, image: str) -> bool:
+        return image not in _NEEDED_IF or bool(self._value(_NEEDED_IF[image]))
 
     def _mismatches(self) -> Iterator[Problem]:
         """Name what does not go together of the host and what is set for it."""
@@ -175,7 +181,8 @@ class _Home:
 
     def _routes(self) -> Iterator[tuple[str, str, str]]:
         domain = self._value("homeserver_domain")
-        yield f"traefik.{domain}", "/", "Traefik's dashboard"
+        for own in ("alertmanager", "grafana", "prometheus", "traefik"):
+            yield f"{own}.{domain}", "/", f"the one of this project's own {own}"
         for variable in ("traefik_routes", "flask_app_apps"):
             for entry in self._value(variable):
                 host = entry.get("host") or f"{entry['name']}.{domain}"

@@ -17,11 +17,13 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from tests.programs import promtool
 from tests.static.roles import ROOT
 
 KUBERNETES = "1.35"
 INVENTORIES = ("defaults", "everything_on", "everything_off")
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job")
+TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # a path
 
 Object = dict[str, Any]
 
@@ -126,6 +128,18 @@ def test_traefik_knows_every_field(objects: list[Object], schemas: dict[str, Obj
             Draft202012Validator(schemas[obj["kind"]]).validate(obj)
 
 
+def test_prometheus_can_read_its_configuration_and_rules(objects: list[Object], tmp_path: Path) -> None:
+    (configuration,) = [
+        obj["data"] for obj in _of(objects, "ConfigMap") if _name(obj).endswith("monitoring/prometheus")
+    ]
+    for name, content in configuration.items():
+        # A pod has the token of its account; here is none.
+        (tmp_path / name).write_text(content.replace(TOKEN, str(tmp_path / "token")))
+    (tmp_path / "token").touch()
+
+    subprocess.run([promtool(), "check", "config", tmp_path / "prometheus.yml"], check=True)
+
+
 def test_nothing_is_there_twice(objects: list[Object]) -> None:
     names = [_name(obj) for obj in objects]
 
@@ -133,11 +147,17 @@ def test_nothing_is_there_twice(objects: list[Object]) -> None:
 
 
 def test_every_namespace_restricts_its_pods(objects: list[Object]) -> None:
-    labels = {obj["metadata"]["name"]: obj["metadata"]["labels"] for obj in _of(objects, "Namespace")}
+    levels = {
+        obj["metadata"]["name"]: obj["metadata"]["labels"].get("pod-security.kubernetes.io/enforce")
+        for obj in _of(objects, "Namespace")
+    }
 
+    # What looks at the hosts themselves is there, and nothing else.
+    assert levels.pop("monitoring-host") == "privileged"
     assert {
-        name: of.get("pod-security.kubernetes.io/enforce") for name, of in labels.items()
-    } == dict.fromkeys(labels, "restricted")
+        _name(obj) for obj in _of(objects, *WORKLOADS) if obj["metadata"]["namespace"] == "monitoring-host"
+    } == {"DaemonSet monitoring-host/node-exporter"}
+    assert levels == dict.fromkeys(levels, "restricted")
 
 
 def test_every_namespace_denies_traffic_by_default(objects: list[Object]) -> None:
@@ -165,14 +185,19 @@ def test_every_pod_is_unprivileged(objects: list[Object]) -> None:
         assert context["seccompProfile"] == {"type": "RuntimeDefault"}, _name(workload)
 
 
-def test_only_traefik_talks_to_kubernetes(objects: list[Object]) -> None:
-    with_token = [
+def test_only_what_has_to_talks_to_kubernetes(objects: list[Object]) -> None:
+    with_token = {
         _name(workload)
         for workload in _of(objects, *WORKLOADS)
         if workload["spec"]["template"]["spec"].get("automountServiceAccountToken") is not False
-    ]
+    }
 
-    assert with_token in ([], ["Deployment traefik/traefik"])
+    assert with_token <= {
+        "Deployment traefik/traefik",
+        "StatefulSet monitoring/prometheus",
+        "Deployment monitoring/cluster-state",
+        "Deployment monitoring/kube-state-metrics",
+    }
 
 
 def test_every_container_asks_for_what_it_needs(objects: list[Object]) -> None:

@@ -147,7 +147,10 @@ def test_the_certificate_names_every_host(tmp_path: Path) -> None:
     assert set(role.value("_traefik_certificate_hosts")) == {
         "home.arpa",
         "*.home.arpa",
+        "alertmanager.home.arpa",
+        "grafana.home.arpa",
         "hello.home.arpa",
+        "prometheus.home.arpa",
         "traefik.home.arpa",
         "whoami.home.arpa",
         "blog.home.arpa",
