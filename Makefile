@@ -52,7 +52,7 @@ lint: $(READY) ## Style, types and the rules of Ansible
 	yamllint --strict .
 	ansible-lint --offline
 	shellcheck $$(git grep -lE '^#!.*[/ ](ba)?sh\b' -- ':!*.py')
-	hadolint app/Dockerfile
+	hadolint app/Dockerfile automation/Dockerfile
 
 unit: app-test ## The tests that need no machine
 	pytest -m 'not machine and not scenario'
@@ -76,7 +76,10 @@ app-prod: $(READY) ## The app as the home server runs it, under gunicorn
 load: $(READY) ## A load test of the app, as in: make load URL=https://hello.home.arpa ARGS='--ca FILE'
 	cd app && python -m loadtest $(URL) $(ARGS)
 
-.PHONY: docs bench
+.PHONY: docs dashboards bench
+dashboards: $(READY) ## Write Grafana's dashboards anew from the package of that name
+	python -m dashboards
+
 docs: $(READY) ## Write docs/reference.md anew from the roles' argument specs
 	python tools/reference.py
 

@@ -1,0 +1,5 @@
+"""Write the files of all dashboards: python -m dashboards."""
+
+from dashboards.catalogue import write
+
+write()

@@ -1,0 +1,120 @@
+"""An app by rate, errors and duration of its requests, with their traces, and by browser."""
+
+from grafana_foundation_sdk.models import units
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from dashboards import variables
+from dashboards.page import page
+from dashboards.panels import STATUS_COLOURS, Query, graph, link, number, threshold
+
+APP = 'namespace=~"$namespace", app=~"$app"'
+OF = f'job="apps", {APP}'
+REQUESTS = f"http_requests_total{{{OF}}}[$__rate_interval]"
+FAILED = f'http_requests_total{{{OF}, status=~"5.."}}[$__rate_interval]'
+# Where nothing has ever failed there is no series of failures: 0 times what there is stands in for it.
+ALL_BY_ROUTE = f"sum by (app, route) (rate({REQUESTS}))"
+ERRORS_BY_ROUTE = f"(sum by (app, route) (rate({FAILED})) or 0 * {ALL_BY_ROUTE}) / {ALL_BY_ROUTE}"
+LIMIT = f"{threshold('app_error_percent')} / 100"
+DURATIONS = f"http_request_duration_seconds_bucket{{{OF}}}[$__rate_interval]"
+
+
+def build() -> Dashboard:
+    """Describe the dashboard."""
+    return page(
+        "app",
+        "App",
+        "Rate, errors and duration of requests; the dots are single ones, and lead to their traces.",
+        {
+            "At a glance": [
+                number("Requests", units.RequestsPerSecond, f"sum(rate({REQUESTS}))"),
+                number(
+                    "Errors",
+                    units.PercentUnit,
+                    f"(sum(rate({FAILED})) or vector(0)) / sum(rate({REQUESTS}))",
+                    limit=LIMIT,
+                ),
+                number(
+                    "95 of 100 answered within",
+                    units.Seconds,
+                    f"histogram_quantile(0.95, sum by (le) (rate({DURATIONS})))",
+                ),
+                number("Being answered", units.Short, f"sum(http_requests_in_progress{{{OF}}})"),
+                number(
+                    "Pods",
+                    units.Short,
+                    f"count(up{{{OF}}} == 1)",
+                ).data_links([link("Workloads", "workloads")]),
+                number(
+                    "Greetings in an hour",
+                    units.Short,
+                    f"round(sum(increase(homeserver_app_greetings_total{{{OF}}}[1h])))",
+                ),
+            ],
+            "Rate": [
+                graph(
+                    "Requests by route",
+                    units.RequestsPerSecond,
+                    Query(ALL_BY_ROUTE, "{{app}} {{route}}"),
+                    stacked=True,
+                ),
+                graph(
+                    "Requests by status",
+                    units.RequestsPerSecond,
+                    Query(f"sum by (status) (rate({REQUESTS}))", "{{status}}"),
+                    stacked=True,
+                    colours=STATUS_COLOURS,
+                ),
+            ],
+            "Errors": [
+                graph(
+                    "Errors by route",
+                    units.PercentUnit,
+                    Query(ERRORS_BY_ROUTE, "{{app}} {{route}}"),
+                ),
+                graph(
+                    "Errors by browser",
+                    units.PercentUnit,
+                    Query(f"app:http_request_errors:ratio_rate5m{{{APP}}}", "{{app}} {{browser}}"),
+                    limit=LIMIT,
+                ),
+            ],
+            "Duration": [
+                graph(
+                    "Time to answer",
+                    units.Seconds,
+                    *(
+                        Query(
+                            f"histogram_quantile({share / 100}, sum by (le) (rate({DURATIONS})))",
+                            f"{share} of 100",
+                            exemplars=True,
+                        )
+                        for share in (50, 95, 99)
+                    ),
+                ),
+                graph(
+                    "95 of 100 answered within, by route",
+                    units.Seconds,
+                    Query(
+                        f"histogram_quantile(0.95, sum by (app, route, le) (rate({DURATIONS})))",
+                        "{{app}} {{route}}",
+                        exemplars=True,
+                    ),
+                ),
+            ],
+            "Browsers and pods": [
+                graph(
+                    "Requests by browser",
+                    units.RequestsPerSecond,
+                    Query(f"sum by (browser) (rate({REQUESTS}))", "{{browser}}"),
+                    stacked=True,
+                ),
+                graph(
+                    "Requests by pod",
+                    units.RequestsPerSecond,
+                    Query(f"sum by (pod) (rate({REQUESTS}))", "{{pod}}"),
+                    stacked=True,
+                ),
+            ],
+        },
+        [variables.namespace(), variables.app()],
+    )

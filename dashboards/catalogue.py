@@ -1,0 +1,42 @@
+"""All dashboards, in Grafana's folders, and the files they become."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from dashboards import app, home_server, node, prometheus, storage, traefik, workloads
+
+FILES = Path(__file__).parent.parent / "roles/grafana/files/dashboards"
+
+FOLDERS = {
+    "server": (home_server, node, storage),
+    "kubernetes": (workloads,),
+    "traffic": (traefik, app),
+    "monitoring": (prometheus,),
+}
+
+
+def render() -> Iterator[tuple[Path, str]]:
+    """Give the path and the text of every dashboard's file."""
+    for folder, modules in FOLDERS.items():
+        for module in modules:
+            dashboard = module.build()
+            yield FILES / folder / f"{dashboard.uid}.json", as_json(dashboard)
+
+
+def as_json(dashboard: Dashboard) -> str:
+    """Give a dashboard as Grafana reads it."""
+    return json.dumps(dashboard, cls=JSONEncoder, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def write() -> None:
+    """Make the files what the modules describe, and remove those of dashboards that are no more."""
+    files = dict(render())
+    for path in set(FILES.glob("*/*.json")) - files.keys():
+        path.unlink()
+    for path, text in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)

@@ -1,0 +1,181 @@
+"""What runs in Kubernetes: is it all there, what does it need, what does it get?"""
+
+from grafana_foundation_sdk.models import units
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from dashboards import variables
+from dashboards.page import page
+from dashboards.panels import (
+    ANY_IS_BAD,
+    ANY_IS_DOUBTFUL,
+    Column,
+    Query,
+    Scale,
+    graph,
+    number,
+    row_link,
+    rows,
+    threshold,
+)
+
+IN = 'namespace=~"$namespace"'
+CONTAINER = f'{IN}, container!=""'
+CPU = f"sum by (namespace, pod) (rate(container_cpu_usage_seconds_total{{{CONTAINER}}}[$__rate_interval]))"
+MEMORY = f"sum by (namespace, pod) (container_memory_working_set_bytes{{{CONTAINER}}})"
+WRITES = f"rate(container_fs_writes_bytes_total{{{CONTAINER}}}[$__rate_interval])"
+# By kind of workload; where there is none of a kind, nothing of it is missing.
+MISSING = " + ".join(
+    f"(sum(k8s_{wanted}{{{IN}}} - k8s_{ready}{{{IN}}}) or vector(0))"
+    for wanted, ready in (
+        ("deployment_desired", "deployment_available"),
+        ("statefulset_desired_pods", "statefulset_ready_pods"),
+        ("daemonset_desired_scheduled_nodes", "daemonset_ready_nodes"),
+    )
+)
+
+
+def build() -> Dashboard:
+    """Describe the dashboard."""
+    return page(
+        "workloads",
+        "Kubernetes workloads",
+        "Pods and what keeps them: whether they run, what they use of what they asked for.",
+        {
+            "Is it all there?": [
+                number("Pods that run", units.Short, f"count(k8s_pod_phase{{{IN}}} == 2)"),
+                number(
+                    "Pods that wait",
+                    units.Short,
+                    f"count(k8s_pod_phase{{{IN}}} == 1) or vector(0)",
+                    scale=ANY_IS_DOUBTFUL,
+                ),
+                number(
+                    "Pods that failed",
+                    units.Short,
+                    f"count(k8s_pod_phase{{{IN}}} == 4) or vector(0)",
+                    scale=ANY_IS_BAD,
+                ),
+                number(
+                    "Containers not ready",
+                    units.Short,
+                    f"count(k8s_container_ready{{{IN}}} == 0) or vector(0)",
+                    scale=ANY_IS_DOUBTFUL,
+                ).description("Those of a job that is done are among them."),
+                number(
+                    "Missing pods",
+                    units.Short,
+                    MISSING,
+                    scale=ANY_IS_DOUBTFUL,
+                ).description("Of Deployments, StatefulSets and DaemonSets: wanted, and not ready."),
+                number(
+                    "Restarts in an hour",
+                    units.Short,
+                    f"round(sum(increase(k8s_container_restarts{{{IN}}}[1h])))",
+                    scale=Scale(doubtful=1, bad=5),
+                ),
+            ],
+            "Pods": [
+                rows(
+                    "Pods and what they use",
+                    Column(
+                        "Namespace",
+                        label="namespace",
+                        link=row_link("Namespace", "workloads", namespace="Namespace"),
+                    ),
+                    Column("Pod", label="pod"),
+                    Column(
+                        "Processor",
+                        expr=CPU,
+                        unit=units.Short,
+                    ),
+                    Column(
+                        "Memory",
+                        expr=MEMORY,
+                        unit=units.BytesIEC,
+                    ),
+                    Column(
+                        "Memory of its limit",
+                        expr=f"{MEMORY} / sum by (namespace, pod) (k8s_container_memory_limit_bytes{{{IN}}})",
+                        unit=units.PercentUnit,
+                        scale=Scale(doubtful=0.8, bad=0.9),
+                    ),
+                    Column(
+                        "Restarts",
+                        expr=f"sum by (namespace, pod) (k8s_container_restarts{{{IN}}})",
+                        unit=units.Short,
+                        scale=ANY_IS_DOUBTFUL,
+                    ),
+                    sort_by="Memory",
+                ).height(12),
+            ],
+            "Processor and memory": [
+                graph(
+                    "Processor",
+                    units.Short,
+                    Query(
+                        CPU,
+                        "{{namespace}}/{{pod}}",
+                    ),
+                    stacked=True,
+                ).description("In cores."),
+                graph(
+                    "Memory",
+                    units.BytesIEC,
+                    Query(
+                        MEMORY,
+                        "{{namespace}}/{{pod}}",
+                    ),
+                    stacked=True,
+                ),
+                graph(
+                    "Slowed down by their own limit",
+                    units.PercentUnit,
+                    Query(
+                        "sum by (namespace, pod)"
+                        f" (rate(container_cpu_cfs_throttled_periods_total{{{CONTAINER}}}[$__rate_interval]))"
+                        " / sum by (namespace, pod)"
+                        f" (rate(container_cpu_cfs_periods_total{{{CONTAINER}}}[$__rate_interval]))",
+                        "{{namespace}}/{{pod}}",
+                    ),
+                    limit=f"{threshold('cpu_throttled_percent')} / 100",
+                ).description("The share of time in which a container had used up its limit."),
+                graph(
+                    "Asked for, of what the hosts have",
+                    units.PercentUnit,
+                    Query(
+                        "sum(k8s_container_cpu_request)"
+                        ' / count(count by (node, cpu) (node_cpu_seconds_total{mode="idle"}))',
+                        "processor",
+                    ),
+                    Query(
+                        "sum(k8s_container_memory_request_bytes) / sum(node_memory_MemTotal_bytes)", "memory"
+                    ),
+                ).description("At 100 % no further pod is started. Of all namespaces."),
+            ],
+            "Network and disk": [
+                graph(
+                    "Received and sent",
+                    units.BytesPerSecondIEC,
+                    Query(
+                        "sum by (namespace, pod)"
+                        f" (rate(container_network_receive_bytes_total{{{IN}}}[$__rate_interval]))",
+                        "{{namespace}}/{{pod}} received",
+                    ),
+                    Query(
+                        "sum by (namespace, pod)"
+                        f" (rate(container_network_transmit_bytes_total{{{IN}}}[$__rate_interval]))",
+                        "{{namespace}}/{{pod}} sent",
+                    ),
+                ),
+                graph(
+                    "Written to disk",
+                    units.BytesPerSecondIEC,
+                    Query(
+                        f"sum by (namespace, pod) ({WRITES})",
+                        "{{namespace}}/{{pod}}",
+                    ),
+                ),
+            ],
+        },
+        [variables.namespace()],
+    )

@@ -1,0 +1,288 @@
+"""What Grafana is told in files: everything there is, nothing that is not, and no secret."""
+
+import configparser
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from tests.dashboards import FILES
+from tests.unit.grafana_role import Object, find, render
+
+EVERYTHING = {
+    "grafana_elasticsearch_url": "http://elasticsearch.logging:9200",
+    "grafana_elasticsearch_user": "grafana",
+    "grafana_elasticsearch_password": "not-a-real-one",
+    "grafana_jaeger_url": "http://jaeger.tracing:16686",
+}
+CONFIG_MAP = 2**20  # bytes it may hold
+
+
+def _closed(required: dict[str, Any], **optional: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": required | optional,
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+TEXT, SWITCH, URL = {"type": "string"}, {"type": "boolean"}, {"type": "string", "pattern": "^https?://"}
+UID = {"type": "string", "pattern": "^[a-z]{1,40}$"}
+SOURCE = {"access": {"const": "proxy"}, "name": TEXT, "uid": UID, "url": URL, "editable": SWITCH}
+EXEMPLAR = _closed({"name": TEXT, "datasourceUid": UID, "urlDisplayLabel": TEXT})
+DATA_LINK = _closed({"field": TEXT, "url": TEXT, "datasourceUid": UID, "urlDisplayLabel": TEXT})
+SHIFT = {"type": "string", "pattern": r"^-?\d+[smh]$"}
+# Of Grafana's documentation, what is used here.
+SOURCES = _closed(
+    {
+        "apiVersion": {"const": 1},
+        "prune": SWITCH,
+        "datasources": {
+            "type": "array",
+            "items": {
+                "oneOf": [
+                    _closed(
+                        SOURCE
+                        | {
+                            "type": {"const": "prometheus"},
+                            "isDefault": SWITCH,
+                            "jsonData": _closed(
+                                {
+                                    "httpMethod": {"enum": ["GET", "POST"]},
+                                    "timeInterval": SHIFT,
+                                    "prometheusType": {"const": "Prometheus"},
+                                    "prometheusVersion": {"type": "string", "pattern": r"^\d+\.\d+\.\d+$"},
+                                    "manageAlerts": SWITCH,
+                                    "alertmanagerUid": UID,
+                                },
+                                exemplarTraceIdDestinations={"type": "array", "items": EXEMPLAR},
+                            ),
+                        }
+                    ),
+                    _closed(
+                        SOURCE
+                        | {
+                            "type": {"const": "alertmanager"},
+                            "jsonData": _closed(
+                                {
+                                    "implementation": {"const": "prometheus"},
+                                    "handleGrafanaManagedAlerts": SWITCH,
+                                }
+                            ),
+                        }
+                    ),
+                    _closed(
+                        SOURCE
+                        | {
+                            "type": {"const": "elasticsearch"},
+                            "jsonData": _closed(
+                                {
+                                    "index": TEXT,
+                                    "timeField": TEXT,
+                                    "logMessageField": TEXT,
+                                    "logLevelField": TEXT,
+                                },
+                                dataLinks={"type": "array", "items": DATA_LINK},
+                            ),
+                        },
+                        basicAuth=SWITCH,
+                        basicAuthUser=TEXT,
+                        secureJsonData=_closed({"basicAuthPassword": TEXT}),
+                    ),
+                    _closed(
+                        SOURCE
+                        | {
+                            "type": {"const": "jaeger"},
+                            "jsonData": _closed(
+                                {"nodeGraph": _closed({"enabled": SWITCH})},
+                                tracesToLogsV2=_closed(
+                                    {
+                                        "datasourceUid": UID,
+                                        "spanStartTimeShift": SHIFT,
+                                        "spanEndTimeShift": SHIFT,
+                                        "customQuery": SWITCH,
+                                        "query": TEXT,
+                                    }
+                                ),
+                            ),
+                        }
+                    ),
+                ]
+            },
+        },
+    }
+)
+PROVIDERS = _closed(
+    {
+        "apiVersion": {"const": 1},
+        "providers": {
+            "type": "array",
+            "items": _closed(
+                {
+                    "name": TEXT,
+                    "type": {"const": "file"},
+                    "folder": TEXT,
+                    "folderUid": UID,
+                    "allowUiUpdates": SWITCH,
+                    "options": _closed({"path": TEXT}),
+                }
+            ),
+        },
+    }
+)
+
+
+@pytest.fixture
+def objects(tmp_path: Path) -> list[Object]:
+    """The manifests of a home that sets nothing."""
+    return render(tmp_path)
+
+
+@pytest.fixture
+def dashboard(tmp_path: Path) -> str:
+    """A file of an owner's."""
+    file = tmp_path / "own.json"
+    panel = {"targets": [{"expr": "up", "legendFormat": "{{ job }}"}]}
+    file.write_text(json.dumps({"uid": "Own_1", "title": "Own", "panels": [panel]}))
+    return str(file)
+
+
+def _file(objects: list[Object], name: str) -> str:
+    return str(find(objects, "ConfigMap", "grafana")["data"][name])
+
+
+def _sources(objects: list[Object]) -> dict[str, Any]:
+    read = yaml.safe_load(_file(objects, "datasources.yaml"))
+    return {source["uid"]: source for source in read["datasources"]}
+
+
+def _folders(objects: list[Object]) -> dict[str, Any]:
+    """The path of each folder, as Grafana is told to look there."""
+    read = yaml.safe_load(_file(objects, "dashboards.yaml"))
+    return {provider["folderUid"]: provider["options"]["path"] for provider in read["providers"]}
+
+
+def _mounted(objects: list[Object]) -> dict[str, list[str]]:
+    """By path in the container, the names of the files that ConfigMaps put there."""
+    pod = find(objects, "Deployment", "grafana")["spec"]["template"]["spec"]
+    paths = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+    found: dict[str, list[str]] = {}
+    for volume in pod["volumes"]:
+        maps = [volume, *volume.get("projected", {}).get("sources", [])]
+        names = [entry["configMap"]["name"] for entry in maps if "configMap" in entry]
+        found[paths[volume["name"]]] = [
+            file for name in names for file in find(objects, "ConfigMap", name)["data"]
+        ]
+    return found
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        EVERYTHING,
+        {"grafana_jaeger_url": "http://jaeger"},
+        {"grafana_elasticsearch_url": "http://elasticsearch"},
+    ],
+    ids=["nothing", "everything", "traces", "logs"],
+)
+def test_the_files_are_what_grafana_reads(tmp_path: Path, variables: dict[str, str]) -> None:
+    objects = render(tmp_path, **variables)
+
+    Draft202012Validator(SOURCES).validate(yaml.safe_load(_file(objects, "datasources.yaml")))
+    Draft202012Validator(PROVIDERS).validate(yaml.safe_load(_file(objects, "dashboards.yaml")))
+    # Any other $ would be taken for a variable, and be gone.
+    assert re.findall(r"(?<!\$)\$(?!\$|__file\{)", _file(objects, "datasources.yaml")) == []
+    linked = set(re.findall(r"datasourceUid: (\w+)", _file(objects, "datasources.yaml")))
+    assert linked <= _sources(objects).keys()
+
+
+def test_what_a_home_does_without_is_no_source(objects: list[Object]) -> None:
+    assert set(_sources(objects)) == {"prometheus", "alertmanager"}
+
+
+def test_metrics_traces_and_logs_lead_to_each_other(tmp_path: Path) -> None:
+    sources = {uid: source["jsonData"] for uid, source in _sources(render(tmp_path, **EVERYTHING)).items()}
+
+    assert sources["prometheus"]["exemplarTraceIdDestinations"][0]["datasourceUid"] == "jaeger"
+    assert sources["jaeger"]["tracesToLogsV2"]["datasourceUid"] == "elasticsearch"
+    assert sources["elasticsearch"]["dataLinks"][0]["datasourceUid"] == "jaeger"
+
+
+def test_the_dashboards_ask_a_source_that_is_there(objects: list[Object]) -> None:
+    asked = {uid for file in FILES for uid in re.findall(r'"uid": "(prometheus)"\s*}', file.read_text())}
+
+    assert asked == {"prometheus"} <= _sources(objects).keys()
+
+
+def test_every_dashboard_is_where_grafana_looks(objects: list[Object]) -> None:
+    mounted = _mounted(objects)
+    shown = {f"{folder}/{name}" for folder, path in _folders(objects).items() for name in mounted[path]}
+
+    assert shown == {f"{file.parent.name}/{file.name}" for file in FILES}
+
+
+def test_the_first_page_is_one_of_them(objects: list[Object]) -> None:
+    settings = configparser.ConfigParser(interpolation=None)
+    settings.read_string(_file(objects, "grafana.ini"))
+    home = Path(settings["dashboards"]["default_home_dashboard_path"])
+
+    assert home.name in _mounted(objects)[str(home.parent)]
+
+
+def test_every_config_map_is_small_enough(objects: list[Object]) -> None:
+    maps = [each["data"] for each in objects if each["kind"] == "ConfigMap"]
+
+    assert max(sum(len(text.encode()) for text in data.values()) for data in maps) < CONFIG_MAP
+
+
+def test_an_owners_dashboard_is_shown_as_it_was_written(tmp_path: Path, dashboard: str) -> None:
+    objects = render(tmp_path, grafana_dashboards_extra=[dashboard])
+    data = find(objects, "ConfigMap", "grafana-dashboard-own-1")["data"]
+
+    assert _mounted(objects)[_folders(objects)["own"]] == ["Own_1.json"]
+    assert json.loads(data["Own_1.json"]) == json.loads(Path(dashboard).read_text())
+
+
+def test_secrets_are_generated_once_and_in_the_secret_alone(tmp_path: Path) -> None:
+    (first, second) = (render(tmp_path, **EVERYTHING) for _ in range(2))
+    secret = find(first, "Secret", "grafana")["stringData"]
+    others = json.dumps([each for each in first if each["kind"] != "Secret"])
+
+    assert first == second
+    assert len(set(secret.values())) == 3
+    assert (tmp_path / "secrets/home/grafana_admin.password").read_text().strip() == secret["admin_password"]
+    assert [name for name, value in secret.items() if value in others] == []
+
+
+def test_nobody_gets_in_without_a_password_and_nothing_is_told_or_fetched(objects: list[Object]) -> None:
+    settings = configparser.ConfigParser(interpolation=None)
+    settings.read_string(_file(objects, "grafana.ini"))
+
+    assert not settings["users"].getboolean("allow_sign_up")
+    assert not settings["auth.anonymous"].getboolean("enabled")
+    assert not settings["analytics"].getboolean("reporting_enabled")
+    assert not settings["analytics"].getboolean("check_for_updates")
+    assert settings["plugins"].getboolean("preinstall_disabled")
+    assert not settings["unified_alerting"].getboolean("execute_alerts")
+
+
+def test_its_metrics_are_not_public(objects: list[Object]) -> None:
+    (rule,) = find(objects, "IngressRoute", "grafana")["spec"]["routes"]
+
+    assert rule["match"] == "Host(`grafana.home.arpa`) && !Path(`/metrics`)"
+
+
+def test_it_reaches_its_sources_and_nothing_else(tmp_path: Path) -> None:
+    def ports(**variables: Any) -> list[int]:
+        policy = find(render(tmp_path, **variables), "NetworkPolicy", "grafana")
+        return [port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]]
+
+    assert ports() == [9090, 9093]
+    assert ports(**EVERYTHING) == [9090, 9093, 9200, 16686]
+    assert ports(grafana_jaeger_url="https://jaeger.example.org") == [9090, 9093, 443]
