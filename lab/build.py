@@ -134,7 +134,8 @@ def _build_all(cache: Cache, missing: dict[Part, list[Part]], report: Report) ->
     pool = ThreadPoolExecutor(AT_ONCE)
     try:
         while order.is_active():
-            for part in order.get_ready():
+            # The largest first, so that in the end none is left that keeps only one core busy.
+            for part in sorted(order.get_ready(), key=lambda part: -part.gigabytes):
                 running[pool.submit(make, part)] = part
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:

@@ -71,6 +71,13 @@ def test_a_part_waits_for_what_it_needs(cache: Cache) -> None:
     obtain(cache, [Part("part", look, needs=(need,)), need], print)
 
 
+def test_the_largest_part_is_begun_first(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "AT_ONCE", 1)
+    lines: list[str] = []
+    obtain(cache, [Part("small", make, gigabytes=0.5), Part("large", make, gigabytes=1)], lines.append)
+    assert list(outcomes(lines)) == ["large", "small"]
+
+
 def test_a_failure_is_told_and_what_else_was_built_stays(cache: Cache) -> None:
     good, bad = Part("good", make), Part("bad", fail)
     lines: list[str] = []
