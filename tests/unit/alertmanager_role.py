@@ -47,10 +47,10 @@ class Role:
         known: dict[str, Any] = {
             "ansible_search_path": [str(ROLE)],
             "groups": {"control_plane": ["home"], "home_servers": ["home"]},
-            "homeserver_state_dir": "/nowhere",
         }
         for path in VARIABLES:
             known |= loader.load_from_file(str(path), trusted_as_template=True)
+        known["homeserver_state_dir"] = "/nowhere"
         self._templar = Templar(loader=loader, variables=known | variables)
 
     def files(self) -> dict[str, str]:

@@ -82,3 +82,11 @@ def test_quiet_hours_may_pass_midnight(tmp_path: Path, hours: str, times: list[t
     assert [(each["start_time"], each["end_time"]) for each in interval["times"]] == times
     assert interval["location"] == "Europe/Berlin"
     _check(configuration)
+
+
+def test_the_disk_cleanup_is_told_with_the_token_it_was_given(tmp_path: Path) -> None:
+    (tmp_path / "disk_cleanup.token").write_text("the-token\n")
+    files = Role(disk_cleanup_enabled=True, homeserver_secrets_dir=str(tmp_path)).files()
+
+    assert files["automation-1.token"] == "the-token"
+    assert files["automation-1.url"] == "http://receiver.disk-cleanup:8080/alerts"

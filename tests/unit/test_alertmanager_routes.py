@@ -85,3 +85,11 @@ def test_who_asked_for_some_alerts_is_told_of_these(
     of_everything = {"ntfy-1", "email-1", "slack-1", "discord-1", "msteams-1"}
 
     assert route(FAMILY, alertname=alert, severity=severity, team=team) == of_everything | specially
+
+
+@pytest.mark.parametrize(
+    ("alert", "told"),
+    [("DiskNearlyFull", {"automation-1"}), ("DiskFillingUp", {"automation-1"}), ("NodeDown", {"nobody"})],
+)
+def test_the_disk_cleanup_is_told_of_the_disk(route: Route, alert: str, told: set[str]) -> None:
+    assert route({"disk_cleanup_enabled": True}, alertname=alert, severity="critical", team="home") == told
