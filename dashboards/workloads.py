@@ -20,7 +20,7 @@ from dashboards.panels import (
 
 IN = 'namespace=~"$namespace"'
 CONTAINER = f'{IN}, container!=""'
-CPU = f"sum by (namespace, pod) (rate(container_cpu_usage_seconds_total{{{CONTAINER}}}[$__rate_interval]))"
+CPU = f"sum by (namespace, pod) (namespace_pod:container_cpu_usage_seconds:rate5m{{{IN}}})"
 MEMORY = f"sum by (namespace, pod) (container_memory_working_set_bytes{{{CONTAINER}}})"
 WRITES = f"rate(container_fs_writes_bytes_total{{{CONTAINER}}}[$__rate_interval])"
 # By kind of workload; where there is none of a kind, nothing of it is missing.

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.static.roles import ROOT
@@ -16,15 +16,34 @@ Dashboard = dict[str, Any]
 
 @dataclass(frozen=True)
 class Question:
-    """An expression, and the panel, annotation or variable that asks it."""
+    """An expression, and the panel or annotation that asks it.
+
+    Attributes:
+        over_time: Whether it is asked for a range of time, or only for now.
+        exemplars: Whether the traces of single requests are asked for, too.
+    """
 
     dashboard: str
     asker: str
     expr: str
+    over_time: bool = True
     exemplars: bool = False
 
     def __str__(self) -> str:
         return f"{self.dashboard}: {self.asker}: {self.expr}"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A variable, and the series and the label of theirs whose values can be chosen."""
+
+    dashboard: str
+    name: str
+    series: str
+    label: str
+
+    def __str__(self) -> str:
+        return f"{self.dashboard}: {self.name}"
 
 
 def read() -> dict[str, Dashboard]:
@@ -43,17 +62,19 @@ def questions(dashboard: Dashboard) -> Iterator[Question]:
     uid = dashboard["uid"]
     for panel in panels(dashboard):
         for target in panel["targets"]:
-            yield Question(uid, panel["title"], target["expr"], target.get("exemplar", False))
+            yield Question(
+                uid, panel["title"], target["expr"], target["range"], target.get("exemplar", False)
+            )
     for annotation in dashboard["annotations"]["list"]:
         yield Question(uid, annotation["name"], annotation["expr"])
 
 
-def choices(dashboard: Dashboard) -> Iterator[tuple[str, str, str]]:
-    """The variables: for each its name, and the series and the label whose values can be chosen."""
+def choices(dashboard: Dashboard) -> Iterator[Choice]:
+    """The variables of a dashboard."""
     for variable in _variables(dashboard):
         asked = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"])
         assert asked, variable["query"]
-        yield variable["name"], asked[1], asked[2]
+        yield Choice(dashboard["uid"], variable["name"], asked[1], asked[2])
 
 
 def _variables(dashboard: Dashboard) -> list[dict[str, Any]]:
@@ -68,4 +89,4 @@ def asked(dashboard: Dashboard) -> Iterator[Question]:
         expr = question.expr
         for name, value in (BY_GRAFANA | chosen).items():
             expr = expr.replace(name, value)
-        yield Question(question.dashboard, question.asker, expr, question.exemplars)
+        yield replace(question, expr=expr)

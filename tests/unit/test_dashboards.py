@@ -104,7 +104,7 @@ def test_every_variable_is_used_and_every_used_one_is_there(dashboard: Dashboard
         if not name.startswith("__")
     }
 
-    assert used == {name for name, _, _ in choices(dashboard)}
+    assert used == {choice.name for choice in choices(dashboard)}
 
 
 @every_dashboard
@@ -113,7 +113,7 @@ def test_every_link_leads_to_a_dashboard_and_chooses_what_can_be_chosen_there(da
         uid = re.match(r"/d/([\w-]+)", url)
         assert uid
         there = DASHBOARDS[uid[1]]
-        assert set(re.findall(r"var-(\w+)=", url)) <= {name for name, _, _ in choices(there)}, url
+        assert set(re.findall(r"var-(\w+)=", url)) <= {choice.name for choice in choices(there)}, url
 
 
 @every_dashboard
@@ -131,6 +131,21 @@ def test_every_limit_is_one_of_an_alert(dashboard: Dashboard) -> None:
     assert set(drawn) <= set(defaults["prometheus_alert_thresholds"])
 
 
+@every_dashboard
+def test_every_recorded_series_is_recorded(dashboard: Dashboard) -> None:
+    rules = [*(ROOT / "roles/prometheus").glob("files/rules/*.yml")]
+    rules.append(ROOT / "roles/prometheus/templates/thresholds.rules.yml.j2")
+    recorded = {name for file in rules for name in re.findall(r"record: (\S+)", file.read_text())}
+    asked_for = {
+        name
+        for question in questions(dashboard)
+        for name in re.findall(r"\b[a-z_]+:[a-z0-9_:]+", question.expr)
+        if not name.startswith("homeserver:alert_threshold:")  # of which the test above tells
+    }
+
+    assert asked_for <= recorded
+
+
 @pytest.fixture(scope="module")
 def promtool() -> Path:
     return programs.promtool()
@@ -139,7 +154,7 @@ def promtool() -> Path:
 @every_dashboard
 def test_prometheus_can_read_every_expression(dashboard: Dashboard, promtool: Path, tmp_path: Path) -> None:
     expressions = [question.expr for question in asked(dashboard)]
-    expressions += [f"count({series})" for _, series, _ in choices(dashboard)]
+    expressions += [f"count({choice.series})" for choice in choices(dashboard)]
     rules = [{"record": f"question:{number}", "expr": expr} for number, expr in enumerate(expressions)]
     file = tmp_path / "rules.yml"
     file.write_text(yaml.safe_dump({"groups": [{"name": "questions", "rules": rules}]}))
