@@ -8,6 +8,7 @@ import pytest
 from testinfra.host import Host
 
 from tests.home import Home, Kubectl
+from tests.prometheus import Prometheus
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +34,9 @@ def _names(home: Home) -> Iterator[None]:
 def kubectl(host: Host) -> Kubectl:
     """Kubernetes, by way of the machine."""
     return Kubectl(host)
+
+
+@pytest.fixture(scope="session")
+def prometheus(home: Home) -> Prometheus:
+    """The home's Prometheus."""
+    return Prometheus(home)
