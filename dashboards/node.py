@@ -5,7 +5,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards import variables
 from dashboards.page import page
-from dashboards.panels import ANY_IS_DOUBTFUL, Query, graph, link, number, threshold
+from dashboards.panels import Query, Scale, graph, link, number, threshold
 
 HOST = 'node=~"$host"'
 DISK = f'{HOST}, device!~"(loop|ram|zram|sr).*"'
@@ -40,11 +40,11 @@ def build() -> Dashboard:
                     f"sum(kubelet_running_pods{{{HOST}}})",
                 ).data_links([link("Workloads", "workloads")]),
                 number(
-                    "Want a restart",
-                    units.Short,
-                    f"sum(node_reboot_required{{{HOST}}})",
-                    scale=ANY_IS_DOUBTFUL,
-                ).description("Hosts on which an update takes effect only after a restart."),
+                    "Connection table",
+                    units.PercentUnit,
+                    f"max(node_nf_conntrack_entries{{{HOST}}} / node_nf_conntrack_entries_limit{{{HOST}}})",
+                    scale=Scale(doubtful=0.8, bad=0.95),
+                ).description("A host whose table is full takes no new connections."),
                 number(
                     "Clock is off by",
                     units.Seconds,

@@ -8,6 +8,7 @@ from dashboards.page import page
 from dashboards.panels import Column, Query, Scale, graph, number, row_link, rows, threshold
 
 HOST = 'node=~"$host"'
+BLOCKS, NEWEST = "prometheus_tsdb_storage_blocks_bytes", "prometheus_tsdb_wal_storage_size_bytes"
 FREE = f"node_filesystem_avail_bytes{{{HOST}}}"
 USED_RATIO = f"node:filesystem_used:ratio{{{HOST}}}"
 # There is an end in sight only for a disk that fills; 365 days stand for a year and more.
@@ -15,7 +16,7 @@ DAYS_LEFT = (
     f"min by (node, mountpoint) (clamp_max(node:filesystem_full:days{{{HOST}}}, 365))"
     f" or max by (node, mountpoint) (0 * {USED_RATIO} + 365)"
 )
-WRITTEN = f'container_fs_usage_bytes{{{HOST}, container!=""}}'
+FILLED_IN_A_DAY = f"86400 * -deriv({FREE}[6h])"
 
 
 def build() -> Dashboard:
@@ -36,8 +37,7 @@ def build() -> Dashboard:
                 number(
                     "Metrics of their share",
                     units.PercentUnit,
-                    "max((prometheus_tsdb_storage_blocks_bytes + prometheus_tsdb_wal_storage_size_bytes)"
-                    " / prometheus_tsdb_retention_limit_bytes)",
+                    f"max(({BLOCKS} + {NEWEST}) / prometheus_tsdb_retention_limit_bytes)",
                     scale=Scale(doubtful=1.1),
                 ).description("When it is used up, the oldest metrics are dropped."),
                 number(
@@ -45,7 +45,7 @@ def build() -> Dashboard:
                     units.Seconds,
                     "time() - min(prometheus_tsdb_lowest_timestamp_seconds)",
                 ),
-                number("Containers", units.BytesIEC, f"sum({WRITTEN})"),
+                number("Metrics", units.BytesIEC, f"sum({BLOCKS} + {NEWEST})"),
             ],
             "Disks": [
                 rows(
@@ -82,20 +82,16 @@ def build() -> Dashboard:
                 graph(
                     "Metrics",
                     units.BytesIEC,
-                    Query("sum(prometheus_tsdb_storage_blocks_bytes)", "blocks"),
-                    Query("sum(prometheus_tsdb_wal_storage_size_bytes)", "newest, not yet packed"),
+                    Query(f"sum({BLOCKS})", "blocks"),
+                    Query(f"sum({NEWEST})", "newest, not yet packed"),
                     limit="max(prometheus_tsdb_retention_limit_bytes)",
                     stacked=True,
                 ),
                 graph(
-                    "Containers",
+                    "Fills in a day by",
                     units.BytesIEC,
-                    Query(
-                        f"topk(10, sum by (namespace, pod) ({WRITTEN}))",
-                        "{{namespace}}/{{pod}}",
-                    ),
-                    stacked=True,
-                ).description("What the ten largest wrote besides their volumes."),
+                    Query(FILLED_IN_A_DAY, "{{node}} {{mountpoint}}"),
+                ).description("If it goes on as in the last six hours. Below zero it gets emptier."),
             ],
         },
         [variables.host()],

@@ -16,7 +16,7 @@ Dashboard = dict[str, Any]
 
 @dataclass(frozen=True)
 class Question:
-    """An expression, and the panel or annotation that asks it.
+    """An expression, and the panel that asks it.
 
     Attributes:
         over_time: Whether it is asked for a range of time, or only for now.
@@ -58,15 +58,18 @@ def panels(dashboard: Dashboard) -> list[Dashboard]:
 
 
 def questions(dashboard: Dashboard) -> Iterator[Question]:
-    """What the panels and the annotations ask, as it is written there."""
+    """What the panels ask, as it is written there."""
     uid = dashboard["uid"]
     for panel in panels(dashboard):
         for target in panel["targets"]:
             yield Question(
                 uid, panel["title"], target["expr"], target["range"], target.get("exemplar", False)
             )
-    for annotation in dashboard["annotations"]["list"]:
-        yield Question(uid, annotation["name"], annotation["expr"])
+
+
+def marks(dashboard: Dashboard) -> list[str]:
+    """What is asked in order to mark something on every graph."""
+    return [annotation["expr"] for annotation in dashboard["annotations"]["list"]]
 
 
 def choices(dashboard: Dashboard) -> Iterator[Choice]:

@@ -14,7 +14,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard as Typed
 
 from dashboards import catalogue
 from tests import programs
-from tests.dashboards import FILES, Dashboard, asked, choices, panels, questions, read
+from tests.dashboards import FILES, Dashboard, asked, choices, marks, panels, questions, read
 from tests.static.roles import ROOT
 
 DASHBOARDS = read()
@@ -154,6 +154,7 @@ def promtool() -> Path:
 @every_dashboard
 def test_prometheus_can_read_every_expression(dashboard: Dashboard, promtool: Path, tmp_path: Path) -> None:
     expressions = [question.expr for question in asked(dashboard)]
+    expressions += marks(dashboard)
     expressions += [f"count({choice.series})" for choice in choices(dashboard)]
     rules = [{"record": f"question:{number}", "expr": expr} for number, expr in enumerate(expressions)]
     file = tmp_path / "rules.yml"
