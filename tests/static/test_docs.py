@@ -20,6 +20,8 @@ COMMANDS = {
     "make help": "below",
     "make bench": "by hand: it takes half an hour, and its result is committed",
     ".venv/bin/ansible-playbook site.yml": "scenario site, with the lab's inventory",
+    "kubectl -n monitoring exec alertmanager-0 -- amtool --alertmanager.url=http://localhost:9093 "
+    "alert add Test severity=warning": "scenario prometheus",
 }
 
 
