@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ansible.errors import AnsibleError, AnsibleFilterError
 from ansible.plugins.action import ActionBase
 from ansible_collections.homeserver.stack.plugins.filter.microk8s import flags
-from ansible_collections.homeserver.stack.plugins.module_utils import preflight
+from ansible_collections.homeserver.stack.plugins.module_utils import grafana_dashboards, preflight
 from ansible_collections.homeserver.stack.plugins.module_utils.bundle import read_bundle
 from ansible_collections.homeserver.stack.plugins.module_utils.preflight import Problem, Specs
 
@@ -137,6 +137,7 @@ class _Home:
         yield from preflight.wrong_channel(self._channel)
         yield from preflight.repeated_routes(self._routes())
         yield from self._flag_problems()
+        yield from self._dashboard_problems()
         if directory := self._value("homeserver_bundle"):
             yield from self._bundle_problems(Path(directory).expanduser())
 
@@ -146,6 +147,13 @@ class _Home:
                 flags(self._value(name))
             except AnsibleFilterError as error:
                 yield Problem(f"{error} (variable {name})", "correct it in the inventory")
+
+    def _dashboard_problems(self) -> Iterator[Problem]:
+        taken = [file.stem for file in (_ROLES / "grafana/files/dashboards").glob("*/*.json")]
+        sources = grafana_dashboards.OPTIONAL_SOURCES
+        missing = [uid for uid, variable in sources.items() if not self._value(variable)]
+        for flaw in grafana_dashboards.flaws(self._value("grafana_dashboards_extra"), taken, missing):
+            yield Problem(f"{flaw.wrong} (grafana_dashboards_extra)", flaw.fix)
 
     def _bundle_problems(self, directory: Path) -> Iterator[Problem]:
         bundle, flaws = read_bundle(directory)

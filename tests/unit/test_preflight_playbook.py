@@ -50,6 +50,7 @@ def test_every_problem_is_told_in_one_message(complaints: Any, tmp_path: Path) -
             {"name": "disk", "host": "nas.home.arpa", "url": "http://192.168.1.21"},
         ],
         microk8s_user=["owner"],
+        grafana_dashboards_extra=["/nowhere.json"],
         microk8s_extra_kubelet_args={"--node-labels": "a b"},
         preflight_memory_mib=10**9,
     )
@@ -59,6 +60,7 @@ def test_every_problem_is_told_in_one_message(complaints: Any, tmp_path: Path) -
         "home, nas: two routes for https://nas.home.arpa/ (nas in traefik_routes and disk in traefik_routes)",
         f"home, nas: {tmp_path}/bundle.json cannot be read (No such file or directory) (homeserver_bundle)",
         "home, nas: --node-labels is 'a b': MicroK8s passes no value with spaces or quotes",
+        "home, nas: /nowhere.json cannot be read (No such file or directory) (grafana_dashboards_extra) -> ",
         "home: too little memory",
         "nas: cannot be reached: Failed to connect to the host via ssh: ssh: connect to host 127.0.0.1",
     ):
