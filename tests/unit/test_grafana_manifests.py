@@ -10,7 +10,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from tests.dashboards import FILES
+from tests.dashboards import FILES, panels, read
 from tests.unit.grafana_role import Object, find, render
 
 EVERYTHING = {
@@ -157,14 +157,14 @@ def _file(objects: list[Object], name: str) -> str:
 
 
 def _sources(objects: list[Object]) -> dict[str, Any]:
-    read = yaml.safe_load(_file(objects, "datasources.yaml"))
-    return {source["uid"]: source for source in read["datasources"]}
+    known = yaml.safe_load(_file(objects, "datasources.yaml"))
+    return {source["uid"]: source for source in known["datasources"]}
 
 
 def _folders(objects: list[Object]) -> dict[str, Any]:
     """The path of each folder, as Grafana is told to look there."""
-    read = yaml.safe_load(_file(objects, "dashboards.yaml"))
-    return {provider["folderUid"]: provider["options"]["path"] for provider in read["providers"]}
+    known = yaml.safe_load(_file(objects, "dashboards.yaml"))
+    return {provider["folderUid"]: provider["options"]["path"] for provider in known["providers"]}
 
 
 def _mounted(objects: list[Object]) -> dict[str, list[str]]:
@@ -215,9 +215,10 @@ def test_metrics_traces_and_logs_lead_to_each_other(tmp_path: Path) -> None:
 
 
 def test_the_dashboards_ask_a_source_that_is_there(objects: list[Object]) -> None:
-    asked = {uid for file in FILES for uid in re.findall(r'"uid": "(prometheus)"\s*}', file.read_text())}
+    targets = [target for each in read().values() for panel in panels(each) for target in panel["targets"]]
 
-    assert asked == {"prometheus"} <= _sources(objects).keys()
+    assert targets
+    assert {target["datasource"]["uid"] for target in targets} <= _sources(objects).keys()
 
 
 def test_every_dashboard_is_where_grafana_looks(objects: list[Object]) -> None:
