@@ -1,5 +1,6 @@
 """The messages an owner gets, from the playbook itself; the host is this machine."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -65,6 +66,20 @@ def test_every_problem_is_told_in_one_message(complaints: Any, tmp_path: Path) -
         "nas: cannot be reached: Failed to connect to the host via ssh: ssh: connect to host 127.0.0.1",
     ):
         assert message in said
+
+
+@pytest.mark.parametrize(("replicas", "needed"), [(0, False), (1, True)])
+def test_a_bundle_needs_no_image_of_what_does_not_run(
+    complaints: Any, tmp_path: Path, replicas: int, needed: bool
+) -> None:
+    snap = tmp_path / "microk8s.snap"
+    snap.touch()
+    empty = {"name": "microk8s", "file": snap.name, "sha256": hashlib.sha256().hexdigest()}
+    (tmp_path / "bundle.json").write_text(json.dumps({"format": 1, "snaps": [empty]}))
+    said = complaints(homeserver_bundle=str(tmp_path), grafana_replicas=replicas)
+    assert "the bundle has no image docker.io/library/traefik:" in said
+    assert ("the bundle has no image docker.io/grafana/grafana:" in said) is needed
+    assert "kube-state-metrics" not in said
 
 
 def test_values_of_a_wrong_type_or_kind_are_told(complaints: Any) -> None:
