@@ -1,0 +1,167 @@
+"""The rules, judged by Prometheus' own promtool; and what every alert has to bring with it."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.programs import promtool
+from tests.static.roles import ROLES
+
+ROOT = Path(__file__).parent.parent.parent
+ROLE = ROOT / "roles/prometheus"
+RULES = sorted(ROLE.glob("files/rules/*.yml"))
+RUNBOOKS = ROOT / "docs/runbooks"
+INDEX = RUNBOOKS / "README.md"
+SECTIONS = ["What it means", "How to check", "How to fix"]
+
+Rule = dict[str, Any]
+
+every_file = pytest.mark.parametrize("rules", RULES, ids=lambda path: path.stem)
+
+
+def _load(path: Path) -> Any:
+    return yaml.safe_load(path.read_text())
+
+
+def _rules() -> Iterator[Rule]:
+    for path in RULES:
+        for group in _load(path)["groups"]:
+            yield from group["rules"]
+
+
+def _name(alert: Rule) -> str:
+    return f"{alert['alert']}-{alert['labels']['severity']}"
+
+
+RECORDS = [rule["record"] for rule in _rules() if "record" in rule]
+ALERTS = [rule for rule in _rules() if "alert" in rule]
+NAMES = sorted({alert["alert"] for alert in ALERTS})
+every_alert = pytest.mark.parametrize("alert", ALERTS, ids=_name)
+
+
+def _tests() -> Iterator[dict[str, Any]]:
+    for path in RULES:
+        yield from _load(ROOT / "tests/rules" / path.name)["tests"]
+
+
+def _cases(name: str) -> list[dict[str, list[bool]]]:
+    """Whether the alert fires, at one time after another, by severity, in each test that asks for it."""
+    severities = [alert["labels"]["severity"] for alert in ALERTS if alert["alert"] == name]
+    return [
+        {severity: [_expects(case, severity) for case in asked] for severity in severities}
+        for test in _tests()
+        if (asked := [case for case in test.get("alert_rule_test", []) if case["alertname"] == name])
+    ]
+
+
+def _expects(case: dict[str, Any], severity: str) -> bool:
+    return any(alert["exp_labels"]["severity"] == severity for alert in case.get("exp_alerts", []))
+
+
+def _thresholds() -> dict[str, float]:
+    defaults: dict[str, float] = _load(ROLE / "defaults/main.yml")["prometheus_alert_thresholds"]
+    return defaults
+
+
+def _threshold_rules() -> str:
+    """The thresholds as the role records them."""
+    rules = [
+        {"record": f"homeserver:alert_threshold:{name}", "expr": f"vector({value})"}
+        for name, value in _thresholds().items()
+    ]
+    return yaml.safe_dump({"groups": [{"name": "thresholds", "rules": rules}]})
+
+
+@every_file
+def test_the_alerts_fire_when_they_should_and_only_then(rules: Path, tmp_path: Path) -> None:
+    (tmp_path / "thresholds.yml").write_text(_threshold_rules())
+    (tmp_path / rules.name).write_text(rules.read_text())
+    (tmp_path / "test.yml").write_text((ROOT / "tests/rules" / rules.name).read_text())
+
+    done = subprocess.run(
+        [promtool(), "test", "rules", "test.yml"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@every_file
+def test_the_rules_have_no_lint(rules: Path) -> None:
+    subprocess.run([promtool(), "check", "rules", "--lint=all", "--lint-fatal", rules], check=True)
+
+
+def test_every_file_of_tests_is_that_of_a_file_of_rules() -> None:
+    assert {path.name for path in (ROOT / "tests/rules").iterdir()} == {path.name for path in RULES}
+
+
+@pytest.mark.parametrize("alert", [alert for alert in ALERTS if alert["alert"] != "Watchdog"], ids=_name)
+def test_it_is_tested_to_fire_to_be_quiet_and_to_end(alert: Rule) -> None:
+    histories = [case[alert["labels"]["severity"]] for case in _cases(alert["alert"])]
+
+    assert any(any(history) for history in histories)
+    assert any(not any(history) for history in histories)
+    assert any(True in history[:-1] and not history[-1] for history in histories)
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_what_is_recorded_is_asked_for_or_alerted_on(name: str) -> None:
+    asked = [case["expr"] for test in _tests() for case in test.get("promql_expr_test", [])]
+    alerted = [alert["expr"] for alert in ALERTS]
+
+    assert any(name in expression for expression in asked + alerted)
+
+
+@every_alert
+def test_it_says_how_bad_it_is_whose_it_is_and_what_happens(alert: Rule) -> None:
+    assert re.fullmatch(r"[A-Z][a-z]+([A-Z][a-z]+)*", alert["alert"])
+    assert alert["labels"].keys() == {"severity", "team"}
+    assert alert["labels"]["severity"] in {"critical", "warning", "info", "none"}
+    assert alert["annotations"].keys() == {"summary", "description", "runbook", "dashboard"}
+    assert re.search(r"\$(labels|externalLabels)\.\w+", alert["annotations"]["description"])
+    assert "$value" in alert["annotations"]["description"]
+    assert alert["annotations"]["runbook"] == f"docs/runbooks/{alert['alert']}.md"
+
+
+def test_each_severity_of_an_alert_is_there_once() -> None:
+    told = [(alert["alert"], alert["labels"]["severity"]) for alert in ALERTS]
+
+    assert len(told) == len(set(told))
+
+
+def test_every_threshold_is_compared_with_and_no_other() -> None:
+    text = "".join(path.read_text() for path in RULES)
+
+    assert set(re.findall(r"homeserver:alert_threshold:(\w+)", text)) == set(_thresholds())
+
+
+def test_every_alert_has_its_runbook_and_every_runbook_its_alert() -> None:
+    assert sorted(path.stem for path in RUNBOOKS.glob("*.md") if path != INDEX) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_runbook_says_what_it_means_how_to_check_and_how_to_fix(name: str) -> None:
+    title, *sections = re.split(r"^## ", (RUNBOOKS / f"{name}.md").read_text(), flags=re.MULTILINE)
+
+    assert title.strip() == f"# {name}"
+    assert [section.splitlines()[0] for section in sections] == SECTIONS
+    assert [section for section in sections if len(section.splitlines()) < 3] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_runbook_names_options_that_there_are(name: str) -> None:
+    prefixes = "|".join(role.name for role in ROLES)
+    named = re.findall(rf"`((?:homeserver|{prefixes})_\w+)", (RUNBOOKS / f"{name}.md").read_text())
+    known = {option for role in ROLES for option in role.options} | set(_thresholds())
+
+    assert set(named) <= known
+
+
+def test_the_index_lists_every_runbook_once() -> None:
+    listed = re.findall(r"^\| \[(\w+)\]\(\1\.md\) \|", INDEX.read_text(), re.MULTILINE)
+
+    assert sorted(listed) == NAMES
