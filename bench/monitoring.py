@@ -1,0 +1,57 @@
+"""What watching costs: series, memory, and the time that Prometheus takes to look and to answer."""
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlencode
+
+from bench import remote
+from bench.remote import KUBECTL
+from lab.machine import Machine
+from tests.dashboards import Question, asked, read
+
+_PROMETHEUS = "/api/v1/namespaces/monitoring/services/prometheus:9090/proxy/api/v1"
+_HOURS = 6  # of a panel, when its page is opened
+
+_QUERIES = {
+    "Prometheus: series": ("sum(prometheus_tsdb_head_series)", "{:.0f}"),
+    "Prometheus: samples per second": (
+        "sum(rate(prometheus_tsdb_head_samples_appended_total[2m]))",
+        "{:.0f}",
+    ),
+    "Prometheus: memory": ('process_resident_memory_bytes{job="prometheus"} / 2^20', "{:.0f} MiB"),
+    "Prometheus: longest scrape": ("max(scrape_duration_seconds) * 1000", "{:.0f} ms"),
+    "Prometheus: all rules once": ("sum(prometheus_rule_group_last_duration_seconds) * 1000", "{:.0f} ms"),
+}
+
+
+def rows(machine: Machine) -> Iterator[tuple[str, str]]:
+    """Ask the machine's Prometheus about itself, then everything that a dashboard asks."""
+    for what, (query, form) in _QUERIES.items():
+        (found,) = _api(machine, "query", query=query)["result"]
+        yield what, form.format(float(found["value"][1]))
+    seconds = {
+        question: _seconds(machine, question)
+        for dashboard in read().values()
+        for question in asked(dashboard)
+    }
+    slowest = max(seconds, key=seconds.__getitem__)
+    yield (
+        f"Prometheus: slowest of {len(seconds)} questions of the dashboards ({slowest})",
+        (f"{seconds[slowest] * 1000:.0f} ms"),
+    )
+
+
+def _seconds(machine: Machine, question: Question) -> float:
+    """What Prometheus itself takes to answer, without the way there."""
+    now = time.time()
+    span = {"start": f"{now - _HOURS * 3600}", "end": f"{now}", "step": "30"} if question.over_time else {}
+    path = "query_range" if question.over_time else "query"
+    answer = _api(machine, path, query=question.expr, stats="all", **span)
+    return float(answer["stats"]["timings"]["execTotalTime"])
+
+
+def _api(machine: Machine, path: str, **parameters: str) -> Any:
+    answer = remote.run(machine, f"{KUBECTL} get --raw '{_PROMETHEUS}/{path}?{urlencode(parameters)}'")
+    return json.loads(answer)["data"]
