@@ -146,6 +146,12 @@ def test_a_user_without_root_is_told(run: Run, guest: str) -> None:
     assert re.fullmatch(r"wants a password for sudo: .* -> .*", _problem(run({"ansible_user": guest})))
 
 
+def test_a_user_who_does_not_become_root_is_told(run: Run, guest: str) -> None:
+    problem = _problem(run({"ansible_user": guest, "ansible_become": False}))
+
+    assert re.fullmatch(r"lets guest in, but not as root: become is off -> remove ansible_become.*", problem)
+
+
 @pytest.fixture
 def _ingress(kubectl: Kubectl) -> Iterator[None]:
     """What MicroK8s takes for its addon `ingress`."""
