@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,14 @@ def test_a_missing_package_is_told(run: Run, tmp_path: Path) -> None:
     problem = _problem(run({}, PYTHONPATH=str(tmp_path)))
 
     assert problem == "the Python package passlib is missing -> pip install -r requirements.txt"
+
+
+def test_a_missing_image_builder_is_told(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "ssh").symlink_to(shutil.which("ssh") or "")
+
+    problem = _problem(run({}, PATH=f"{tmp_path}:{Path(sys.executable).parent}"))
+
+    assert problem.startswith("none of podman, docker, buildah can build an image on this machine -> ")
 
 
 def test_an_inventory_without_hosts_is_told(run: Run, tmp_path: Path) -> None:
