@@ -6,6 +6,7 @@ Prints a table and keeps it in docs/benchmark.md. Takes root, and half an hour w
 import argparse
 import os
 import platform
+import socket
 import subprocess
 import sys
 import tempfile
@@ -78,11 +79,24 @@ def _load_directly() -> Iterator[Row]:
     """The app as gunicorn runs it here, with nothing in between."""
     server = subprocess.Popen(["gunicorn"], cwd=ROOT / "app", env=os.environ | {"PYTHONPATH": "src"})
     try:
-        time.sleep(5)
+        _wait_for_port(8000)
         yield from _load("gunicorn", "http://127.0.0.1:8000")
     finally:
         server.terminate()
         server.wait()
+
+
+def _wait_for_port(port: int, within: float = 30) -> None:
+    deadline = time.monotonic() + within
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return
 
 
 def _load_through_traefik(machine: Machine) -> Iterator[Row]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from lab import status
 from lab.build import build
-from lab.host import LabError
+from lab.host import LabError, require_root
 from lab.lifecycle import BACKENDS, down, running, up
 from lab.machine import check_name
 
@@ -81,11 +81,13 @@ def _build(options: argparse.Namespace) -> None:
 
 def _status(options: argparse.Namespace) -> None:
     check_name(options.name)
+    require_root()
     _print_status(options, options.name)
 
 
 def _ssh(options: argparse.Namespace) -> None:
     check_name(options.name)
+    require_root()
     machine = running(options.name)
     if machine is None:
         raise LabError(f"no machine {options.name} is running: `python -m lab up --name {options.name}`")

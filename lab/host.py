@@ -9,6 +9,10 @@ from collections.abc import Collection
 IMAGE_BUILDER = "buildah"
 
 
+# A host's own daily update may be running.
+_APT_GET = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--option=DPkg::Lock::Timeout=300")
+
+
 class LabError(Exception):
     """What went wrong and what to do about it, as the user is to read it."""
 
@@ -51,9 +55,8 @@ def ensure_packages(names: Collection[str]) -> None:
         )
     missing = [name for name in names if not _installed(name)]
     if missing:
-        run("apt-get", "update", "-qq")
-        install = ("apt-get", "install", "-qq", "--yes", "--no-install-recommends")
-        run("env", "DEBIAN_FRONTEND=noninteractive", *install, *missing)
+        run(*_APT_GET, "update", "-qq")
+        run(*_APT_GET, "install", "-qq", "--yes", "--no-install-recommends", *missing)
 
 
 def _installed(package: str) -> bool:

@@ -49,7 +49,7 @@ def up(name: str, backend: str | None, report: Report) -> Machine:
             started = time.monotonic()
             machine = _create(name, kind, supplies)
             report(f"machine {name} created in {time.monotonic() - started:.1f} s")
-    inventory.write(machine, supplies.variables)
+        inventory.write(machine, supplies.variables)
     waited = _wait_until_ready(machine)
     report(f"machine {name} answers at {machine.address} after {waited:.1f} s")
     return machine

@@ -151,7 +151,7 @@ def check_name(name: str) -> None:
 
 def save(machine: Machine) -> None:
     """Make the machine known, before anything else of it exists."""
-    machine.directory.mkdir(parents=True)
+    machine.directory.mkdir(mode=0o700, parents=True)
     _record(machine.name).write_text(json.dumps(asdict(machine)))
 
 

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from pathlib import Path
 from typing import Any
 
 from lab.host import LabError, run
@@ -71,7 +72,7 @@ def ensure(wanted: Bridge) -> None:
         raise LabError(
             f"{neighbour} overlaps the lab's {wanted.subnet}: set HOMESERVER_LAB_SUBNET to a subnet free here"
         )
-    if wanted.name not in {interface["ifname"] for interface in interfaces}:
+    if not _exists(wanted.name):
         run("ip", "link", "add", wanted.name, "address", _HARDWARE_ADDRESS, "type", "bridge")
     run("ip", "address", "replace", str(wanted.host), "dev", wanted.name)
     run("ip", "link", "set", wanted.name, "up")
@@ -84,18 +85,18 @@ def connected(name: str, to: Bridge) -> bool:
 
 def remove_if_unused(unwanted: Bridge) -> None:
     """Remove the bridge when no machine is left on it."""
-    links = _show("link")
-    if unwanted.name in _names(links) and not any(link.get("master") == unwanted.name for link in links):
+    if _exists(unwanted.name) and not any(link.get("master") == unwanted.name for link in _show("link")):
         run("ip", "link", "delete", unwanted.name)
 
 
 def remove_link(name: str) -> None:
     """Remove a link that a machine may have left. The kernel may be doing the same."""
-    try:
-        run("ip", "link", "delete", name)
-    except LabError:
-        if name in _names(_show("link")):
-            raise
+    if _exists(name):
+        try:
+            run("ip", "link", "delete", name)
+        except LabError:
+            if _exists(name):
+                raise
 
 
 def _show(what: str) -> list[dict[str, Any]]:
@@ -103,8 +104,8 @@ def _show(what: str) -> list[dict[str, Any]]:
     return shown
 
 
-def _names(links: list[dict[str, Any]]) -> set[str]:
-    return {link["ifname"] for link in links}
+def _exists(link: str) -> bool:
+    return Path("/sys/class/net", link).exists()
 
 
 def _overlapping(wanted: Bridge, interfaces: list[dict[str, Any]]) -> str | None:

@@ -13,10 +13,9 @@ from pathlib import Path
 
 from lab import network, process
 from lab.build import Report, build
-from lab.host import IMAGE_BUILDER, LabError, ensure_packages, run
+from lab.host import LabError, run
 from lab.machine import Machine, Supplies, lab_directory
 
-_PACKAGES = ("systemd-container", "iproute2", "openssh-client", IMAGE_BUILDER)
 _FREE_BYTES = 5 * 2**30
 _CGROUPS = Path("/sys/fs/cgroup")
 _LEFTOVERS = Path("/run/systemd/nspawn")
@@ -44,7 +43,6 @@ class Nspawn:
         Raises:
             LabError: A part cannot be built.
         """
-        ensure_packages(_PACKAGES)
         built = build(report)
         variables = Path(__file__).with_name("nspawn.yml").read_text()
         return Supplies(built.rootfs, f"{variables}\nhomeserver_bundle: {built.bundle}\n")

@@ -18,7 +18,7 @@ from lab.host import IMAGE_BUILDER, LabError, ensure_packages, run
 from lab.machine import Machine, Supplies, lab_directory
 from lab.recipes import cloud_image
 
-_PACKAGES = ("qemu-system-x86", "qemu-utils", "genisoimage", "openssh-client", IMAGE_BUILDER)
+_PACKAGES = ("qemu-system-x86", "qemu-utils", "genisoimage", "iproute2", "openssh-client", IMAGE_BUILDER)
 _UBUNTU = "https://cloud-images.ubuntu.com/releases/noble/release/ubuntu-24.04-server-cloudimg-amd64.img"
 _DISK_SIZE = "40G"
 _FORWARDED_PORTS = (80, 443, 16443)

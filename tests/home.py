@@ -90,9 +90,16 @@ class Kubectl:
         return json.loads(self(f"get {arguments} -o json"))
 
     def logged(self, namespace: str, app: str, mark: str) -> list[dict[str, Any]]:
-        """Return the JSON lines with a mark that the pods of an app logged in the last five minutes."""
-        lines = self(f"-n {namespace} logs -l app.kubernetes.io/name={app} --tail=-1 --since=5m").splitlines()
-        return [json.loads(line) for line in lines if mark in line]
+        """Return the JSON lines with a mark that an app's pods logged lately; waits until there are any."""
+        found: list[str] = []
+
+        def look() -> bool:
+            said = self(f"-n {namespace} logs -l app.kubernetes.io/name={app} --tail=-1 --since=5m")
+            found[:] = [line for line in said.splitlines() if mark in line]
+            return bool(found)
+
+        eventually(look, seconds=20)
+        return [json.loads(line) for line in found]
 
     def counted(self, namespace: str, app: str, port: int, metric: str) -> float:
         """Return a counter's sum over all label values and pods of an app, read from within the cluster."""

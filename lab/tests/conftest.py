@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+MACHINES = Path("/var/tmp/homeserver-lab-tests")
 Lab = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def lab_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A lab of the test's own: other machines may run on this host meanwhile."""
-    directory = tmp_path / "lab"
+def lab_directory(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A lab of the tests' own: other machines may run on this host meanwhile."""
+    # Real machines are made in one place, where the next run finds what a killed one left.
+    directory = MACHINES if request.node.get_closest_marker("machine") else tmp_path / "lab"
     monkeypatch.setenv("HOMESERVER_LAB_DIR", str(directory))
     monkeypatch.setenv("HOMESERVER_LAB_BRIDGE", "labtest0")
     monkeypatch.setenv("HOMESERVER_LAB_SUBNET", "10.214.0.0/24")

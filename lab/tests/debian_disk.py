@@ -3,9 +3,11 @@
 import shutil
 
 from lab.cache import Job, Part
+from lab.host import ensure_packages
 
 
 def _make(job: Job, suite: str, packages: list[str], megabytes: int) -> None:
+    ensure_packages(["e2fsprogs"])
     root = job.out.parent / "root"
     job.run("mmdebstrap", "--variant=minbase", f"--include={','.join(packages)}", suite, root)
     for name in ("vmlinuz", "initrd.img"):

@@ -42,7 +42,10 @@ def test_an_ordinary_user_is_told_to_be_root(monkeypatch: pytest.MonkeyPatch) ->
         (["there"], []),
         (
             ["there", "absent", "gone"],
-            ["update -qq", "install -qq --yes --no-install-recommends absent gone"],
+            [
+                "--option=DPkg::Lock::Timeout=300 update -qq",
+                "--option=DPkg::Lock::Timeout=300 install -qq --yes --no-install-recommends absent gone",
+            ],
         ),
     ],
 )

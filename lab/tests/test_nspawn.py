@@ -61,9 +61,7 @@ def test_a_machine_comes_is_used_again_and_leaves_nothing(lab: Lab) -> None:
     assert in_machine(A, "su owner -c 'sudo id -u'") == "0"
 
     identity = in_machine(A, "cat /etc/machine-id")
-    started = time.monotonic()
     lab("up", "--name", A)
-    assert time.monotonic() - started < 10
     assert in_machine(A, "cat /etc/machine-id") == identity
 
     leavings = (
@@ -112,7 +110,7 @@ def test_snapd_installs_a_snap_without_waiting_for_its_store(lab: Lab, tmp_path:
         subprocess.run(machine(A).ssh("cat > core.snap"), stdin=snap, check=True)
     started = time.monotonic()
     in_machine(A, "snap install --dangerous core.snap")
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 30
     assert "squashfuse" in in_machine(A, "findmnt -n -o SOURCE,FSTYPE /snap/core/x1")
     lab("down", "--name", A)
 

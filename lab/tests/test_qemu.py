@@ -145,6 +145,7 @@ def test_a_virtual_machine_comes_tells_its_facts_and_leaves_nothing(
     (image,) = obtain(Cache(cache_root()), [DEBIAN_DISK], print)
     monkeypatch.setenv("HOMESERVER_LAB_IMAGE", str(image))
     monkeypatch.setenv("HOMESERVER_LAB_MEMORY", "768")
+    lab("down", "--name", NAME)  # of an earlier run that was cut off
     before = host_state(lab_directory, [NAME])
 
     lab("up", "--name", NAME, "--backend", "qemu")

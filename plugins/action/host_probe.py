@@ -15,8 +15,10 @@ _CAUSES = (
     ("incorrect sudo password", "refuses the password for sudo", "type the right one at --ask-become-pass"),
     ("not in the sudoers", "does not let {user} become root", _SUDO_GROUP),
     ("not allowed to execute", "does not let {user} become root", _SUDO_GROUP),
+    ("become is off", "lets {user} in, but not as root", "remove ansible_become: false from the inventory"),
     ("permission denied (", "refuses the login of {user}", "give {user} an ssh key there: ssh-copy-id"),
-    ("host key verification failed", "has another ssh key than it had", "if you know why: ssh-keygen -R"),
+    ("identification has changed", "has another ssh key than it had", "if you know why: ssh-keygen -R"),
+    ("host key verification failed", "is not known to ssh here yet", "log in to it once by hand"),
     ("interpreter", "has no Python 3", "on the host: apt install python3"),
     ("connect to", "cannot be reached", "is it on, is ansible_host its address?"),
 )

@@ -11,6 +11,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.homeserver.stack.plugins.filter.microk8s import flags
 from ansible_collections.homeserver.stack.plugins.module_utils import grafana_dashboards, preflight
 from ansible_collections.homeserver.stack.plugins.module_utils.bundle import read_bundle
+from ansible_collections.homeserver.stack.plugins.module_utils.image_build import BuildError, find_builder
 from ansible_collections.homeserver.stack.plugins.module_utils.preflight import Problem, Specs
 
 _ROLES = Path(__file__).parents[2] / "roles"
@@ -138,6 +139,7 @@ class _Home:
         yield from preflight.repeated_routes(self._routes())
         yield from self._flag_problems()
         yield from self._dashboard_problems()
+        yield from self._builder_problems()
         if directory := self._value("homeserver_bundle"):
             yield from self._bundle_problems(Path(directory).expanduser())
 
@@ -154,6 +156,14 @@ class _Home:
         missing = [uid for uid, variable in sources.items() if not self._value(variable)]
         for flaw in grafana_dashboards.flaws(self._value("grafana_dashboards_extra"), taken, missing):
             yield Problem(f"{flaw.wrong} (grafana_dashboards_extra)", flaw.fix)
+
+    def _builder_problems(self) -> Iterator[Problem]:
+        if any(app.get("source") for app in self._value("flask_app_apps")):
+            try:
+                find_builder()
+            except BuildError as error:
+                wrong, _, fix = str(error).partition(" -> ")
+                yield Problem(wrong, fix)
 
     def _bundle_problems(self, directory: Path) -> Iterator[Problem]:
         bundle, flaws = read_bundle(directory)

@@ -123,7 +123,7 @@ def build(image: Image, archive: Path, base_archive: Path | None) -> None:
     Raises:
         BuildError: there is no builder, or a step failed.
     """
-    builder = _find_builder()
+    builder = find_builder()
     archive.parent.mkdir(parents=True, exist_ok=True)
     for left in archive.parent.glob(f"{_SCRATCH}*"):  # by a build that was killed
         shutil.rmtree(left)
@@ -162,8 +162,12 @@ def _file_name(name: str) -> str:
     return re.sub(r"[^\w.-]+", "_", name)
 
 
-def _find_builder() -> str:
-    """Return the first program that can build an image here."""
+def find_builder() -> str:
+    """Return the first program that can build an image here.
+
+    Raises:
+        BuildError: There is none.
+    """
     for name in _BUILDERS:
         if shutil.which(name) and (name != "docker" or _docker_runs()):
             return name

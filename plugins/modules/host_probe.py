@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import socket
 import subprocess
@@ -30,10 +31,7 @@ options:
     default: ""
     description: A channel of the microk8s snap to look up in the store, unless the host follows it.
 author: The homeserver.stack maintainers
-attributes:
-  check_mode:
-    support: full
-    description: It changes nothing.
+extends_documentation_fragment: homeserver.stack.read_only
 """
 
 EXAMPLES = """
@@ -62,6 +60,8 @@ def main() -> None:
         {"ports": {"type": "list", "elements": "int", "default": []}, "channel": {"default": ""}},
         supports_check_mode=True,
     )
+    if os.geteuid():
+        module.fail_json("become is off")
     module.exit_json(unfit={}, host=_host(module.params["ports"], module.params["channel"]))
 
 

@@ -25,10 +25,7 @@ options:
     default: 600
     description: How many seconds snapd may take to finish.
 author: The homeserver.stack maintainers
-attributes:
-  check_mode:
-    support: full
-    description: It changes nothing.
+extends_documentation_fragment: homeserver.stack.read_only
 """
 
 EXAMPLES = """

@@ -40,10 +40,7 @@ options:
     default: 30
     description: How many days before a certificate expires there is a warning.
 author: The homeserver.stack maintainers
-attributes:
-  check_mode:
-    support: full
-    description: It changes nothing.
+extends_documentation_fragment: homeserver.stack.read_only
 """
 
 EXAMPLES = """

@@ -28,10 +28,7 @@ options:
     default: 60
     description: How many seconds a service may take to answer as it should.
 author: The homeserver.stack maintainers
-attributes:
-  check_mode:
-    support: full
-    description: It changes nothing.
+extends_documentation_fragment: homeserver.stack.read_only
 """
 
 EXAMPLES = """

@@ -24,7 +24,9 @@ def machine() -> Iterator[None]:
     _molecule("destroy")
 
 
-@pytest.mark.parametrize("scenario", ["microk8s", "traefik", "flask_app", "prometheus", "grafana", "site"])
+@pytest.mark.parametrize(
+    "scenario", ["microk8s", "traefik", "flask_app", "prometheus", "grafana", "site", "removal"]
+)
 def test_scenario(scenario: str, capfd: pytest.CaptureFixture[str]) -> None:
     with capfd.disabled():  # it takes minutes: let them be seen passing
         _molecule("test", "--destroy=never", "-s", scenario)

@@ -230,6 +230,7 @@ def test_a_channel_the_store_has_not_is_refused() -> None:
         ("Task failed: Missing sudo password", "wants a password for sudo: Task failed"),
         ("sudo: a password is required\n", "wants a password for sudo: sudo: a password is required"),
         ("me is not in the sudoers file.", "does not let me become root: me is not in the sudoers file."),
+        ("become is off", "lets me in, but not as root: become"),
         ("The module interpreter '/usr/bin/python3' was not found.", "has no Python 3: "),
         ("Segmentation fault", "it cannot be looked at: Segmentation fault"),
         ("", "it cannot be looked at: "),

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,22 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture
-def complaint(tmp_path: Path) -> Any:
+def complaint(tmp_path: Path) -> Callable[..., str]:
     """Run the role with these variables, which it must refuse; give what it prints."""
     play = {"hosts": "control_plane[0]", "gather_facts": False, "roles": ["homeserver.stack.prometheus"]}
     (tmp_path / "play.yml").write_text(json.dumps([play]))
 
     def run(**variables: Any) -> str:
-        command = ["ansible-playbook", "--check", "-i", "tests/inventories/defaults", tmp_path / "play.yml"]
+        command = ["ansible-playbook", "--check", "-i", "tests/inventories/defaults"]
         extra = json.dumps({"homeserver_state_dir": str(tmp_path), **variables})
         environment = os.environ | {"COLUMNS": "1000"}
         done = subprocess.run(
-            [*command, "-e", extra], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+            [*command, "-e", extra, str(tmp_path / "play.yml")],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 2, done.stdout
         assert "Traceback" not in done.stdout + done.stderr

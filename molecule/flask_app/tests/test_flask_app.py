@@ -7,7 +7,7 @@ import pytest
 import requests
 from kubernetes import client, config
 
-from tests.home import Home, Kubectl
+from tests.home import Home, Kubectl, eventually
 from tests.traffic import steady_traffic
 
 
@@ -45,6 +45,15 @@ def test_an_owners_own_app_runs_by_the_same_role(home: Home) -> None:
     )
 
     assert answer.json() == {"message": "Hello from the second app!"}
+
+
+def test_an_app_that_gets_busy_gets_more_pods(home: Home, kubectl: Kubectl) -> None:
+    def pods() -> int:
+        return int(kubectl.get("-n apps deployment second")["status"].get("readyReplicas", 0))
+
+    assert eventually(lambda: pods() == 1, seconds=400)  # it takes five minutes to shrink again
+    with steady_traffic(f"https://second.{home.domain}/", home.ca):
+        assert eventually(lambda: pods() == 2, seconds=180)
 
 
 def test_one_request_is_found_in_both_logs_by_its_ids(home: Home, kubectl: Kubectl, hello: str) -> None:

@@ -156,11 +156,11 @@ def test_a_network_policy_blocks_and_unblocks(kubectl: Kubectl, start: Callable[
     def settles_on(expected: str) -> bool:
         return _python(kubectl, caller, reach).split("\n")[-1] == expected
 
-    assert settles_on("open")
+    assert eventually(lambda: settles_on("open"), seconds=60)
     kubectl.apply(policy)
-    assert settles_on("closed")
+    assert eventually(lambda: settles_on("closed"), seconds=60)
     kubectl(f"-n {NAMESPACE} delete networkpolicy deny")
-    assert settles_on("open")
+    assert eventually(lambda: settles_on("open"), seconds=60)
 
 
 def test_pods_survive_a_restart_of_every_service(

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,12 @@ def test_a_user_without_root_is_told(run: Run, guest: str) -> None:
     assert re.fullmatch(r"wants a password for sudo: .* -> .*", _problem(run({"ansible_user": guest})))
 
 
+def test_a_user_who_does_not_become_root_is_told(run: Run, guest: str) -> None:
+    problem = _problem(run({"ansible_user": guest, "ansible_become": False}))
+
+    assert re.fullmatch(r"lets guest in, but not as root: become is off -> remove ansible_become.*", problem)
+
+
 @pytest.fixture
 def _ingress(kubectl: Kubectl) -> Iterator[None]:
     """What MicroK8s takes for its addon `ingress`."""
@@ -172,6 +179,14 @@ def test_a_missing_package_is_told(run: Run, tmp_path: Path) -> None:
     problem = _problem(run({}, PYTHONPATH=str(tmp_path)))
 
     assert problem == "the Python package passlib is missing -> pip install -r requirements.txt"
+
+
+def test_a_missing_image_builder_is_told(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "ssh").symlink_to(shutil.which("ssh") or "")
+
+    problem = _problem(run({}, PATH=f"{tmp_path}:{Path(sys.executable).parent}"))
+
+    assert problem.startswith("none of podman, docker, buildah can build an image on this machine -> ")
 
 
 def test_an_inventory_without_hosts_is_told(run: Run, tmp_path: Path) -> None:
