@@ -105,7 +105,7 @@ def build() -> Dashboard:
                 graph(
                     "Requests by browser",
                     units.RequestsPerSecond,
-                    Query(f"sum by (browser) (rate({REQUESTS}))", "{{browser}}"),
+                    Query(f"sum by (browser) (app:http_requests:rate5m{{{APP}}})", "{{browser}}"),
                     stacked=True,
                 ),
                 graph(

@@ -65,6 +65,11 @@ def build() -> Dashboard:
                     stacked=True,
                 ),
                 graph(
+                    "Processor in use",
+                    units.PercentUnit,
+                    Query(f"node:cpu_busy:ratio_rate5m{{{HOST}}}", "{{node}}"),
+                ),
+                graph(
                     "Load per core",
                     units.Short,
                     Query(
@@ -88,9 +93,7 @@ def build() -> Dashboard:
                         f"rate(node_pressure_io_waiting_seconds_total{{{HOST}}}[$__rate_interval])",
                         "{{node}} disk",
                     ),
-                )
-                .span(24)
-                .description("The share of time in which something could not go on."),
+                ).description("The share of time in which something could not go on."),
             ],
             "Memory": [
                 graph(

@@ -128,6 +128,21 @@ def build() -> Dashboard:
                     stacked=True,
                 ),
                 graph(
+                    "Memory by namespace",
+                    units.BytesIEC,
+                    Query(f"namespace:container_memory_working_set_bytes:sum{{{IN}}}", "{{namespace}}"),
+                    stacked=True,
+                ),
+                graph(
+                    "Processor by namespace",
+                    units.Short,
+                    Query(
+                        f"sum by (namespace) (namespace_pod:container_cpu_usage_seconds:rate5m{{{IN}}})",
+                        "{{namespace}}",
+                    ),
+                    stacked=True,
+                ).description("In cores."),
+                graph(
                     "Slowed down by their own limit",
                     units.PercentUnit,
                     Query(
