@@ -4,6 +4,7 @@ Prints a table and keeps it in docs/benchmark.md. Takes root, and half an hour w
 """
 
 import argparse
+import json
 import os
 import platform
 import socket
@@ -13,9 +14,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-from bench import floor, memory
+from bench import floor, memory, monitoring
 from lab import lifecycle
 from lab.build import build
 from lab.machine import Machine
@@ -43,13 +45,15 @@ def main() -> None:
 def _stages() -> Iterator[Row]:
     with _machine("bench") as (machine, boot):
         yield "machine created and booted, everything cached", f"{boot:.1f} s"
-        first = _timed(lambda: _site(machine))
+        first = _timed(lambda: _play(machine, "site.yml"))
         yield "`site.yml`, first run", f"{first:.1f} s"
-        yield "`site.yml`, second run", _seconds(lambda: _site(machine))
+        yield "`site.yml`, second run", _seconds(lambda: _play(machine, "site.yml"))
         yield from _load_directly()
         yield from _load_through_traefik(machine)
         yield from memory.rows(machine)
+        yield from monitoring.rows(machine)
         recipe = floor.recipe(machine)
+        yield from monitoring.fault_to_message(machine, partial(_play, machine))
     with _machine("floor") as (machine, _):
         parts = floor.measure(machine, build(_tell).bundle, recipe)
     for what, seconds in parts.items():
@@ -71,8 +75,8 @@ def _machine(name: str) -> Iterator[tuple[Machine, float]]:
     lifecycle.down(name)
 
 
-def _site(machine: Machine) -> None:
-    _run("ansible-playbook", "-i", str(machine.inventory), "site.yml")
+def _play(machine: Machine, playbook: str, **variables: object) -> None:
+    _run("ansible-playbook", "-i", str(machine.inventory), playbook, "-e", json.dumps(variables))
 
 
 def _load_directly() -> Iterator[Row]:

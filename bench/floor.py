@@ -13,6 +13,11 @@ from lab.machine import Machine
 
 _LAUNCH_CONFIGURATION = "/etc/microk8s.yaml"
 _OURS = "app.kubernetes.io/managed-by=homeserver"
+_ROLLED_OUT = {
+    "deployments": "condition=Available",
+    "statefulsets": "jsonpath='{.status.readyReplicas}'=1",
+    "daemonsets": "jsonpath='{.status.numberReady}'=1",
+}
 _FOUNDATIONS = ("Namespace", "CustomResourceDefinition")
 _OF_THE_SERVER = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "uid")
 
@@ -74,7 +79,8 @@ def _wait_ready(machine: Machine) -> None:
 def _apply(machine: Machine, manifests: list[str]) -> None:
     for manifest in manifests:
         remote.run(machine, f"{KUBECTL} apply --server-side -f -", manifest)
-    remote.run(machine, f"{KUBECTL} wait deployments -A -l {_OURS} --for=condition=Available --timeout=300s")
+    for kind, condition in _ROLLED_OUT.items():
+        remote.run(machine, f"{KUBECTL} wait {kind} -A -l {_OURS} --for={condition} --timeout=300s")
 
 
 def _manifest(obj: dict[str, Any]) -> dict[str, Any]:

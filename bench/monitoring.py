@@ -2,16 +2,20 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlencode
 
 from bench import remote
 from bench.remote import KUBECTL
+from lab import network
 from lab.machine import Machine
 from tests.dashboards import Question, asked, read
+from tests.recorder import Message, Recorder, recording
 
 _PROMETHEUS = "/api/v1/namespaces/monitoring/services/prometheus:9090/proxy/api/v1"
+_ALERT = "ProbeFailed"
+_PATIENCE = 300  # seconds
 _HOURS = 6  # of a panel, when its page is opened
 
 _QUERIES = {
@@ -41,6 +45,34 @@ def rows(machine: Machine) -> Iterator[tuple[str, str]]:
         f"Prometheus: slowest of {len(seconds)} questions of the dashboards ({slowest})",
         (f"{seconds[slowest] * 1000:.0f} ms"),
     )
+
+
+def fault_to_message(machine: Machine, play: Callable[..., None]) -> Iterator[tuple[str, str]]:
+    """Stop an app, and measure the time until somebody is told.
+
+    Args:
+        machine: The machine, which is told to tell this one.
+        play: Runs a playbook on it with variables.
+    """
+    with recording() as recorder:
+        here = f"http://{network.bridge().host.ip}:{recorder.port}/alerts"
+        play("playbooks/monitoring.yml", alertmanager_webhook=[{"url": here, "token": "bench"}])
+        remote.run(machine, f"{KUBECTL} -n apps scale deployment hello --replicas=0")
+        started = time.time()
+        recorder.wait(lambda: bool(_told(recorder)), _PATIENCE)
+        yield (
+            f"seconds from an app's end to the message, of which the rule waits {_rule_waits(machine):.0f}",
+            f"{_told(recorder)[0].at - started:.0f} s",
+        )
+
+
+def _told(recorder: Recorder) -> list[Message]:
+    return [m for m in recorder.of("/alerts") if m.content["groupLabels"]["alertname"] == _ALERT]
+
+
+def _rule_waits(machine: Machine) -> float:
+    groups = _api(machine, "rules", **{"rule_name[]": _ALERT})["groups"]
+    return float(groups[0]["rules"][0]["duration"])
 
 
 def _seconds(machine: Machine, question: Question) -> float:
