@@ -16,6 +16,8 @@ _PATH = re.compile(r"PathPrefix\(`([^`]+)`\)")
 _HEADINGS = ("component", "version", "state", "URL", "credentials")
 _FOREIGN = "route-"
 """How the names of IngressRoutes begin that lead out of this stack."""
+_SHARED_LOGIN = "basic-auth"
+"""The middleware of Traefik's that lets in who may see Traefik's own dashboard."""
 
 
 class Row(NamedTuple):
@@ -35,6 +37,8 @@ class Route(NamedTuple):
     name: str
     url: str
     workload: str
+    shares_login: bool = False
+    """It asks for the password of Traefik's dashboard."""
 
 
 def cluster_row(nodes: list[Object], address: str, kubeconfig: str) -> Row:
@@ -60,9 +64,9 @@ def workload_rows(
     for workload in workloads:
         name = workload["metadata"]["name"]
         image = workload["spec"]["template"]["spec"]["containers"][0]["image"]
-        secret = next((file for file in secrets if Path(file).name.startswith(f"{name}_")), "")
         wanted, ready = _pods(workload)
-        for url in [route.url for route in routes if route.workload == name] or [""]:
+        for route in [route for route in routes if route.workload == name] or [Route(name, "", name)]:
+            url = route.url
             if not wanted:
                 state, healthy = "not run here (0 replicas)", True
             elif ready < wanted:
@@ -70,7 +74,12 @@ def workload_rows(
             else:
                 flaw = probe(url) if url else ""
                 state, healthy = flaw or "healthy", not flaw
-            yield Row(name, version_of(image), state, url, secret if url else "", healthy)
+            secret = _secret("traefik" if route.shares_login else name, secrets) if url else ""
+            yield Row(name, version_of(image), state, url, secret, healthy)
+
+
+def _secret(component: str, secrets: Iterable[str]) -> str:
+    return next((file for file in secrets if Path(file).name.startswith(f"{component}_")), "")
 
 
 def _pods(workload: Object) -> tuple[int, int]:
@@ -109,8 +118,10 @@ def find_routes(
             for host in _HOST.findall(rule["match"]):
                 paths[host] = min(paths.get(host, path), path, key=len)
         workload = _behind(ingress, services, workloads)
+        middlewares = [each for rule in ingress["spec"]["routes"] for each in rule.get("middlewares", [])]
+        shares_login = any(each["name"] == _SHARED_LOGIN for each in middlewares)
         for host, path in paths.items():
-            yield Route(ingress["metadata"]["name"], f"https://{host}{path}", workload)
+            yield Route(ingress["metadata"]["name"], f"https://{host}{path}", workload, shares_login)
 
 
 def _behind(ingress: Object, services: list[Object], workloads: list[Object]) -> str:

@@ -80,6 +80,14 @@ def test_a_workload_is_healthy_when_its_pods_and_hosts_are(
     assert (row.url, row.credentials) == ("https://hello.home.arpa/", "/s/hello_admin.password")
 
 
+def test_what_lies_behind_the_shared_login_is_opened_by_its_password() -> None:
+    route = ingress("hello", "Host(`hello.home.arpa`)", service={"name": "hello", "port": 80})
+    route["spec"]["routes"][0]["middlewares"] = [{"name": "basic-auth", "namespace": "traefik"}]
+    secrets = ["/s/hello_admin.password", "/s/traefik_dashboard.password"]
+    (row,) = summary.workload_rows([HELLO], find(route), secrets, lambda _: "")
+    assert row.credentials == "/s/traefik_dashboard.password"
+
+
 def test_a_machine_of_the_owners_that_sleeps_is_shown_and_no_fault() -> None:
     routes = [summary.Route("route-nas", "https://nas.home.arpa/", "")]
     (row,) = summary.foreign_rows(routes, lambda _: "answers 504")
