@@ -1,4 +1,7 @@
-"""Run the scenarios of Molecule, one after the other on one machine, each on what the one before it left."""
+"""Run the scenarios of Molecule, one after the other on one machine.
+
+Each begins with what it says it needs, whatever the one before it left.
+"""
 
 import os
 import subprocess
@@ -20,6 +23,7 @@ def _molecule(*arguments: str) -> None:
 def machine() -> Iterator[None]:
     """No machine before that a killed run may have left, and none after."""
     _molecule("destroy")
+    _molecule("create")
     yield
     _molecule("destroy")
 
@@ -29,4 +33,5 @@ def machine() -> Iterator[None]:
 )
 def test_scenario(scenario: str, capfd: pytest.CaptureFixture[str]) -> None:
     with capfd.disabled():  # it takes minutes: let them be seen passing
+        _molecule("prepare", "--force", "-s", scenario)
         _molecule("test", "--destroy=never", "-s", scenario)
