@@ -215,7 +215,7 @@ def test_a_new_rule_and_threshold_are_taken_over_without_a_restart(
         run = home.play(CONVERGE, "-e", json.dumps(changes))
         assert run.returncode == 0, run.stdout
         assert eventually(lambda: prometheus.value("garage:open") == 1, 30)
-        assert prometheus.value("homeserver:alert_threshold:load_per_core") == 42
+        assert eventually(lambda: prometheus.value("homeserver:alert_threshold:load_per_core") == 42, 30)
     finally:
         home.play(CONVERGE)
 
