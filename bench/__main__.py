@@ -81,7 +81,9 @@ def _play(machine: Machine, playbook: str, **variables: object) -> None:
 
 def _load_directly() -> Iterator[Row]:
     """The app as gunicorn runs it here, with nothing in between."""
-    server = subprocess.Popen(["gunicorn"], cwd=ROOT / "app", env=os.environ | {"PYTHONPATH": "src"})
+    environment = os.environ | {"PYTHONPATH": "src"}
+    # It logs every request there.
+    server = subprocess.Popen(["gunicorn"], cwd=ROOT / "app", env=environment, stdout=subprocess.DEVNULL)
     try:
         _wait_for_port(8000)
         yield from _load("gunicorn", "http://127.0.0.1:8000")
