@@ -33,7 +33,9 @@ class Recipe:
 def recipe(machine: Machine) -> Recipe:
     """Read from a machine what site.yml put there."""
     kinds = remote.run(machine, f"{KUBECTL} api-resources --verbs=list -o name").split()
-    listed = remote.run(machine, f"{KUBECTL} get {','.join(kinds)} -A -l {_OURS} -o json")
+    listed = remote.run(
+        machine, f"{KUBECTL} get {','.join(kinds)} -A -l {_OURS} --show-managed-fields -o json"
+    )
     objects = [_manifest(obj) for obj in json.loads(listed)["items"] if _applied_by_us(obj)]
     first = [obj for obj in objects if obj["kind"] in _FOUNDATIONS]
     then = [obj for obj in objects if obj["kind"] not in _FOUNDATIONS]
@@ -86,6 +88,9 @@ def _apply(machine: Machine, manifests: list[str]) -> None:
 def _manifest(obj: dict[str, Any]) -> dict[str, Any]:
     """An object as it could have been applied, without what the API server added."""
     metadata = {key: value for key, value in obj["metadata"].items() if key not in _OF_THE_SERVER}
+    if obj["kind"] == "PersistentVolumeClaim":  # it would ask for the volume of the other machine
+        metadata.pop("annotations", None)
+        obj["spec"].pop("volumeName", None)
     return {key: value for key, value in obj.items() if key != "status"} | {"metadata": metadata}
 
 
