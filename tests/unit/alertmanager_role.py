@@ -3,18 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
-from ansible.parsing.dataloader import DataLoader
-from ansible.template import Templar, trust_as_template
+from tests.unit import rendering
+from tests.unit.rendering import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 ROLE = ROOT / "roles/alertmanager"
-VARIABLES = [
-    ROOT / "roles/common/defaults/main.yml",
-    ROOT / "inventory/group_vars/all/versions.yml",
-    ROLE / "defaults/main.yml",
-    ROLE / "vars/main.yml",
-]
 
 # One of each kind, as an owner would write them.
 EVERYBODY: dict[str, Any] = {
@@ -36,26 +28,16 @@ EVERYBODY: dict[str, Any] = {
     "alertmanager_deadman_url": "https://deadman.example/deadman-secret",
 }
 
-Object = dict[str, Any]
 
-
-class Role:
-    """The role's variables, for a home that sets some."""
+class Role(rendering.Role):
+    """The role, for a home that sets some variables."""
 
     def __init__(self, **variables: Any) -> None:
-        loader = DataLoader()
-        known: dict[str, Any] = {
-            "ansible_search_path": [str(ROLE)],
-            "groups": {"control_plane": ["home"], "home_servers": ["home"]},
-        }
-        for path in VARIABLES:
-            known |= loader.load_from_file(str(path), trusted_as_template=True)
-        known["homeserver_state_dir"] = "/nowhere"
-        self._templar = Templar(loader=loader, variables=known | variables)
+        super().__init__("alertmanager", Path("/nowhere"), **variables)
 
     def files(self) -> dict[str, str]:
         """What the Secret holds."""
-        found: dict[str, str] = self._templar.template(trust_as_template("{{ _alertmanager_files }}"))
+        found: dict[str, str] = self.value("_alertmanager_files")
         return found
 
     def configuration(self, directory: Path) -> Path:
@@ -63,11 +45,3 @@ class Role:
         for name, content in self.files().items():
             (directory / name).write_text(content)
         return directory / "alertmanager.yml"
-
-    def objects(self) -> list[Object]:
-        """All objects."""
-        texts = [
-            self._templar.template(trust_as_template(path.read_text()), escape_backslashes=False)
-            for path in sorted((ROLE / "templates").glob("*.yaml.j2"))
-        ]
-        return [document for text in texts for document in yaml.safe_load_all(text) if document]

@@ -10,7 +10,8 @@ import pytest
 import yaml
 from ansible_collections.homeserver.stack.plugins.module_utils.preflight import wrong_values
 
-from tests.unit.alertmanager_role import EVERYBODY, ROLE, ROOT
+from tests.unit.alertmanager_role import EVERYBODY, ROLE
+from tests.unit.rendering import ROOT
 
 SECRETS = {
     "alertmanager_ntfy": "url",

@@ -11,7 +11,8 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from tests.dashboards import FILES, panels, read
-from tests.unit.grafana_role import Object, find, render
+from tests.unit.grafana_role import render
+from tests.unit.rendering import Object, find
 
 EVERYTHING = {
     "grafana_elasticsearch_url": "http://elasticsearch.logging:9200",

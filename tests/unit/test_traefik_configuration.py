@@ -17,7 +17,8 @@ import pytest
 import requests
 import yaml
 
-from tests.unit.traefik_role import find, render
+from tests.unit.rendering import find
+from tests.unit.traefik_role import render
 
 pytestmark = pytest.mark.filterwarnings("ignore:Unverified HTTPS")  # its certificate is made up
 

@@ -9,7 +9,8 @@ import pytest
 from ansible.template import trust_as_template
 from passlib.hash import bcrypt
 
-from tests.unit.traefik_role import Object, Role, find, render
+from tests.unit.rendering import Object, find
+from tests.unit.traefik_role import Role, render
 
 NAS = {"name": "nas", "host": "nas.home.arpa", "url": "http://192.168.1.20:5000"}
 

@@ -1,60 +1,23 @@
-"""The role's manifests, rendered as the role renders them but without a cluster."""
+"""Traefik's variables and manifests."""
 
 from pathlib import Path
 from typing import Any
 
-import yaml
-from ansible.parsing.dataloader import DataLoader
-from ansible.template import Templar, trust_as_template
-
-ROOT = Path(__file__).parent.parent.parent
-ROLE = ROOT / "roles/traefik"
-VARIABLES = [
-    ROOT / "roles/common/defaults/main.yml",
-    ROOT / "inventory/group_vars/all/versions.yml",
-    ROLE / "defaults/main.yml",
-    ROLE / "vars/main.yml",
-]
-
-Object = dict[str, Any]
+from tests.unit import rendering
+from tests.unit.rendering import Object
 
 
-class Role:
-    """The role's variables, for a home with one server; what is generated goes below `state`."""
+class Role(rendering.Role):
+    """The role, for a home that sets some variables."""
 
     def __init__(self, state: Path, **variables: Any) -> None:
-        loader = DataLoader()
-        known: dict[str, Any] = {
-            "ansible_check_mode": False,
-            "ansible_search_path": [str(ROLE)],
-            "groups": {"control_plane": ["home"], "home_servers": ["home"]},
-            "hostvars": {"home": {"ansible_host": "192.0.2.1"}},
-        }
-        for path in VARIABLES:
-            known |= loader.load_from_file(str(path), trusted_as_template=True)
-        known |= {"homeserver_state_dir": str(state)} | variables
-        self._templar = Templar(loader=loader, variables=known)
-
-    def value(self, name: str) -> Any:
-        """What a variable evaluates to."""
-        return self._templar.template(trust_as_template(f"{{{{ {name} }}}}"))
+        super().__init__("traefik", state, **variables)
 
     def manifests(self) -> list[Object]:
         """Render all templates."""
-        objects: list[Object] = []
-        for name in self.value("_traefik_templates"):
-            source = trust_as_template((ROLE / "templates" / name).read_text())
-            text = self._templar.template(source, escape_backslashes=False) or ""
-            objects += [document for document in yaml.safe_load_all(text) if document]
-        return objects
+        return self.objects(self.value("_traefik_templates"))
 
 
 def render(state: Path, **variables: Any) -> list[Object]:
     """Render all templates for a home that sets these variables."""
     return Role(state, **variables).manifests()
-
-
-def find(objects: list[Object], kind: str, name: str) -> Object:
-    """The one object of that kind and name."""
-    (found,) = [each for each in objects if each["kind"] == kind and each["metadata"]["name"] == name]
-    return found
