@@ -4,6 +4,7 @@ from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards import variables
+from dashboards.answers import answered_within, at_a_glance, time_to_answer
 from dashboards.page import page
 from dashboards.panels import STATUS_COLOURS, Query, graph, link, number, threshold
 
@@ -26,18 +27,7 @@ def build() -> Dashboard:
         "Rate, errors and duration of requests; the dots are single ones, and lead to their traces.",
         {
             "At a glance": [
-                number("Requests", units.RequestsPerSecond, f"sum(rate({REQUESTS}))"),
-                number(
-                    "Errors",
-                    units.PercentUnit,
-                    f"(sum(rate({FAILED})) or vector(0)) / sum(rate({REQUESTS}))",
-                    limit=LIMIT,
-                ),
-                number(
-                    "95 of 100 answered within",
-                    units.Seconds,
-                    f"histogram_quantile(0.95, sum by (le) (rate({DURATIONS})))",
-                ),
+                *at_a_glance(REQUESTS, FAILED, DURATIONS, LIMIT),
                 number("Being answered", units.Short, f"sum(http_requests_in_progress{{{OF}}})"),
                 number(
                     "Pods",
@@ -79,23 +69,12 @@ def build() -> Dashboard:
                 ),
             ],
             "Duration": [
-                graph(
-                    "Time to answer",
-                    units.Seconds,
-                    *(
-                        Query(
-                            f"histogram_quantile({share / 100}, sum by (le) (rate({DURATIONS})))",
-                            f"{share} of 100",
-                            exemplars=True,
-                        )
-                        for share in (50, 95, 99)
-                    ),
-                ),
+                time_to_answer(DURATIONS, exemplars=True),
                 graph(
                     "95 of 100 answered within, by route",
                     units.Seconds,
                     Query(
-                        f"histogram_quantile(0.95, sum by (app, route, le) (rate({DURATIONS})))",
+                        answered_within(95, DURATIONS, "app", "route"),
                         "{{app}} {{route}}",
                         exemplars=True,
                     ),

@@ -4,6 +4,7 @@ from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards import variables
+from dashboards.answers import at_a_glance, time_to_answer
 from dashboards.page import page
 from dashboards.panels import STATUS_COLOURS, Column, Query, graph, number, row_link, rows, threshold
 
@@ -17,24 +18,16 @@ BUDGET = f"{threshold('traefik_error_budget_percent')} / 100"
 
 def build() -> Dashboard:
     """Describe the dashboard."""
+    requests, errors, within = at_a_glance(REQUESTS, FAILED, DURATIONS, BUDGET)
     return page(
         "traefik",
         "Traefik",
         "Requests from outside, by the service that answers them.",
         {
             "At a glance": [
-                number("Requests", units.RequestsPerSecond, f"sum(rate({REQUESTS}))"),
-                number(
-                    "Errors",
-                    units.PercentUnit,
-                    f"(sum(rate({FAILED})) or vector(0)) / sum(rate({REQUESTS}))",
-                    limit=BUDGET,
-                ).description("Answers with a status from 500 on."),
-                number(
-                    "95 of 100 answered within",
-                    units.Seconds,
-                    f"histogram_quantile(0.95, sum by (le) (rate({DURATIONS})))",
-                ),
+                requests,
+                errors.description("Answers with a status from 500 on."),
+                within,
                 number("Open connections", units.Short, "sum(traefik_open_connections)"),
                 number(
                     "Certificate lasts",
@@ -88,17 +81,7 @@ def build() -> Dashboard:
                 graph(
                     "Errors by service", units.PercentUnit, Query(ERROR_RATIO, "{{service}}"), limit=BUDGET
                 ),
-                graph(
-                    "Time to answer",
-                    units.Seconds,
-                    *(
-                        Query(
-                            f"histogram_quantile({share / 100}, sum by (le) (rate({DURATIONS})))",
-                            f"{share} of 100",
-                        )
-                        for share in (50, 95, 99)
-                    ),
-                ),
+                time_to_answer(DURATIONS),
             ],
             "Traefik itself": [
                 graph(
