@@ -13,11 +13,10 @@ from pathlib import Path
 
 from lab.cache import Cache, Part
 from lab.catalogue import catalogue
-from lab.host import IMAGE_BUILDER, LabError, ensure_packages, require_root
+from lab.host import MACHINE_PACKAGES, LabError, ensure_packages, require_root
 
 Report = Callable[[str], None]
 
-MACHINE_PACKAGES = ("systemd-container", "iproute2", "openssh-client", IMAGE_BUILDER)
 PACKAGES = ("mmdebstrap", "squashfs-tools", "debian-archive-keyring")
 # A compiler keeps both cores busy, but not while it links, nor while it waits for a registry.
 AT_ONCE = 2
@@ -50,7 +49,7 @@ def build(report: Report) -> Built:
     Raises:
         LabError: A part could not be built, or the host lacks something.
     """
-    ensure_packages(MACHINE_PACKAGES)
+    ensure_packages((*MACHINE_PACKAGES, "systemd-container"))
     wanted = catalogue()
     cache = Cache(cache_root())
     bundle, rootfs = obtain(cache, [wanted.bundle, wanted.rootfs], report)

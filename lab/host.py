@@ -5,9 +5,8 @@ import shutil
 import subprocess
 from collections.abc import Collection
 
-# site.yml builds the app's image on the machine it is run from.
-IMAGE_BUILDER = "buildah"
-
+# What every machine needs of this host; site.yml builds images on the one it is run from.
+MACHINE_PACKAGES = ("iproute2", "openssh-client", "buildah")
 
 # A host's own daily update may be running.
 _APT_GET = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--option=DPkg::Lock::Timeout=300")

@@ -80,12 +80,12 @@ def ensure(wanted: Bridge) -> None:
 
 def connected(name: str, to: Bridge) -> bool:
     """Whether the link is a port of the bridge."""
-    return any(link["ifname"] == name and link.get("master") == to.name for link in _show("link"))
+    return name in _ports(to)
 
 
 def remove_if_unused(unwanted: Bridge) -> None:
     """Remove the bridge when no machine is left on it."""
-    if _exists(unwanted.name) and not any(link.get("master") == unwanted.name for link in _show("link")):
+    if _exists(unwanted.name) and not _ports(unwanted):
         run("ip", "link", "delete", unwanted.name)
 
 
@@ -102,6 +102,10 @@ def remove_link(name: str) -> None:
 def _show(what: str) -> list[dict[str, Any]]:
     shown: list[dict[str, Any]] = json.loads(run("ip", "-json", what, "show"))
     return shown
+
+
+def _ports(of: Bridge) -> set[str]:
+    return {link["ifname"] for link in _show("link") if link.get("master") == of.name}
 
 
 def _exists(link: str) -> bool:

@@ -14,11 +14,11 @@ from pathlib import Path
 from lab import network, process
 from lab.build import Report, cache_root, obtain
 from lab.cache import Cache, Part
-from lab.host import IMAGE_BUILDER, LabError, ensure_packages, run
+from lab.host import MACHINE_PACKAGES, LabError, ensure_packages, run
 from lab.machine import Machine, Supplies, lab_directory
 from lab.recipes import cloud_image
 
-_PACKAGES = ("qemu-system-x86", "qemu-utils", "genisoimage", "iproute2", "openssh-client", IMAGE_BUILDER)
+_PACKAGES = (*MACHINE_PACKAGES, "qemu-system-x86", "qemu-utils", "genisoimage")
 _UBUNTU = "https://cloud-images.ubuntu.com/releases/noble/release/ubuntu-24.04-server-cloudimg-amd64.img"
 _DISK_SIZE = "40G"
 _FORWARDED_PORTS = (80, 443, 16443)
