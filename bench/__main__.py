@@ -12,12 +12,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 from bench import floor, memory, monitoring
+from bench.clock import seconds
 from lab import lifecycle
 from lab.build import build
 from lab.machine import Machine
@@ -33,37 +34,42 @@ def main() -> None:
     """Measure everything, one thing at a time."""
     options = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     options.add_argument("--cached", action="store_true", help="leave out the build with nothing cached")
-    rows = (
-        [] if options.parse_args().cached else [("everything built, nothing cached", _seconds(_build_cold))]
-    )
-    rows += _stages()
-    page = _page(rows)
-    PAGE.write_text(page)
-    print(page)
+    stages = _stages() if options.parse_args().cached else _stages_from_nothing()
+    PAGE.write_text(_page([_told(row) for row in stages]))
+    print(PAGE.read_text())
+
+
+def _told(row: Row) -> Row:
+    """Each row is shown when it is measured, so that what comes later cannot lose it."""
+    _tell(": ".join(row))
+    return row
+
+
+def _stages_from_nothing() -> Iterator[Row]:
+    with tempfile.TemporaryDirectory(prefix="homeserver-bench-") as cache:
+        os.environ["HOMESERVER_LAB_CACHE"] = cache
+        yield "everything built, nothing cached", f"{seconds(lambda: build(_tell)):.1f} s"
+        yield from _stages()
 
 
 def _stages() -> Iterator[Row]:
-    with _machine("bench") as (machine, boot):
-        yield "machine created and booted, everything cached", f"{boot:.1f} s"
-        first = _timed(lambda: _play(machine, "site.yml"))
-        yield "`site.yml`, first run", f"{first:.1f} s"
-        yield "`site.yml`, second run", _seconds(lambda: _play(machine, "site.yml"))
-        yield from _load_directly()
-        yield from _load_through_traefik(machine)
-        yield from memory.rows(machine)
-        yield from monitoring.rows(machine)
-        recipe = floor.recipe(machine)
-        yield from monitoring.fault_to_message(machine, partial(_play, machine))
-    with _machine("floor") as (machine, _):
-        parts = floor.measure(machine, build(_tell).bundle, recipe)
-    for what, seconds in parts.items():
-        yield f"by hand: {what}", f"{seconds:.1f} s"
+    with tempfile.TemporaryDirectory() as kept:
+        with _machine("bench") as (machine, boot):
+            yield "machine created and booted, everything cached", f"{boot:.1f} s"
+            first = seconds(lambda: _play(machine, "site.yml"))
+            yield "`site.yml`, first run", f"{first:.1f} s"
+            yield "`site.yml`, second run", f"{seconds(lambda: _play(machine, 'site.yml')):.1f} s"
+            yield from _load_directly()
+            yield from _load_through_traefik(machine)
+            yield from memory.rows(machine)
+            yield from monitoring.rows(machine)
+            recipe = floor.recipe(machine, Path(kept))
+            yield from monitoring.fault_to_message(machine, partial(_play, machine))
+        with _machine("floor") as (machine, _):
+            parts = floor.measure(machine, build(_tell).bundle, recipe)
+    for what, took in parts.items():
+        yield f"by hand: {what}", f"{took:.1f} s"
     yield "`site.yml`, first run, compared with by hand", f"{first / sum(parts.values()):.2f} times"
-
-
-def _build_cold() -> None:
-    with tempfile.TemporaryDirectory() as cache:
-        _run(sys.executable, "-m", "lab", "build", HOMESERVER_LAB_CACHE=cache)
 
 
 @contextmanager
@@ -131,16 +137,6 @@ def _page(rows: list[Row]) -> str:
         "installed with snap, ctr and `kubectl apply --server-side`, which is the least it can take.\n\n"
         f"| what | measured |\n| --- | --- |\n{table}\n"
     )
-
-
-def _seconds(step: Callable[[], None]) -> str:
-    return f"{_timed(step):.1f} s"
-
-
-def _timed(step: Callable[[], None]) -> float:
-    started = time.monotonic()
-    step()
-    return time.monotonic() - started
 
 
 def _run(*command: str, **environment: str) -> None:

@@ -1,13 +1,14 @@
 """The least it can take to get what site.yml installs: the same snap, images and manifests, by hand."""
 
 import json
-import time
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench import remote
+from bench.clock import seconds
 from bench.remote import KUBECTL
 from lab.machine import Machine
 
@@ -28,10 +29,11 @@ class Recipe:
 
     launch_configuration: str
     manifests: list[str]  # as JSON, in the order they are to be applied in
+    built_images: list[Path]  # archives of what is in no bundle
 
 
-def recipe(machine: Machine) -> Recipe:
-    """Read from a machine what site.yml put there."""
+def recipe(machine: Machine, directory: Path) -> Recipe:
+    """Read from a machine what site.yml put there; what must outlive it is kept in the directory."""
     kinds = remote.run(machine, f"{KUBECTL} api-resources --verbs=list -o name").split()
     listed = remote.run(
         machine, f"{KUBECTL} get {','.join(kinds)} -A -l {_OURS} --show-managed-fields -o json"
@@ -44,20 +46,24 @@ def recipe(machine: Machine) -> Recipe:
         manifests=[
             json.dumps({"apiVersion": "v1", "kind": "List", "items": items}) for items in (first, then)
         ],
+        built_images=[
+            Path(shutil.copy2(image, directory))
+            for image in sorted((machine.directory / ".cache" / "images").glob("*.tar"))
+        ],
     )
 
 
 def measure(machine: Machine, bundle: Path, made_by: Recipe) -> dict[str, float]:
     """Do the same by hand on a fresh machine; return the seconds each step took."""
     content = json.loads((bundle / "bundle.json").read_text())
-    images = [image["file"] for image in content["images"] if image.get("purpose") != "build"]
+    images = [bundle / image["file"] for image in content["images"] if image.get("purpose") != "build"]
     steps: dict[str, Callable[[], None]] = {
         "snap install": lambda: _install(machine, bundle, content, made_by),
-        "image import": lambda: _import(machine, [bundle / image for image in images]),
+        "image import": lambda: _import(machine, images + made_by.built_images),
         "until the node is ready": lambda: _wait_ready(machine),
         "kubectl apply, until rolled out": lambda: _apply(machine, made_by.manifests),
     }
-    return {name: _seconds(step) for name, step in steps.items()}
+    return {name: seconds(step) for name, step in steps.items()}
 
 
 def _install(machine: Machine, bundle: Path, content: dict[str, Any], made_by: Recipe) -> None:
@@ -97,9 +103,3 @@ def _manifest(obj: dict[str, Any]) -> dict[str, Any]:
 def _applied_by_us(obj: dict[str, Any]) -> bool:
     """Not what a controller made, copying our labels."""
     return any(entry["manager"] == "homeserver" for entry in obj["metadata"].get("managedFields", []))
-
-
-def _seconds(step: Callable[[], None]) -> float:
-    started = time.monotonic()
-    step()
-    return time.monotonic() - started
