@@ -30,7 +30,7 @@ class Role:
             ROOT / "roles/common/defaults/main.yml",
             ROOT / "inventory/group_vars/all/versions.yml",
             self._path / "defaults/main.yml",
-            self._path / "vars/main.yml",
+            *sorted((self._path / "vars").rglob("*.yml")),
         ):
             known |= loader.load_from_file(str(path), trusted_as_template=True)
         known |= {"homeserver_state_dir": str(state)} | variables
