@@ -1,0 +1,80 @@
+"""Keeps a host's journal as lines of JSON, where Filebeat reads them. Run by homeserver-journal.service.
+
+What is written last says where to go on after a restart, so nothing is missed. The file is begun anew
+before it grows too large, with one older beside it.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+FIELDS = "MESSAGE,PRIORITY,SYSLOG_IDENTIFIER,_SYSTEMD_UNIT,UNIT,_PID,_COMM"
+FIRST = "--since=-1h"
+_TAIL = 1 << 20
+
+
+def last_cursor(path: Path) -> str:
+    """The cursor of the last whole line that is an entry, and an empty text without one."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _TAIL))
+            lines = file.read().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return ""
+    for line in reversed(lines):
+        try:
+            return str(json.loads(line)["__CURSOR"])
+        except (ValueError, KeyError, TypeError):
+            continue
+    return ""
+
+
+class Keeper:
+    """The file that grows, and the one before."""
+
+    def __init__(self, directory: Path, largest: int) -> None:
+        self.path = directory / "journal.json"
+        self.older = directory / "journal.1.json"
+        self._largest = largest
+        self._file = self._open()
+
+    def cursor(self) -> str:
+        """Where the journal is to be read on."""
+        return last_cursor(self.path) or last_cursor(self.older)
+
+    def write(self, line: bytes) -> None:
+        """Keep an entry."""
+        if self._file.tell() and self._file.tell() + len(line) > self._largest:
+            self._file.close()
+            self.path.replace(self.older)
+            self._file = self._open()
+        self._file.write(line)
+        self._file.flush()
+
+    def _open(self) -> BinaryIO:
+        file = self.path.open("ab")
+        # What was half written when the host went down is no line: it is left, and ended.
+        if file.tell() and not self.path.read_bytes().endswith(b"\n"):
+            file.write(b"\n")
+        return file
+
+
+def main() -> None:
+    """Keep what is logged from now on, until stopped."""
+    os.umask(0o027)
+    keeper = Keeper(Path(sys.argv[1]), int(sys.argv[2]))
+    cursor = keeper.cursor()
+    start = f"--after-cursor={cursor}" if cursor else FIRST
+    command = ["journalctl", "--follow", "--no-tail", "--all", "--output=json", start]
+    command.append(f"--output-fields={FIELDS}")
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as journal:
+        for line in journal.stdout or ():
+            keeper.write(line)
+    sys.exit("the journal has ended")
+
+
+if __name__ == "__main__":
+    main()
