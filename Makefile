@@ -52,7 +52,7 @@ lint: $(READY) ## Style, types and the rules of Ansible
 	yamllint --strict .
 	ansible-lint --offline
 	shellcheck $$(git grep -lE '^#!.*[/ ](ba)?sh\b' -- ':!*.py')
-	hadolint app/Dockerfile automation/Dockerfile
+	hadolint app/Dockerfile automation/Dockerfile logstore/Dockerfile
 
 unit: app-test ## The tests that need no machine
 	pytest -m 'not machine and not scenario'
