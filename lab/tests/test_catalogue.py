@@ -13,6 +13,7 @@ from lab.catalogue.programs import (
     CNI_PLUGINS,
     COLLECTOR,
     CONTAINERD,
+    FILEBEAT,
     KUBERNETES,
     NODE_EXPORTER,
     PROMETHEUS,
@@ -21,8 +22,8 @@ from lab.catalogue.programs import (
 from lab.recipes.golang import MODULES
 
 PINNED = pinned_versions()
-# No registry of packages has them: Grafana has no replica in the lab, and the other is off by default.
-NOT_IN_THE_LAB = {"grafana", "kube_state_metrics"}
+# No registry of packages has them: they have no replica in the lab, or are off.
+NOT_IN_THE_LAB = {"grafana", "kube_state_metrics", "kibana", "logstash", "jaeger"}
 IMAGES = (*MICROK8S_IMAGES, *owner_images(PINNED["images"]))
 
 
@@ -53,6 +54,7 @@ def test_every_image_that_the_inventory_pins_and_the_lab_can_build_is_in_the_bun
         ("alertmanager", "alertmanager", "github.com/prometheus/alertmanager"),
         ("node-exporter", "node-exporter", "github.com/prometheus/node_exporter"),
         ("opentelemetry-collector", "collector", "go.opentelemetry.io/collector/otelcol"),
+        ("filebeat", "filebeat", "github.com/elastic/beats/v7"),
     ],
 )
 def test_a_program_is_built_from_the_release_that_its_image_is_named_after(
@@ -77,6 +79,7 @@ def test_prometheus_is_the_release_that_its_image_is_named_after() -> None:
         ("alertmanager", ALERTMANAGER),
         ("node_exporter", NODE_EXPORTER),
         ("opentelemetry_collector", COLLECTOR),
+        ("filebeat", FILEBEAT),
     ],
 )
 def test_a_program_says_it_is_the_version_that_the_inventory_pins(image: str, stamp: str) -> None:

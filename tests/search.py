@@ -1,0 +1,141 @@
+"""Elasticsearch on this machine: the one that runs in the lab's pods, for tests to index into and search."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+import yaml
+
+from tests.programs import elasticsearch
+
+_PATIENCE = 300  # seconds; on a busy machine it takes minutes
+_HEAP = "512m"
+# It does not run as root. In this namespace root is somebody else, and still reads root's files.
+_NOT_ROOT = ("unshare", "--user", "--map-user=1000", "--map-group=1000") if not os.geteuid() else ()
+_OPEN_TO_ALL = {"xpack.security.enabled": False}
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A running one. It is gone, with all it stored, when the test is.
+
+    Attributes:
+        url: Where it is.
+        directory: Where its `config`, `data` and `logs` are.
+    """
+
+    url: str
+    directory: Path
+
+    def ask(self, path: str, body: object = None, method: str = "GET", **how: Any) -> Any:
+        """Return the answer to a request, from JSON, which must be a success.
+
+        Args:
+            path: As in `logs-app/_search`.
+            body: Becomes JSON, but for a string, which goes as it is.
+            method: GET, PUT, POST or DELETE.
+            how: What `requests` takes: auth, params, verify.
+        """
+        answer = requests.request(
+            method,
+            f"{self.url}/{path}",
+            data=body if isinstance(body, str) else None,
+            json=None if isinstance(body, str) else body,
+            headers={"Content-Type": "application/x-ndjson" if isinstance(body, str) else "application/json"},
+            timeout=60,
+            **how,
+        )
+        assert answer.ok, f"{answer.status_code}: {answer.text}"
+        return answer.json()
+
+
+@contextmanager
+def elasticsearch_running(
+    directory: Path,
+    settings: Mapping[str, object] = _OPEN_TO_ALL,
+    files: Mapping[str, str] | None = None,
+    scheme: str = "http",
+) -> Iterator[Engine]:
+    """Run Elasticsearch on one node until the block ends.
+
+    Args:
+        directory: For all its files, empty or missing; one that it used before gives its data back.
+        settings: What goes into elasticsearch.yml, over what a test needs. Without any it asks no password.
+        files: Files of its configuration, by their name in it: `roles.yml`, `users`, certificates and so on.
+        scheme: https if the settings make it so.
+    """
+    home = elasticsearch()
+    configuration = directory / "config"
+    shutil.copytree(home / "config", configuration, dirs_exist_ok=True)
+    for name, content in (files or {}).items():
+        (configuration / name).parent.mkdir(parents=True, exist_ok=True)
+        (configuration / name).write_text(content)
+    port = _free_port()
+    all_settings = _of_a_test(directory, port) | dict(settings)
+    (configuration / "elasticsearch.yml").write_text(yaml.safe_dump(all_settings))
+    environment = {"ES_PATH_CONF": str(configuration), "ES_JAVA_OPTS": f"-Xms{_HEAP} -Xmx{_HEAP}"}
+    with _running(home / "bin/elasticsearch", directory, environment, port):
+        yield Engine(f"{scheme}://127.0.0.1:{port}", directory)
+
+
+def _of_a_test(directory: Path, port: int) -> dict[str, object]:
+    return {
+        "cluster.name": "test",
+        "node.name": "test",
+        "discovery.type": "single-node",
+        "network.host": "127.0.0.1",
+        "http.port": port,
+        "transport.port": _free_port(),
+        "path.data": str(directory / "data"),
+        "path.logs": str(directory / "logs"),
+        # How full the disk of this machine is, is not what is tested.
+        "cluster.routing.allocation.disk.threshold_enabled": False,
+    }
+
+
+@contextmanager
+def _running(program: Path, directory: Path, environment: Mapping[str, str], port: int) -> Iterator[None]:
+    (directory / "logs").mkdir(exist_ok=True)
+    with (directory / "output").open("ab") as output:
+        process = subprocess.Popen(
+            [*_NOT_ROOT, program],
+            # Its garbage collector's log goes where it is started.
+            cwd=directory,
+            env=os.environ | environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        _wait(process, directory, port)
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+def _wait(process: subprocess.Popen[bytes], directory: Path, port: int) -> None:
+    """Wait until it answers, with whatever: it may want a password, or TLS."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            waiting = process.poll() is None and time.monotonic() < deadline
+            assert waiting, (directory / "output").read_text()[-3000:]
+            time.sleep(0.2)
+        else:
+            return
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
