@@ -32,6 +32,25 @@ def test_an_error_is_a_problem_document_with_ids(
     }
 
 
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+
+def test_an_error_is_a_page_for_a_browser_with_the_id_to_quote(client: FlaskClient) -> None:
+    response = client.get("/<b>nowhere", headers={"traceparent": TRACEPARENT, "Accept": BROWSER})
+    assert response.status_code == 404
+    assert response.content_type == "text/html; charset=utf-8"
+    assert "<code>0af7651916cd43dd8448eb211c80319c</code>" in response.text
+    assert response.headers["X-Trace-Id"] == "0af7651916cd43dd8448eb211c80319c"
+    assert response.headers["Vary"] == "Accept"
+    assert "<b>" not in response.text
+
+
+@pytest.mark.parametrize("accept", ["", "*/*", "application/json", "application/problem+json, text/html"])
+def test_an_error_is_a_document_for_a_program(client: FlaskClient, accept: str) -> None:
+    response = client.get("/nowhere", headers={"Accept": accept} if accept else {})
+    assert response.content_type == "application/problem+json"
+
+
 def test_a_problem_keeps_the_headers_of_its_error(client: FlaskClient) -> None:
     assert set(client.post("/").headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
 

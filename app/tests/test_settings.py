@@ -53,6 +53,18 @@ def test_every_setting_is_read_from_its_variable() -> None:
             "HOMESERVER_APP_TRACING_ENDPOINT must be empty or a URL like http://collector:4318, "
             "not 'collector:4317'",
         ),
+        (
+            "FAULT",
+            "opera:/",
+            "HOMESERVER_APP_FAULT must be empty or like safari:/, with one of bot, edge, firefox, chrome, "
+            "safari, other, not 'opera:/'",
+        ),
+        (
+            "FAULT",
+            "safari",
+            "HOMESERVER_APP_FAULT must be empty or like safari:/, with one of bot, edge, firefox, chrome, "
+            "safari, other, not 'safari'",
+        ),
         ("GREETNG", "Hi", "HOMESERVER_APP_GREETNG is not a setting; did you mean HOMESERVER_APP_GREETING?"),
         ("XYZZY", "1", "HOMESERVER_APP_XYZZY is not a setting"),
         ("METRICS_PORT", "8000", "HOMESERVER_APP_PORT and HOMESERVER_APP_METRICS_PORT must differ"),

@@ -200,6 +200,7 @@ def test_only_what_has_to_talks_to_kubernetes(objects: list[Object]) -> None:
         "Deployment monitoring/cluster-state",
         "Deployment monitoring/kube-state-metrics",
         "Deployment disk-cleanup/receiver",
+        "Deployment tracing/collector",
     }
 
 

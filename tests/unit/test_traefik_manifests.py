@@ -151,6 +151,7 @@ def test_the_certificate_names_every_host(tmp_path: Path) -> None:
         "alertmanager.home.arpa",
         "grafana.home.arpa",
         "hello.home.arpa",
+        "jaeger.home.arpa",
         "prometheus.home.arpa",
         "traefik.home.arpa",
         "whoami.home.arpa",

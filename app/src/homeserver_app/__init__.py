@@ -6,7 +6,7 @@ from flask import Flask
 from prometheus_client import CollectorRegistry
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from homeserver_app import access, greeting, health, problems, security, tracing
+from homeserver_app import access, faults, greeting, health, problems, security, tracing
 from homeserver_app.metrics import Metrics
 from homeserver_app.settings import Settings
 
@@ -29,6 +29,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     access.install(app, metrics)
     tracing.install(app, settings)
     problems.install(app)
+    faults.install(app, settings.fault)
     security.install(app)
     app.register_blueprint(greeting.blueprint(settings.greeting, metrics.greetings))
     app.register_blueprint(health.blueprint)

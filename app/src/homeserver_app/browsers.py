@@ -13,9 +13,10 @@ _PATTERNS = {
     "chrome": r"\b(chrome|crios)/",
     "safari": r"\bsafari/",
 }
-_FAMILIES = {name: re.compile(pattern, re.IGNORECASE) for name, pattern in _PATTERNS.items()}
+_EXPRESSIONS = {name: re.compile(pattern, re.IGNORECASE) for name, pattern in _PATTERNS.items()}
+FAMILIES = (*_PATTERNS, "other")
 
 
 def family(user_agent: str) -> str:
     """`bot`, `edge`, `firefox`, `chrome`, `safari`, or `other` for what is none of them or says nothing."""
-    return next((name for name, pattern in _FAMILIES.items() if pattern.search(user_agent)), "other")
+    return next((name for name, pattern in _EXPRESSIONS.items() if pattern.search(user_agent)), "other")

@@ -1,25 +1,36 @@
-"""Errors as problem documents (RFC 9457) that carry the ids to look them up by."""
+"""Errors, with the ids to look them up by: a page for people, a problem document (RFC 9457) for programs."""
 
 import json
 
-from flask import Flask, g, request
+from flask import Flask, g, render_template, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.sansio.response import Response
 
 from homeserver_app import tracing
 
 MEDIA_TYPE = "application/problem+json"
+# Of what a client takes equally well, the first.
+_OFFERED = (MEDIA_TYPE, "application/json", "text/html")
 
 
 def install(app: Flask) -> None:
-    """Answer every HTTP error, and every exception as error 500, with a problem document."""
+    """Answer every HTTP error, and every exception as error 500, with a page or a problem document."""
     app.register_error_handler(HTTPException, _problem)
 
 
 def _problem(error: HTTPException) -> Response:
     response = error.get_response()
-    response.content_type = MEDIA_TYPE
-    response.set_data(json.dumps(_document(error)))
+    document = _document(error)
+    if request.accept_mimetypes.best_match(_OFFERED) == "text/html":
+        response.content_type = "text/html; charset=utf-8"
+        # To be quoted: the trace's id finds everything, and a probe has none.
+        response.set_data(
+            render_template("error.html", id=document.get("trace_id", g.request_id), **document)
+        )
+    else:
+        response.content_type = MEDIA_TYPE
+        response.set_data(json.dumps(document))
+    response.headers.add("Vary", "Accept")
     return response
 
 

@@ -7,6 +7,8 @@ from dataclasses import Field, dataclass, field, fields
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from homeserver_app import browsers
+
 PREFIX = "HOMESERVER_APP_"
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -49,6 +51,13 @@ def _url_or_nothing(value: str) -> str:
     return value.rstrip("/")
 
 
+def _fault_or_nothing(value: str) -> str:
+    browser, _, route = value.partition(":")
+    if value and not (browser in browsers.FAMILIES and route.startswith("/")):
+        raise ValueError(f"must be empty or like safari:/, with one of {', '.join(browsers.FAMILIES)}")
+    return value
+
+
 def _setting(default: Any, parse: Callable[[str], Any]) -> Any:
     return field(default=default, metadata={"parse": parse})
 
@@ -70,6 +79,7 @@ class Settings:
         graceful_seconds: Seconds the requests in flight have to finish after that.
         trusted_proxies: Reverse proxies in front whose X-Forwarded-* headers are believed.
         tracing_endpoint: Base URL of an OTLP/HTTP receiver; empty to export no traces.
+        fault: The browser and the route, as in `safari:/`, whose requests fail on purpose, in a drill.
         pod: Name of the pod, for logs and traces.
         namespace: Namespace of the pod, for logs and traces.
         node: Node of the pod, for logs and traces.
@@ -88,6 +98,7 @@ class Settings:
     graceful_seconds: int = _setting(20, _between(1, 300))
     trusted_proxies: int = _setting(0, _between(0, 8))
     tracing_endpoint: str = _setting("", _url_or_nothing)
+    fault: str = _setting("", _fault_or_nothing)
     pod: str = _setting("", _anything)
     namespace: str = _setting("", _anything)
     node: str = _setting("", _anything)

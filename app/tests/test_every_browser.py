@@ -1,0 +1,29 @@
+"""What every family of browsers is given: by the app as the environment sets it up, or by one that runs.
+
+That is at APP_URL, with a certificate of the authority in the file APP_CA.
+"""
+
+import os
+
+import pytest
+import requests
+
+from homeserver_app import create_app
+from homeserver_app.settings import Settings
+
+from .agents import AGENTS
+
+URL = os.environ.get("APP_URL", "")
+
+
+@pytest.mark.parametrize("browser", AGENTS)
+def test_the_greeting_is_a_page(browser: str) -> None:
+    headers = {"User-Agent": AGENTS[browser], "Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    if URL:
+        response = requests.get(URL, headers=headers, verify=os.environ.get("APP_CA") or True, timeout=10)
+        status, kind, text = response.status_code, response.headers["Content-Type"], response.text
+    else:
+        answer = create_app(Settings.from_environment(os.environ)).test_client().get("/", headers=headers)
+        status, kind, text = answer.status_code, answer.content_type, answer.text
+    assert (status, kind) == (200, "text/html; charset=utf-8")
+    assert "<h1>" in text
