@@ -8,6 +8,7 @@ from lab.cache import Cache, Part
 from lab.catalogue import pinned_versions
 from lab.catalogue.programs import (
     ALERTMANAGER_PROGRAMS,
+    COLLECTOR_PROGRAM,
     FILEBEAT_PROGRAM,
     PROMETHEUS_PROGRAMS,
     elasticsearch_root,
@@ -31,6 +32,15 @@ def amtool() -> Path:
         LabError: It could not be built, or the host lacks something.
     """
     return _made(ALERTMANAGER_PROGRAMS) / "amtool"
+
+
+def collector() -> Path:
+    """Return the OpenTelemetry Collector, built first if it must be.
+
+    Raises:
+        LabError: It could not be built, or the host lacks something.
+    """
+    return _made(COLLECTOR_PROGRAM) / "otelcol-k8s"
 
 
 def filebeat() -> Path:

@@ -1,0 +1,175 @@
+"""The Collector's configuration, read and obeyed by the real Collector, on loopback."""
+
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+
+from tests.programs import collector
+from tests.recorder import Recorder, recording
+from tests.unit.tracing_role import Role
+
+SERVER, CLIENT = 2, 3
+UNSET, ERROR = 0, 2
+
+Span = dict[str, Any]
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def test_the_collector_understands_it(tmp_path: Path) -> None:
+    file = tmp_path / "collector.yaml"
+    file.write_text(yaml.safe_dump(Role(tmp_path).configuration("collector")))
+
+    subprocess.run([collector(), "validate", f"--config={file}"], check=True)
+
+
+def _on_loopback(configuration: dict[str, Any], to: Recorder, port: int) -> dict[str, Any]:
+    """The same without a cluster: it asks no Kubernetes, and sends what it keeps and measures to the test."""
+    health, metrics = _free_port(), _free_port()
+    service = configuration["service"]
+    configuration["extensions"]["health_check"]["endpoint"] = f"127.0.0.1:{health}"
+    configuration["receivers"]["otlp"]["protocols"] = {"http": {"endpoint": f"127.0.0.1:{port}"}}
+    service["telemetry"]["metrics"]["readers"][0]["pull"]["exporter"]["prometheus"] = {
+        "host": "127.0.0.1",
+        "port": metrics,
+    }
+    del configuration["processors"]["k8s_attributes"]
+    service["pipelines"]["traces/kept"]["processors"].remove("k8s_attributes")
+    test = {"endpoint": f"http://127.0.0.1:{to.port}", "encoding": "json", "compression": "none"}
+    configuration["exporters"] = {"otlp_http/test": test}
+    for pipeline in ("traces/kept", "metrics"):
+        service["pipelines"][pipeline]["exporters"] = ["otlp_http/test"]
+    configuration["connectors"]["span_metrics"]["metrics_flush_interval"] = "1s"
+    return configuration
+
+
+@contextmanager
+def _running(directory: Path, **variables: Any) -> Iterator[tuple[str, Recorder]]:
+    """Run it; give where it takes spans, and who is sent what it makes of them."""
+    with recording() as recorder:
+        port = _free_port()
+        file = directory / "collector.yaml"
+        configuration = Role(directory, **variables).configuration("collector")
+        file.write_text(yaml.safe_dump(_on_loopback(configuration, recorder, port)))
+        with (
+            (directory / "log").open("w") as log,
+            subprocess.Popen([collector(), f"--config={file}"], stdout=log, stderr=log) as process,
+        ):
+            try:
+                _wait_for(port, process, directory / "log")
+                yield f"http://127.0.0.1:{port}/v1/traces", recorder
+            finally:
+                process.kill()
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
+        else:
+            return
+
+
+def _span(trace: str, kind: int = SERVER, status: int = UNSET, milliseconds: int = 5) -> Span:
+    now = time.time_ns()
+    return {
+        "traceId": trace * 32,
+        "spanId": trace * 16,
+        "name": f"span {trace}",
+        "kind": kind,
+        "status": {"code": status},
+        "startTimeUnixNano": str(now - milliseconds * 1_000_000),
+        "endTimeUnixNano": str(now),
+    }
+
+
+def _send(url: str, *spans: Span) -> None:
+    named = {"service.name": "hello", "k8s.pod.name": "hello-1"}
+    attributes = [{"key": key, "value": {"stringValue": value}} for key, value in named.items()]
+    sent = {"resource": {"attributes": attributes}, "scopeSpans": [{"spans": spans}]}
+    assert requests.post(url, json={"resourceSpans": [sent]}, timeout=10).status_code == 200
+
+
+def _kept(recorder: Recorder) -> list[str]:
+    """The first digit of each trace that was kept."""
+    return sorted(
+        span["traceId"][0]
+        for message in recorder.of("/v1/traces")
+        for resource in message.content["resourceSpans"]
+        for scope in resource["scopeSpans"]
+        for span in scope["spans"]
+    )
+
+
+def _counts(recorder: Recorder) -> dict[str, int]:
+    """How many spans of each name were counted."""
+    points = [
+        point
+        for message in recorder.of("/v1/metrics")
+        for resource in message.content["resourceMetrics"]
+        for scope in resource["scopeMetrics"]
+        for metric in scope["metrics"]
+        if metric["name"] == "traces.span.metrics.calls"
+        for point in metric["sum"]["dataPoints"]
+    ]
+    labels = [{each["key"]: each["value"]["stringValue"] for each in point["attributes"]} for point in points]
+    assert not any("collector.instance.id" in each for each in labels)
+    return {each["span.name"]: int(point["asInt"]) for each, point in zip(labels, points, strict=True)}
+
+
+def test_of_a_sample_of_nothing_only_what_failed_or_was_slow_is_kept(tmp_path: Path) -> None:
+    with _running(tmp_path, tracing_sample_percent=0, tracing_slow_request_milliseconds=200) as (
+        url,
+        recorder,
+    ):
+        _send(
+            url,
+            _span("a"),
+            _span("b", status=ERROR),
+            _span("c", milliseconds=300),
+            _span("d", kind=CLIENT, status=ERROR),  # a 404, say: to the client it is an error
+        )
+        recorder.wait(lambda: _kept(recorder) == ["b", "c"], 30)
+        recorder.wait(lambda: _counts(recorder) == {f"span {trace}": 1 for trace in "abcd"}, 30)
+        # What belongs to it and comes late goes the same way.
+        _send(url, _span("b") | {"spanId": "e" * 16}, _span("a") | {"spanId": "e" * 16})
+        recorder.wait(lambda: _kept(recorder) == ["b", "b", "c"], 30)
+
+
+def test_by_default_all_is_kept_up_to_so_many_a_second(tmp_path: Path) -> None:
+    with _running(tmp_path, tracing_spans_per_second=2) as (url, recorder):
+        _send(url, *(_span(trace) for trace in "123456789a"), _span("f", status=ERROR))
+        recorder.wait(lambda: "f" in _kept(recorder), 30)
+        time.sleep(2)
+
+        assert 2 <= len(_kept(recorder)) < 6
+        recorder.wait(lambda: sum(_counts(recorder).values()) == 11, 30)
+
+
+@pytest.mark.parametrize("pods", [1, 3])
+def test_a_release_is_no_new_series(tmp_path: Path, pods: int) -> None:
+    with _running(tmp_path) as (url, recorder):
+        for pod in range(pods):
+            _send(url, _span("abc"[pod]))
+        recorder.wait(lambda: len(_counts(recorder)) == pods, 30)
+        message = recorder.of("/v1/metrics")[-1]
+
+    for resource in message.content["resourceMetrics"]:
+        assert [each["key"] for each in resource["resource"]["attributes"]] == ["service.name"]
