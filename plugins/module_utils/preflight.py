@@ -175,12 +175,14 @@ def _wrong_system(host: Mapping[str, Any], limits: Limits) -> Iterator[Problem]:
 def _wrong_resources(host: Mapping[str, Any], limits: Limits) -> Iterator[Problem]:
     if host["memory_mib"] < limits.memory_mib:
         wrong = f"too little memory ({host['memory_mib']} MiB, expected {limits.memory_mib})"
-        yield Problem(wrong, "add memory, or lower preflight_memory_mib at your own risk")
+        fix = "add memory, set homeserver_logging_enabled: false, or lower preflight_memory_mib"
+        yield Problem(wrong, fix)
     variable = "preflight_disk_running_gib" if host["microk8s"] else "preflight_disk_gib"
     disk = limits.disk_running_gib if host["microk8s"] else limits.disk_gib
     if host["disk_free_gib"] < disk:
         wrong = f"too little disk free at /var/snap ({host['disk_free_gib']} GiB, expected {disk})"
-        yield Problem(wrong, f"free some, add a disk, or lower {variable} at your own risk")
+        ease = variable if host["microk8s"] else "homeserver_storage_budget_gib"
+        yield Problem(wrong, f"free some, add a disk, or lower {ease}")
     if abs(host["clock_skew"]) > limits.clock_skew:
         wrong = (
             f"its clock is {host['clock_skew']:.0f} s off from here (expected at most {limits.clock_skew})"

@@ -24,7 +24,7 @@ HOST: dict[str, Any] = {
     "os": {"ID": "debian", "VERSION_ID": "12"},
     "machine": "x86_64",
     "memory_mib": 3900,
-    "disk_free_gib": 20.0,
+    "disk_free_gib": 70.0,
     "cgroups": {"version": 2, "controllers": ["cpuset", "cpu", "io", "memory", "pids"]},
     "hostname": "home",
     "interface": "eth0",
