@@ -67,7 +67,9 @@ class Elasticsearch:
             self._headers["Authorization"] = f"Basic {credentials}"
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Elasticsearch":
+    def from_environment(
+        cls, environment: Mapping[str, str] = os.environ, timeout: float = TIMEOUT
+    ) -> "Elasticsearch":
         """Use ELASTICSEARCH_URL, _USER, _PASSWORD_FILE and _CA_FILE; only the first has to be set."""
         password = environment.get("ELASTICSEARCH_PASSWORD_FILE")
         authority = environment.get("ELASTICSEARCH_CA_FILE")
@@ -76,6 +78,7 @@ class Elasticsearch:
             environment.get("ELASTICSEARCH_USER", ""),
             Path(password).read_text().strip() if password else "",
             Path(authority) if authority else None,
+            timeout,
         )
 
     def get(self, path: str, **query: object) -> Any:
@@ -169,7 +172,10 @@ def _refusal(request: str, status: int, text: str) -> RefusedError:
     except (ValueError, KeyError, TypeError):
         error = text.strip()[:500]
     kind = str(error.get("type", "")) if isinstance(error, Mapping) else ""
-    reasons = dict.fromkeys(_reasons(error))
+    reasons: list[str] = []
+    for reason in _reasons(error):
+        if not any(reason in earlier for earlier in reasons):
+            reasons.append(reason)
     return RefusedError(status, kind, f"{request}: {status} {': '.join(reasons)}")
 
 

@@ -1,0 +1,106 @@
+"""Sets up Elasticsearch for logs, as often as wanted."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from homeserver_logstore.audit import record
+from homeserver_logstore.client import Elasticsearch, RefusedError
+from homeserver_logstore.indices import ALIASES, PIPELINE, STATE, changeable, mapping, template
+from homeserver_logstore.pipelines import MissingProcessorError, pipeline, processors
+from homeserver_logstore.settings import Settings
+from homeserver_logstore.snapshots import REPOSITORY
+
+
+class Setup:
+    """Brings an Elasticsearch to what is set; what is there and fits stays as it is."""
+
+    def __init__(self, elasticsearch: Elasticsearch, settings: Settings) -> None:
+        """Name both."""
+        self._elasticsearch = elasticsearch
+        self._settings = settings
+
+    def carry_out(self) -> None:
+        """Set everything up.
+
+        Raises:
+            RefusedError: Elasticsearch refuses some of it; what comes before is done.
+            MissingProcessorError: It cannot do what the owner has asked for.
+        """
+        self._pipeline()
+        for alias in ALIASES:
+            self._index(alias)
+        self._state()
+        self._repository()
+
+    def _pipeline(self) -> None:
+        body, missing = pipeline(self._settings, processors(self._elasticsearch))
+        for kind in missing:
+            record("left out", processor=kind, reason="this Elasticsearch has no such processor")
+        try:
+            self._elasticsearch.put(f"_ingest/pipeline/{PIPELINE}", body)
+        except RefusedError as error:
+            raise _named(error, "elk_processors_extra", bool(self._settings.processors_extra)) from error
+
+    def _index(self, alias: str) -> None:
+        try:
+            self._elasticsearch.put(f"_index_template/{alias}", template(alias, self._settings))
+        except RefusedError as error:
+            extra = alias in self._settings.mappings_extra
+            raise _named(error, f"elk_mappings_extra of {alias}", extra) from error
+        if self._elasticsearch.find(f"_alias/{alias}") is None:
+            self._elasticsearch.put(f"{alias}-000001", {"aliases": {alias: {"is_write_index": True}}})
+            record("began", index=f"{alias}-000001")
+        else:
+            self._renew(alias)
+
+    def _renew(self, alias: str) -> None:
+        """Give what is set now to the indices there are; where one cannot change a type, begin the next."""
+        self._elasticsearch.put(f"{alias}/_settings", {"index": changeable(alias, self._settings)})
+        fields = mapping(alias, self._settings)
+        try:
+            self._elasticsearch.put(f"{alias}/_mapping", fields, write_index_only=True)
+        except RefusedError as error:
+            if error.status != 400:
+                raise
+            begun = self._elasticsearch.post(f"{alias}/_rollover")["new_index"]
+            record("began", index=begun, reason=str(error))
+
+    def _state(self) -> None:
+        if self._elasticsearch.find(f"{STATE}/_settings") is None:
+            index = {"number_of_shards": 1, "number_of_replicas": min(self._settings.nodes - 1, 1)}
+            body = {"settings": {"index": index}, "mappings": {"dynamic": False, "properties": {}}}
+            self._elasticsearch.put(STATE, body)
+
+    def _repository(self) -> None:
+        if self._settings.snapshots_kept:
+            location = {"location": self._settings.snapshots_directory, "compress": True}
+            self._elasticsearch.put(f"_snapshot/{REPOSITORY}", {"type": "fs", "settings": location})
+
+
+def _named(error: RefusedError, option: str, of_the_owners: bool) -> RefusedError:
+    """Say which setting it is that was refused."""
+    return RefusedError(error.status, error.type, f"{option}: {error}") if of_the_owners else error
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument("--settings", type=Path, required=True, help="the file with what is set, as JSON")
+    parser.add_argument("--patience", type=float, default=300, help="seconds to wait for Elasticsearch")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Set everything up, once Elasticsearch is there."""
+    settings = Settings.read(arguments.settings)
+    if unknown := settings.mappings_extra.keys() - set(ALIASES):
+        print(f"elk_mappings_extra: there is no {', '.join(sorted(unknown))}", file=sys.stderr)  # noqa: T201
+        return 1
+    elasticsearch = Elasticsearch.from_environment()
+    elasticsearch.wait(arguments.patience)
+    try:
+        Setup(elasticsearch, settings).carry_out()
+    except MissingProcessorError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    record("done")
+    return 0
