@@ -16,6 +16,8 @@ Object = dict[str, Any]
 
 TIMEOUT = 60.0
 """Seconds one request may take."""
+UNAVAILABLE = 503
+"""What it answers while it starts, or has lost the other nodes."""
 _PAUSE = 1.0
 
 

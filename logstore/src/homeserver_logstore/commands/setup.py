@@ -2,10 +2,11 @@
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
 from homeserver_logstore.audit import record
-from homeserver_logstore.client import Elasticsearch, RefusedError
+from homeserver_logstore.client import UNAVAILABLE, Elasticsearch, RefusedError, UnreachableError
 from homeserver_logstore.indices import ALIASES, PIPELINE, STATE, changeable, mapping, template
 from homeserver_logstore.pipelines import MissingProcessorError, pipeline, processors
 from homeserver_logstore.settings import Settings
@@ -17,7 +18,7 @@ class Setup:
 
     def __init__(self, elasticsearch: Elasticsearch, settings: Settings) -> None:
         """Name both."""
-        self._elasticsearch = elasticsearch
+        self.elasticsearch = elasticsearch
         self._settings = settings
 
     def carry_out(self) -> None:
@@ -34,48 +35,48 @@ class Setup:
         self._repository()
 
     def _pipeline(self) -> None:
-        body, missing = pipeline(self._settings, processors(self._elasticsearch))
+        body, missing = pipeline(self._settings, processors(self.elasticsearch))
         for kind in missing:
             record("left out", processor=kind, reason="this Elasticsearch has no such processor")
         try:
-            self._elasticsearch.put(f"_ingest/pipeline/{PIPELINE}", body)
+            self.elasticsearch.put(f"_ingest/pipeline/{PIPELINE}", body)
         except RefusedError as error:
             raise _named(error, "elk_processors_extra", bool(self._settings.processors_extra)) from error
 
     def _index(self, alias: str) -> None:
         try:
-            self._elasticsearch.put(f"_index_template/{alias}", template(alias, self._settings))
+            self.elasticsearch.put(f"_index_template/{alias}", template(alias, self._settings))
         except RefusedError as error:
             extra = alias in self._settings.mappings_extra
             raise _named(error, f"elk_mappings_extra of {alias}", extra) from error
-        if self._elasticsearch.find(f"_alias/{alias}") is None:
-            self._elasticsearch.put(f"{alias}-000001", {"aliases": {alias: {"is_write_index": True}}})
+        if self.elasticsearch.find(f"_alias/{alias}") is None:
+            self.elasticsearch.put(f"{alias}-000001", {"aliases": {alias: {"is_write_index": True}}})
             record("began", index=f"{alias}-000001")
         else:
             self._renew(alias)
 
     def _renew(self, alias: str) -> None:
         """Give what is set now to the indices there are; where one cannot change a type, begin the next."""
-        self._elasticsearch.put(f"{alias}/_settings", {"index": changeable(alias, self._settings)})
+        self.elasticsearch.put(f"{alias}/_settings", {"index": changeable(alias, self._settings)})
         fields = mapping(alias, self._settings)
         try:
-            self._elasticsearch.put(f"{alias}/_mapping", fields, write_index_only=True)
+            self.elasticsearch.put(f"{alias}/_mapping", fields, write_index_only=True)
         except RefusedError as error:
             if error.status != 400:
                 raise
-            begun = self._elasticsearch.post(f"{alias}/_rollover")["new_index"]
+            begun = self.elasticsearch.post(f"{alias}/_rollover")["new_index"]
             record("began", index=begun, reason=str(error))
 
     def _state(self) -> None:
-        if self._elasticsearch.find(f"{STATE}/_settings") is None:
+        if self.elasticsearch.find(f"{STATE}/_settings") is None:
             index = {"number_of_shards": 1, "number_of_replicas": min(self._settings.nodes - 1, 1)}
             body = {"settings": {"index": index}, "mappings": {"dynamic": False, "properties": {}}}
-            self._elasticsearch.put(STATE, body)
+            self.elasticsearch.put(STATE, body)
 
     def _repository(self) -> None:
         if self._settings.snapshots_kept:
             location = {"location": self._settings.snapshots_directory, "compress": True}
-            self._elasticsearch.put(f"_snapshot/{REPOSITORY}", {"type": "fs", "settings": location})
+            self.elasticsearch.put(f"_snapshot/{REPOSITORY}", {"type": "fs", "settings": location})
 
 
 def _named(error: RefusedError, option: str, of_the_owners: bool) -> RefusedError:
@@ -95,12 +96,26 @@ def run(arguments: argparse.Namespace) -> int:
     if unknown := settings.mappings_extra.keys() - set(ALIASES):
         print(f"elk_mappings_extra: there is no {', '.join(sorted(unknown))}", file=sys.stderr)  # noqa: T201
         return 1
-    elasticsearch = Elasticsearch.from_environment()
-    elasticsearch.wait(arguments.patience)
     try:
-        Setup(elasticsearch, settings).carry_out()
+        _patiently(Setup(Elasticsearch.from_environment(), settings), arguments.patience)
     except MissingProcessorError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1
     record("done")
     return 0
+
+
+def _patiently(setup: Setup, seconds: float) -> None:
+    """Begin again when Elasticsearch goes away meanwhile: it may just be restarted with other settings."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            setup.elasticsearch.wait(max(deadline - time.monotonic(), 1))
+            return setup.carry_out()
+        except UnreachableError:
+            if time.monotonic() > deadline:
+                raise
+        except RefusedError as error:
+            if error.status != UNAVAILABLE or time.monotonic() > deadline:
+                raise
+        time.sleep(1)
