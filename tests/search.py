@@ -1,4 +1,8 @@
-"""Elasticsearch on this machine: the one that runs in the lab's pods, for tests to index into and search."""
+"""Search engines on this machine, for tests to index into and to search.
+
+Elasticsearch is the one that runs in the lab's pods. OpenSearch stands in for its ingest processors alone,
+which that one comes without: a pipeline gives the same in both.
+"""
 
 import os
 import shutil
@@ -14,11 +18,11 @@ from typing import Any
 import requests
 import yaml
 
-from tests.programs import elasticsearch
+from tests.programs import elasticsearch, opensearch
 
 _PATIENCE = 300  # seconds; on a busy machine it takes minutes
 _HEAP = "512m"
-# It does not run as root. In this namespace root is somebody else, and still reads root's files.
+# Neither runs as root. In this namespace root is somebody else, and still reads root's files.
 _NOT_ROOT = ("unshare", "--user", "--map-user=1000", "--map-group=1000") if not os.geteuid() else ()
 _OPEN_TO_ALL = {"xpack.security.enabled": False}
 
@@ -84,6 +88,33 @@ def elasticsearch_running(
     environment = {"ES_PATH_CONF": str(configuration), "ES_JAVA_OPTS": f"-Xms{_HEAP} -Xmx{_HEAP}"}
     with _running(home / "bin/elasticsearch", directory, environment, port):
         yield Engine(f"{scheme}://127.0.0.1:{port}", directory)
+
+
+@contextmanager
+def opensearch_running(directory: Path) -> Iterator[Engine]:
+    """Run OpenSearch until the block ends, for its `_ingest/pipeline/_simulate`; it asks no password.
+
+    Args:
+        directory: For all its files, empty or missing.
+    """
+    home, java = opensearch()
+    configuration = directory / "config"
+    shutil.copytree(home / "config", configuration)
+    # It is named by a path from where it is started.
+    (directory / "agent").symlink_to(home / "agent")
+    options = configuration / "jvm.options"
+    # This Java has no such module, which is for comparing vectors.
+    options.write_text(options.read_text().replace("20-:--add-modules=jdk.incubator.vector", ""))
+    port = _free_port()
+    (configuration / "opensearch.yml").write_text(yaml.safe_dump(_of_a_test(directory, port)))
+    environment = {
+        "OPENSEARCH_PATH_CONF": str(configuration),
+        "OPENSEARCH_JAVA_HOME": str(java),
+        "OPENSEARCH_JAVA_OPTS": f"-Xms{_HEAP} -Xmx{_HEAP}",
+    }
+    (directory / "data").mkdir()
+    with _running(home / "bin/opensearch", directory, environment, port):
+        yield Engine(f"http://127.0.0.1:{port}", directory)
 
 
 def _of_a_test(directory: Path, port: int) -> dict[str, object]:

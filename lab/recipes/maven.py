@@ -1,5 +1,7 @@
 """What Maven Central serves, fetched by the Maven of the host."""
 
+import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from lab.cache import Job
@@ -21,3 +23,12 @@ def artifact(job: Job, coordinates: str, directory: Path) -> Path:
     )
     _, name, version, *of_type = coordinates.split(":")
     return directory / f"{name}-{version}.{of_type[0] if of_type else 'jar'}"
+
+
+def unpacked(job: Job, coordinates: str, programs: Sequence[str]) -> None:
+    """Unpack an artifact that is a zip file, and make what matches the patterns `programs` executable."""
+    with zipfile.ZipFile(artifact(job, f"{coordinates}:zip", job.out.parent / "maven")) as archive:
+        archive.extractall(job.out)
+    for pattern in programs:
+        for program in job.out.glob(pattern):
+            program.chmod(0o755)

@@ -8,7 +8,7 @@ import pytest
 
 from lab.cache import Job
 from lab.host import LabError
-from lab.recipes import containers, debian, golang, npm, overlay, pypi, snaps
+from lab.recipes import containers, debian, elasticsearch, golang, maven, npm, overlay, pypi, snaps
 
 
 @pytest.fixture
@@ -198,3 +198,59 @@ def test_a_compiler_that_fails_is_quoted(job: Job) -> None:
     a_program(job.needs["go"] / "go/bin/go", "echo main.go:1: undefined: x >&2; exit 2")
     with pytest.raises(LabError, match=r"(?s)go ended with 2.*main\.go:1: undefined: x"):
         golang.build(job, "httpbin", ["tool"], {})
+
+
+@pytest.fixture
+def mvn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stands in for Maven: it puts an empty file where it is told to, or a file of that name from here."""
+    here = tmp_path / "maven-central"
+    here.mkdir()
+    a_program(
+        tmp_path / "bin/mvn",
+        "for option; do case $option in -Dartifact=*) artifact=${option#*=};; "
+        "-DoutputDirectory=*) to=${option#*=};; esac; done\n"
+        f'mkdir -p "$to" && echo "$artifact" >>{here}/asked && cp {here}/* "$to"',
+    )
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+    return here
+
+
+def test_an_artifact_of_maven_is_a_library_unless_it_says_otherwise(job: Job, mvn: Path) -> None:
+    assert maven.artifact(job, "org.example:tool:1.0", job.out) == job.out / "tool-1.0.jar"
+    assert maven.artifact(job, "org.example:tool:1.0:zip", job.out) == job.out / "tool-1.0.zip"
+    assert (mvn / "asked").read_text().splitlines() == ["org.example:tool:1.0", "org.example:tool:1.0:zip"]
+
+
+def test_a_zip_file_of_maven_is_unpacked_with_its_programs_executable(job: Job, mvn: Path) -> None:
+    with zipfile.ZipFile(mvn / "tool-1.0.zip", "w") as archive:
+        archive.writestr("tool-1.0/bin/tool", "program")
+        archive.writestr("tool-1.0/README", "text")
+    maven.unpacked(job, "org.example:tool:1.0", ["*/bin/*"])
+    assert (job.out / "tool-1.0/bin/tool").stat().st_mode & 0o111
+    assert not (job.out / "tool-1.0/README").stat().st_mode & 0o111
+    assert [path.name for path in job.out.iterdir()] == ["tool-1.0"]
+
+
+def test_elasticsearch_is_laid_out_as_in_its_image_and_runs_from_anywhere(job: Job, mvn: Path) -> None:
+    with zipfile.ZipFile(mvn / "elasticsearch-8.0.0.zip", "w") as distribution:
+        for file in ("bin/elasticsearch", "lib/core.jar", "modules/security/plugin.jar", "config/users"):
+            distribution.writestr(f"elasticsearch-8.0.0/{file}", file)
+    userland = job.needs["userland"] / "root"
+    a_program(
+        userland / "usr/lib/jvm/java/bin/java",
+        f'echo "$@" >{job.out}/told\n'
+        'while [ "$1" != -d ]; do shift; done; mkdir -p "$2/lab"; >"$2/lab/A.class"',
+    )
+    (userland / "usr/lib/jvm/java/conf").symlink_to("/etc/java")
+    (userland / "etc/java").mkdir(parents=True)
+    (userland / "bin").symlink_to("usr/bin")
+    elasticsearch.root(job, "8.0.0", "userland/root", "usr/lib/jvm/java")
+    home = job.out / "root" / elasticsearch.HOME
+    assert (home / "bin/elasticsearch").stat().st_mode & 0o777 == 0o755
+    assert (home / "jdk/conf").resolve() == job.out / "root/etc/java"
+    assert (job.out / "root/bin").readlink() == Path("usr/bin")
+    assert (job.out / "root/usr/local/bin/docker-entrypoint.sh").stat().st_mode & 0o111
+    module = home / "modules/rest-root"
+    assert zipfile.ZipFile(module / "rest-root.jar").namelist() == ["lab/A.class"]
+    assert "elasticsearch.version=8.0.0\n" in (module / "plugin-descriptor.properties").read_text()
+    assert f"-classpath {home}/lib/core.jar" in (job.out / "told").read_text()
