@@ -17,6 +17,8 @@ from tests.unit.filebeat import NODE, UID, Document, Role, cri, shipped, written
 from tests.unit.rendering import ROOT
 from tests.unit.test_traefik_configuration import in_front_of
 
+pytestmark = pytest.mark.filterwarnings("ignore:Unverified HTTPS")  # its certificate is made up
+
 LONG = "x" * 100_000
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 SPAN_ID = "b7ad6b7169203331"
@@ -53,7 +55,7 @@ class Case:
     without: list[str] = field(default_factory=list)
 
 
-def _json(_case: str = "", **fields: Any) -> bytes:
+def _json(**fields: Any) -> bytes:
     return written(json.dumps(fields))
 
 
@@ -480,6 +482,30 @@ def test_the_apps_log_has_ecs_names(tmp_path: Path, app_log: bytes) -> None:
         "tags": None,
     }
     assert {document.get("json", {}).keys() - {"time"} == set() for document in found} == {True}
+
+
+# ---- Browsers
+
+
+def _table() -> list[tuple[str, str]]:
+    """The app's table of who is which browser."""
+    command = [sys.executable, "-c", "import json, test_browsers; print(json.dumps(test_browsers.TABLE))"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([f"{ROOT}/app/tests", f"{ROOT}/app/src"])}
+    printed = subprocess.run(command, env=environment, capture_output=True, check=True).stdout
+    return [(family, user_agent) for family, user_agent in json.loads(printed)]
+
+
+def test_browsers_are_told_apart_as_the_app_does(tmp_path: Path) -> None:
+    table = [(family, user_agent) for family, user_agent in _table() if user_agent]
+    lines = "\n".join(
+        json.dumps({"message": str(number), "user_agent": user_agent})
+        for number, (_, user_agent) in enumerate(table)
+    )
+    found = shipped(tmp_path, {("apps", "web"): written(lines)}, expected=len(table))
+
+    assert {int(each["message"]): each["labels"]["browser"] for each in found} == {
+        number: family for number, (family, _) in enumerate(table)
+    }
 
 
 # ---- Hints of a pod

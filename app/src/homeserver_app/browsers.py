@@ -13,7 +13,8 @@ _PATTERNS = {
     "chrome": r"\b(chrome|crios)/",
     "safari": r"\bsafari/",
 }
-_EXPRESSIONS = {name: re.compile(pattern, re.IGNORECASE) for name, pattern in _PATTERNS.items()}
+# Filebeat has the same rules, of ASCII alone: roles/elk/files/filebeat/ecs.js. One table tests both.
+_EXPRESSIONS = {name: re.compile(pattern, re.IGNORECASE | re.ASCII) for name, pattern in _PATTERNS.items()}
 FAMILIES = (*_PATTERNS, "other")
 
 
