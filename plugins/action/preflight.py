@@ -16,7 +16,12 @@ from ansible_collections.homeserver.stack.plugins.module_utils.preflight import 
 
 _ROLES = Path(__file__).parents[2] / "roles"
 
-_NEEDED_IF = {"grafana": "grafana_replicas", "kube_state_metrics": "prometheus_kube_state_metrics_enabled"}
+_NEEDED_IF = {
+    "grafana": "grafana_replicas",
+    "kibana": "elk_kibana_replicas",
+    "kube_state_metrics": "prometheus_kube_state_metrics_enabled",
+    "logstash": "elk_logstash_enabled",
+}
 """Images that run only if a variable says so."""
 
 Evaluate = Callable[[Mapping[str, Any], str], Any]

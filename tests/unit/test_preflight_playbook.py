@@ -68,17 +68,25 @@ def test_every_problem_is_told_in_one_message(complaints: Any, tmp_path: Path) -
         assert message in said
 
 
-@pytest.mark.parametrize(("replicas", "needed"), [(0, False), (1, True)])
-def test_a_bundle_needs_no_image_of_what_does_not_run(
-    complaints: Any, tmp_path: Path, replicas: int, needed: bool
-) -> None:
+@pytest.mark.parametrize("runs", [False, True])
+def test_a_bundle_needs_no_image_of_what_does_not_run(complaints: Any, tmp_path: Path, runs: bool) -> None:
     snap = tmp_path / "microk8s.snap"
     snap.touch()
     empty = {"name": "microk8s", "file": snap.name, "sha256": hashlib.sha256().hexdigest()}
     (tmp_path / "bundle.json").write_text(json.dumps({"format": 1, "snaps": [empty]}))
-    said = complaints(homeserver_bundle=str(tmp_path), grafana_replicas=replicas)
+    said = complaints(
+        homeserver_bundle=str(tmp_path),
+        grafana_replicas=int(runs),
+        elk_kibana_replicas=int(runs),
+        elk_logstash_enabled=runs,
+    )
     assert "the bundle has no image docker.io/library/traefik:" in said
-    assert ("the bundle has no image docker.io/grafana/grafana:" in said) is needed
+    for image in (
+        "docker.io/grafana/grafana",
+        "docker.elastic.co/kibana/kibana",
+        "docker.elastic.co/logstash/",
+    ):
+        assert (f"the bundle has no image {image}" in said) is runs
     assert "kube-state-metrics" not in said
 
 
