@@ -8,6 +8,8 @@ import pytest
 from testinfra.host import Host
 
 from tests.home import Home, Kubectl
+from tests.jaeger import Jaeger
+from tests.logs import Logs
 from tests.prometheus import Prometheus
 
 
@@ -40,3 +42,15 @@ def kubectl(host: Host) -> Kubectl:
 def prometheus(home: Home) -> Prometheus:
     """The home's Prometheus."""
     return Prometheus(home)
+
+
+@pytest.fixture(scope="session")
+def jaeger(home: Home) -> Jaeger:
+    """The home's Jaeger."""
+    return Jaeger(home)
+
+
+@pytest.fixture(scope="module")
+def logs(host: Host, home: Home, kubectl: Kubectl) -> Logs:
+    """All that the home has logged."""
+    return Logs(host, home, kubectl)

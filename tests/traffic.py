@@ -10,11 +10,11 @@ import requests
 
 
 @contextmanager
-def steady_traffic(url: str, ca: str) -> Iterator[Counter[str]]:
+def steady_traffic(url: str, ca: str, agent: str = "steady-traffic/1") -> Iterator[Counter[str]]:
     """Send requests one after the other from several clients, each on a new connection, until left.
 
     Yields a tally of the answers, by status or, where there was no answer, by the error. It is
-    complete when the context is left.
+    complete when the context is left. The clients call themselves `agent`.
     """
     answers: Counter[str] = Counter()
     enough = threading.Event()
@@ -22,7 +22,8 @@ def steady_traffic(url: str, ca: str) -> Iterator[Counter[str]]:
     def send() -> None:
         while not enough.is_set():
             try:
-                answers[str(requests.get(url, verify=ca, timeout=10).status_code)] += 1
+                answer = requests.get(url, headers={"User-Agent": agent}, verify=ca, timeout=10)
+                answers[str(answer.status_code)] += 1
             except requests.RequestException as error:
                 answers[repr(error)] += 1
             time.sleep(0.02)
@@ -36,3 +37,18 @@ def steady_traffic(url: str, ca: str) -> Iterator[Counter[str]]:
         enough.set()
         for thread in clients:
             thread.join()
+
+
+def durations(url: str, ca: str, count: int) -> list[float]:
+    """Send requests one after the other on one connection; return the seconds each took, the shortest first.
+
+    Raises:
+        requests.HTTPError: One was not answered as it should be.
+    """
+    seconds = []
+    with requests.Session() as session:
+        for _ in range(count):
+            started = time.perf_counter()
+            session.get(url, verify=ca, timeout=10).raise_for_status()
+            seconds.append(time.perf_counter() - started)
+    return sorted(seconds)

@@ -1,9 +1,11 @@
 """What every family of browsers is given: by the app as the environment sets it up, or by one that runs.
 
-That is at APP_URL, with a certificate of the authority in the file APP_CA.
+That is at APP_URL, with a certificate of the authority in the file APP_CA, and at APP_ADDRESS whatever its name
+resolves to.
 """
 
 import os
+import socket
 
 import pytest
 import requests
@@ -14,6 +16,14 @@ from homeserver_app.settings import Settings
 from .agents import AGENTS
 
 URL = os.environ.get("APP_URL", "")
+ADDRESS = os.environ.get("APP_ADDRESS", "")
+
+
+@pytest.fixture(autouse=True)
+def _names(monkeypatch: pytest.MonkeyPatch) -> None:
+    if ADDRESS:
+        resolve = socket.getaddrinfo
+        monkeypatch.setattr(socket, "getaddrinfo", lambda _host, *rest, **how: resolve(ADDRESS, *rest, **how))
 
 
 @pytest.mark.parametrize("browser", AGENTS)

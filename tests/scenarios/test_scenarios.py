@@ -29,7 +29,8 @@ def machine() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    "scenario", ["microk8s", "traefik", "flask_app", "prometheus", "grafana", "site", "removal"]
+    "scenario",
+    ["microk8s", "traefik", "flask_app", "prometheus", "grafana", "tracing", "incident", "site", "removal"],
 )
 def test_scenario(scenario: str, capfd: pytest.CaptureFixture[str]) -> None:
     with capfd.disabled():  # it takes minutes: let them be seen passing
