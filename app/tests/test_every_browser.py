@@ -1,7 +1,7 @@
 """What every family of browsers is given: by the app as the environment sets it up, or by one that runs.
 
-That is at APP_URL, with a certificate of the authority in the file APP_CA, and at APP_ADDRESS whatever its name
-resolves to.
+That is at APP_URL, with a certificate of the authority in the file APP_CA, and at the address APP_ADDRESS,
+whatever its name resolves to.
 """
 
 import os
