@@ -1,4 +1,4 @@
-"""One id leads to all that is known of a request: two log lines, a trace, a measurement, a header and a page."""
+"""One id leads to all that is known of a request: two lines, a trace, a measurement, a header, a page."""
 
 import re
 import time
