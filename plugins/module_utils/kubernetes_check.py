@@ -7,14 +7,14 @@ import secrets
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from . import kubernetes_errand
 from .kubernetes_cluster import Cluster
-from .kubernetes_objects import Object, pod_hash, prepare, template_hash
-from .kubernetes_waiting import ApplicationError, Waiting
+from .kubernetes_objects import Object, prepare
+from .kubernetes_waiting import ApplicationError
 
 _NAMESPACE = "default"
 """Where the check runs: the configuration's own namespace may be yet to come."""
 _DIRECTORY = "/check"
-_LINES = 200
 _LEFTOVER_SECONDS = 300
 """After this time Kubernetes removes the Job of a run that was killed."""
 
@@ -55,24 +55,10 @@ def run(cluster: Cluster, check: Check, timeout: float) -> None:
     """
     secret, job = prepare(check.application, _objects(check))
     try:
-        cluster.apply(secret, dry_run=False)
-        cluster.apply(job, dry_run=False)
-        Waiting(cluster, timeout).rolled_out([job], ())
-    except ApplicationError as error:
-        if said := _verdict(cluster, job):
-            refusal = f"{check.application}: the configuration is refused, and nothing was changed."
-            raise ApplicationError("\n".join([refusal, *said])) from error
-        raise
-    finally:
-        cluster.delete(job)
-        cluster.delete(secret)
-
-
-def _verdict(cluster: Cluster, job: Object) -> list[str]:
-    """Return what the program said before it ended, nothing when it did not run to its end."""
-    pods = [pod for pod in cluster.pods(_NAMESPACE) if pod_hash(pod) == template_hash(job)]
-    ended = [pod for pod in pods if (pod.get("status") or {}).get("phase") == "Failed"]
-    return [line for pod in ended for line in cluster.log(pod, "check", previous=False, lines=_LINES)]
+        kubernetes_errand.run(cluster, job, timeout, [secret])
+    except kubernetes_errand.RefusalError as refusal:
+        told = f"{check.application}: the configuration is refused, and nothing was changed."
+        raise ApplicationError(f"{told}\n{refusal}") from refusal
 
 
 def _objects(check: Check) -> list[Object]:
