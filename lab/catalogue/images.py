@@ -24,6 +24,8 @@ from lab.catalogue.programs import (
     FILEBEAT,
     FILEBEAT_PROGRAM,
     HTTPBIN_PROGRAM,
+    JAEGER_MODULE,
+    JAEGER_PROGRAM,
     KUBERNETES_PROGRAMS,
     NODE_EXPORTER,
     NODE_EXPORTER_PROGRAM,
@@ -192,7 +194,7 @@ def owner_images(pinned: Mapping[str, str]) -> tuple[Image, ...]:
             purpose="build",
         ),
         *_monitoring_images(pinned),
-        *_logging_images(pinned),
+        *_logging_and_tracing_images(pinned),
     )
 
 
@@ -281,7 +283,7 @@ def _monitoring_images(pinned: Mapping[str, str]) -> tuple[Image, ...]:
     )
 
 
-def _logging_images(pinned: Mapping[str, str]) -> tuple[Image, ...]:
+def _logging_and_tracing_images(pinned: Mapping[str, str]) -> tuple[Image, ...]:
     release = pinned["elasticsearch"].rpartition(":")[2]
     return (
         Image(
@@ -327,5 +329,19 @@ def _logging_images(pinned: Mapping[str, str]) -> tuple[Image, ...]:
                 "WorkingDir": f"/{_FILEBEAT_HOME}",
             },
             {f"{_FILEBEAT_HOME}/filebeat": "filebeat/filebeat", **_CA_BUNDLE},
+        ),
+        Image(
+            "jaeger",
+            pinned["jaeger"],
+            JAEGER_MODULE,
+            # Its pages are not in the module: it answers queries, and shows nothing.
+            (JAEGER_PROGRAM, CERTIFICATES),
+            {
+                "Entrypoint": ["/cmd/jaeger/jaeger-linux"],
+                "User": "10001",
+                "Env": [_PATH, "JAEGER_LISTEN_HOST=0.0.0.0"],
+                "ExposedPorts": {"4317/tcp": {}, "4318/tcp": {}, "16686/tcp": {}},
+            },
+            {"cmd/jaeger/jaeger-linux": "jaeger/jaeger", **_CA_BUNDLE},
         ),
     )

@@ -19,6 +19,9 @@ NODE_EXPORTER = "1.12.1"
 COLLECTOR = "0.160.0"
 FILEBEAT = "7.17.29"
 OPENSEARCH = "3.6.0"
+JAEGER = "2.13.0"
+# As a Go module it still counts from before its second edition.
+JAEGER_MODULE = "github.com/jaegertracing/jaeger@v1.76.0"
 
 IPTABLES_PACKAGES = (
     *("iptables", "libxtables12", "libip4tc2", "libip6tc2", "libnftnl11", "libmnl0", "libnfnetlink0"),
@@ -129,6 +132,12 @@ ALERTMANAGER_PROGRAMS = _go_programs(
 NODE_EXPORTER_PROGRAM = _go_programs("node-exporter", "tool", {_PROMETHEUS_VERSION: NODE_EXPORTER})
 COLLECTOR_PROGRAM = _go_programs("collector", "./...", {"main.version": COLLECTOR}, gigabytes=3)
 FILEBEAT_PROGRAM = _go_programs("filebeat", "tool", {}, gigabytes=3)
+JAEGER_PROGRAM = _go_programs(
+    "jaeger",
+    "tool",
+    {"github.com/jaegertracing/jaeger/internal/version.latestVersion": f"v{JAEGER}"},
+    gigabytes=4,
+)
 PROMETHEUS_UI = Part(
     "prometheus-ui",
     npm.web_pages,

@@ -14,6 +14,8 @@ from lab.catalogue.programs import (
     COLLECTOR,
     CONTAINERD,
     FILEBEAT,
+    JAEGER,
+    JAEGER_MODULE,
     KUBERNETES,
     NODE_EXPORTER,
     PROMETHEUS,
@@ -23,7 +25,7 @@ from lab.recipes.golang import MODULES
 
 PINNED = pinned_versions()
 # No registry of packages has them: they have no replica in the lab, or are off.
-NOT_IN_THE_LAB = {"grafana", "kube_state_metrics", "kibana", "logstash", "jaeger"}
+NOT_IN_THE_LAB = {"grafana", "kube_state_metrics", "kibana", "logstash"}
 IMAGES = (*MICROK8S_IMAGES, *owner_images(PINNED["images"]))
 
 
@@ -72,6 +74,14 @@ def test_prometheus_is_the_release_that_its_image_is_named_after() -> None:
     assert required("prometheus")[path] == version
 
 
+def test_jaeger_is_the_release_that_its_image_is_named_after() -> None:
+    # The release that is 2.13 as a program is 1.76 as a module: 2.0 came out with 1.63.
+    path, _, version = JAEGER_MODULE.partition("@")
+    major, minor, patch = map(int, JAEGER.split("."))
+    assert version == f"v{major - 1}.{minor + 63}.{patch}"
+    assert required("jaeger")[path] == version
+
+
 @pytest.mark.parametrize(
     ("image", "stamp"),
     [
@@ -80,6 +90,7 @@ def test_prometheus_is_the_release_that_its_image_is_named_after() -> None:
         ("node_exporter", NODE_EXPORTER),
         ("opentelemetry_collector", COLLECTOR),
         ("filebeat", FILEBEAT),
+        ("jaeger", JAEGER),
     ],
 )
 def test_a_program_says_it_is_the_version_that_the_inventory_pins(image: str, stamp: str) -> None:
