@@ -7,7 +7,6 @@ import argparse
 import json
 import os
 import platform
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,8 +16,9 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from bench import floor, memory, monitoring
+from bench import floor, logs, memory, monitoring, traces
 from bench.clock import seconds
+from bench.remote import wait_for_port
 from lab import lifecycle
 from lab.build import build
 from lab.machine import Machine
@@ -60,9 +60,11 @@ def _stages() -> Iterator[Row]:
             yield "`site.yml`, first run", f"{first:.1f} s"
             yield "`site.yml`, second run", f"{seconds(lambda: _play(machine, 'site.yml')):.1f} s"
             yield from _load_directly()
-            yield from _load_through_traefik(machine)
             yield from memory.rows(machine)
+            yield from traces.cost(machine, _play, partial(_load_through_traefik, machine))
+            yield from traces.rows(machine)
             yield from monitoring.rows(machine)
+            yield from logs.rows(machine)
             recipe = floor.recipe(machine, Path(kept))
             yield from monitoring.fault_to_message(machine, partial(_play, machine))
         with _machine("floor") as (machine, _):
@@ -86,42 +88,32 @@ def _play(machine: Machine, playbook: str, **variables: object) -> None:
 
 
 def _load_directly() -> Iterator[Row]:
-    """The app as gunicorn runs it here, with nothing in between."""
-    environment = os.environ | {"PYTHONPATH": "src"}
-    # It logs every request there.
-    server = subprocess.Popen(["gunicorn"], cwd=ROOT / "app", env=environment, stdout=subprocess.DEVNULL)
-    try:
-        _wait_for_port(8000)
-        yield from _load("gunicorn", "http://127.0.0.1:8000")
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def _wait_for_port(port: int, within: float = 30) -> None:
-    deadline = time.monotonic() + within
-    while True:
+    """The app as gunicorn runs it here, with nothing in between, with and without its log of requests."""
+    for level, which in (("info", "with access logs"), ("error", "without access logs")):
+        environment = os.environ | {"PYTHONPATH": "src", "HOMESERVER_APP_LOG_LEVEL": level}
+        server = subprocess.Popen(["gunicorn"], cwd=ROOT / "app", env=environment, stdout=subprocess.DEVNULL)
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
-        else:
-            return
+            wait_for_port(8000)
+            result = _load("http://127.0.0.1:8000")
+        finally:
+            server.terminate()
+            server.wait()
+        yield (
+            f"the app through gunicorn {which}: requests, p50, p99",
+            f"{result['rate']}, {result['p50']}, {result['p99']}",
+        )
 
 
-def _load_through_traefik(machine: Machine) -> Iterator[Row]:
+def _load_through_traefik(machine: Machine) -> dict[str, str]:
     ca = machine.directory / "secrets" / machine.name / "ca.crt"
-    yield from _load("Traefik", "https://hello.home.arpa", "--ca", str(ca), "--address", machine.address)
+    return _load("https://hello.home.arpa", "--ca", str(ca), "--address", machine.address)
 
 
-def _load(through: str, url: str, *arguments: str) -> Iterator[Row]:
+def _load(url: str, *arguments: str) -> dict[str, str]:
+    """What a load test measured, by name."""
     command = [sys.executable, "-m", "loadtest", url, "--seconds", str(LOAD_SECONDS), *arguments]
     done = subprocess.run(command, cwd=ROOT / "app", stdout=subprocess.PIPE, text=True, check=True)
-    measured = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
-    yield f"the app through {through}: requests", measured["rate"]
-    yield f"the app through {through}: p99", measured["p99"]
+    return dict(line.split(maxsplit=1) for line in done.stdout.splitlines() if line)
 
 
 def _page(rows: list[Row]) -> str:

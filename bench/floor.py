@@ -20,6 +20,9 @@ _ROLLED_OUT = {
     "daemonsets": "jsonpath='{.status.numberReady}'=1",
 }
 _FOUNDATIONS = ("Namespace", "CustomResourceDefinition")
+_OF_A_JOB = tuple(
+    f"{prefix}{name}" for prefix in ("", "batch.kubernetes.io/") for name in ("controller-uid", "job-name")
+)
 _OF_THE_SERVER = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "uid")
 
 
@@ -97,6 +100,10 @@ def _manifest(obj: dict[str, Any]) -> dict[str, Any]:
     if obj["kind"] == "PersistentVolumeClaim":  # it would ask for the volume of the other machine
         metadata.pop("annotations", None)
         obj["spec"].pop("volumeName", None)
+    if obj["kind"] == "Job":  # it would look for the pods of the other machine's
+        obj["spec"].pop("selector", None)
+        for label in _OF_A_JOB:
+            obj["spec"]["template"]["metadata"]["labels"].pop(label, None)
     return {key: value for key, value in obj.items() if key != "status"} | {"metadata": metadata}
 
 

@@ -1,0 +1,177 @@
+"""What logs take: how many lines, how soon each can be found, and the disk that it then has."""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import quantiles
+from typing import Any
+
+import requests
+
+from bench import remote
+from bench.remote import KUBECTL
+from lab.machine import Machine
+
+_NAMESPACE = "apps"
+_PATIENCE = 300  # seconds
+_POLL = 0.2  # seconds
+# Lines per second, and seconds: one home's ordinary day, and what is aimed at.
+_QUIET = (4, 60)
+_BUSY = (2000, 60)
+_AT_ONCE = 100_000  # lines
+
+# Logs so many lines, so many of them per second, each like one of the app's.
+_WRITER = """
+import json, sys, time
+count, rate = int(sys.argv[1]), float(sys.argv[2])
+began = time.time()
+for number in range(count):
+    early = began + number / rate - time.time()
+    if early > 0:
+        time.sleep(early)
+    print(json.dumps({
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "level": "info", "logger": "access",
+        "message": "GET / 200", "trace_id": "%032x" % (number + 1), "span_id": "%016x" % (number + 1),
+        "method": "GET", "route": "/", "path": "/", "status": 200, "duration_ms": 1.5, "browser": "firefox",
+        "user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+        "client_address": "192.0.2.7", "number": number,
+    }), flush=True)
+"""
+
+
+@dataclass(frozen=True)
+class _Store:
+    """Elasticsearch, as seen from this host."""
+
+    url: str
+    session: requests.Session
+
+    def ask(self, path: str, body: object = None) -> Any:
+        answer = self.session.post(f"{self.url}/{path}", json=body, timeout=60)
+        answer.raise_for_status()
+        return answer.json()
+
+    def read(self, path: str) -> Any:
+        answer = self.session.get(f"{self.url}/{path}", timeout=60)
+        answer.raise_for_status()
+        return answer.json()
+
+
+@dataclass(frozen=True)
+class Run:
+    """Lines of one pod on their way: when the first was written, and at which times how many were found."""
+
+    began: float
+    found: Sequence[tuple[float, int]]
+
+    def waited(self, rate: float) -> list[float]:
+        """The seconds from each line to when it was found, if so many were written per second."""
+        seconds: list[float] = []
+        for moment, count in self.found:
+            seconds += [max(0, moment - self.began - number / rate) for number in range(len(seconds), count)]
+        return seconds
+
+    @property
+    def rate(self) -> float:
+        """Lines per second, from the first that was written to the last that was found."""
+        ended, count = self.found[-1]
+        return count / (ended - self.began)
+
+
+def rows(machine: Machine) -> Iterator[tuple[str, str]]:
+    """Let pods log, and look for their lines as a reader would."""
+    with _store(machine) as store:
+        for (rate, seconds), when in ((_QUIET, "on a quiet day"), (_BUSY, f"at {_BUSY[0]} lines per second")):
+            waited = _logged(machine, store, f"bench-{rate}", rate * seconds, rate).waited(rate)
+            centiles = quantiles(waited, n=100)
+            yield (
+                f"from a line to finding it, {when}: p50, p99",
+                f"{centiles[49]:.1f} s, {centiles[98]:.1f} s",
+            )
+        fastest = _logged(machine, store, "bench-at-once", _AT_ONCE, _AT_ONCE * 1000).rate
+        yield (
+            f"lines per second, of {_AT_ONCE} written at once, until all were found",
+            f"{fastest:.0f}, none lost",
+        )
+        size = store.read("logs-*/_stats/docs,store")["_all"]["primaries"]
+        yield (
+            "disk for each line that is kept",
+            f"{size['store']['size_in_bytes'] / size['docs']['count']:.0f} bytes",
+        )
+
+
+@contextmanager
+def _store(machine: Machine) -> Iterator[_Store]:
+    secrets = machine.directory / "secrets" / machine.name
+    with (
+        remote.service(machine, "logging", "elasticsearch", 9200) as port,
+        requests.Session() as session,
+    ):
+        session.auth = ("admin", (secrets / "kibana_admin.password").read_text().strip())
+        session.verify = str(secrets / "ca.crt")
+        yield _Store(f"https://localhost:{port}", session)
+
+
+def _logged(machine: Machine, store: _Store, pod: str, count: int, rate: float) -> Run:
+    """Let a pod log, and wait until Elasticsearch has found all of it.
+
+    Raises:
+        TimeoutError: It has not, or has found more.
+    """
+    remote.run(machine, f"{KUBECTL} apply -f -", json.dumps(_pod(machine, pod, count, rate)))
+    try:
+        return _found(store, pod, count)
+    finally:
+        remote.run(machine, f"{KUBECTL} -n {_NAMESPACE} delete pod {pod} --wait=false")
+
+
+def _found(store: _Store, pod: str, count: int) -> Run:
+    question = {
+        "query": {"term": {"kubernetes.pod.name": pod}},
+        "size": 0,
+        "track_total_hits": True,
+        "aggs": {"began": {"min": {"field": "@timestamp"}}},
+    }
+    found = [(time.time(), 0)]
+    deadline = time.monotonic() + _PATIENCE
+    while found[-1][1] != count:
+        if time.monotonic() > deadline:
+            raise TimeoutError(
+                f"of {count} lines of {pod}, {found[-1][1]} were found within {_PATIENCE} seconds"
+            )
+        time.sleep(_POLL)
+        answer = store.ask("logs-*/_search", question)
+        found.append((time.time(), answer["hits"]["total"]["value"]))
+    return Run(answer["aggregations"]["began"]["value"] / 1000, found)
+
+
+def _pod(machine: Machine, name: str, count: int, rate: float) -> dict[str, Any]:
+    of_hello = "get deployment hello -o jsonpath='{.spec.template.spec.containers[0].image}'"
+    image = remote.run(machine, f"{KUBECTL} -n {_NAMESPACE} {of_hello}")
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": _NAMESPACE},
+        "spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": 65534,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [
+                {
+                    "name": "writer",
+                    "image": image,
+                    "command": ["python3", "-c", _WRITER, str(count), str(rate)],
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
+                }
+            ],
+        },
+    }

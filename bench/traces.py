@@ -1,0 +1,100 @@
+"""What traces take: how soon each can be found, and what a request pays for it."""
+
+import json
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping
+from statistics import quantiles
+from typing import Any
+
+import requests
+import urllib3
+
+from bench import remote
+from lab import inventory
+from lab.machine import Machine
+
+_REQUESTS = 60
+_PAUSE = 0.2  # seconds, from one request to the next
+_PATIENCE = 120  # seconds
+_SERVICES = {"traefik", "hello"}
+# Each changes what the variable says.
+_PLAYBOOKS = ("playbooks/traefik.yml", "playbooks/apps.yml")
+
+
+def rows(machine: Machine) -> Iterator[tuple[str, str]]:
+    """Send requests through Traefik, and look for the trace of each until both services are in it."""
+    with remote.service(machine, "tracing", "jaeger", 16686) as port:
+        centiles = quantiles(_waits(machine, f"http://127.0.0.1:{port}/api/traces"), n=100)
+    yield "from a request to finding its trace: p50, p99", f"{centiles[49]:.1f} s, {centiles[98]:.1f} s"
+
+
+def cost(
+    machine: Machine, play: Callable[..., None], load: Callable[[], Mapping[str, str]]
+) -> Iterator[tuple[str, str]]:
+    """Load the app with and without traces, everything else being equal.
+
+    Args:
+        machine: The machine, which has traces when it comes and when it goes.
+        play: Runs a playbook on it with variables.
+        load: Loads the app through Traefik, and returns what it measured by name.
+    """
+    measured = {"with traces": load()}
+    for playbook in _PLAYBOOKS:
+        play(machine, playbook, homeserver_tracing_endpoint="")
+    measured["without traces"] = load()
+    for playbook in _PLAYBOOKS:
+        play(machine, playbook)
+    for which, result in measured.items():
+        yield (
+            f"the app through Traefik {which}: requests, p50, p99",
+            f"{result['rate']}, {result['p50']}, {result['p99']}",
+        )
+
+
+def _waits(machine: Machine, traces: str) -> list[float]:
+    """The seconds that each request waited for its trace."""
+    send = _sender(machine)
+    sent: dict[str, float] = {}
+    waited: list[float] = []
+    deadline = time.monotonic() + _PATIENCE
+    with requests.Session() as session:
+        while len(waited) < _REQUESTS:
+            if len(waited) + len(sent) < _REQUESTS:
+                started = time.monotonic()
+                sent[send()] = started
+            found = [trace for trace in sent if _services(session, f"{traces}/{trace}") >= _SERVICES]
+            waited.extend(time.monotonic() - sent.pop(trace) for trace in found)
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"of {_REQUESTS} requests, {len(sent)} have no trace: {', '.join(sent)}")
+            time.sleep(_PAUSE)
+    return waited
+
+
+def _sender(machine: Machine) -> Callable[[], str]:
+    """What sends a request for the app to the machine, and returns the trace that the answer names."""
+    ca = str(machine.directory / "secrets" / machine.name / "ca.crt")
+    host = f"hello.{inventory.domain(machine)}"
+    pool = urllib3.HTTPSConnectionPool(
+        machine.address,
+        443,
+        ssl_context=ssl.create_default_context(cafile=ca),
+        server_hostname=host,
+        assert_hostname=host,
+    )
+
+    def send() -> str:
+        answer = pool.request("GET", "/", headers={"Host": host})
+        if answer.status != requests.codes.ok:
+            raise RuntimeError(f"{host} answered {answer.status}: {answer.data!r}")
+        return answer.headers["X-Trace-Id"]
+
+    return send
+
+
+def _services(session: requests.Session, url: str) -> set[str]:
+    answer = session.get(url, timeout=30)
+    if answer.status_code != requests.codes.ok:
+        return set()
+    found: Any = json.loads(answer.content)["data"]
+    return {process["serviceName"] for trace in found for process in trace["processes"].values()}
