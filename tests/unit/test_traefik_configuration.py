@@ -7,7 +7,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ class Traefik:
 
     def url(self, entry_point: str, path: str) -> str:
         """The URL of a path behind an entry point."""
-        scheme = "https" if entry_point == "websecure" else "http"
+        scheme = "https" if entry_point in ("websecure", "outside") else "http"
         return f"{scheme}://{self.addresses[entry_point]}{path}"
 
     def status(self, path: str) -> int:
@@ -48,9 +48,11 @@ class Traefik:
 
 
 @contextmanager
-def running(directory: Path, configuration: dict[str, Any], probe: str = "/ping") -> Iterator[Traefik]:
-    """Run Traefik on free ports of loopback until left; wait for this probe first."""
-    addresses = {name: _free_address() for name in configuration["entryPoints"]}
+def running(
+    directory: Path, configuration: dict[str, Any], probe: str = "/ping", **given: str
+) -> Iterator[Traefik]:
+    """Run Traefik on free ports of loopback until left, or at given addresses; wait for this probe first."""
+    addresses = {name: _free_address() for name in configuration["entryPoints"]} | given
     for name, address in addresses.items():
         configuration["entryPoints"][name]["address"] = address
     (directory / "traefik.yaml").write_text(yaml.safe_dump(configuration))
@@ -70,6 +72,13 @@ def running(directory: Path, configuration: dict[str, Any], probe: str = "/ping"
             yield traefik
         finally:
             process.kill()
+
+
+def _wait_until(done: Callable[[], bool], traefik: Traefik) -> None:
+    deadline = time.monotonic() + 30
+    while not done():
+        assert time.monotonic() < deadline, traefik.log.read_text()
+        time.sleep(0.1)
 
 
 def _wait_for(traefik: Traefik, probe: str, process: subprocess.Popen[bytes]) -> None:
@@ -129,7 +138,7 @@ def backend() -> Iterator[str]:
 def traefik(tmp_path_factory: pytest.TempPathFactory, backend: str) -> Iterator[Traefik]:
     """Traefik in front of that app."""
     directory = tmp_path_factory.mktemp("traefik")
-    with in_front_of(backend, directory) as traefik:
+    with in_front_of(backend, directory, homeserver_tracing_endpoint="") as traefik:
         yield traefik
 
 
@@ -150,8 +159,8 @@ def in_front_of(app: str, directory: Path, **variables: Any) -> Iterator[Traefik
         yield traefik
 
 
-def _get(traefik: Traefik, path: str, **headers: str) -> requests.Response:
-    return requests.get(traefik.url("websecure", path), headers=headers, verify=False, timeout=5)  # noqa: S501
+def _get(traefik: Traefik, path: str, entry_point: str = "websecure", **headers: str) -> requests.Response:
+    return requests.get(traefik.url(entry_point, path), headers=headers, verify=False, timeout=5)  # noqa: S501
 
 
 @pytest.mark.parametrize(
@@ -159,6 +168,7 @@ def _get(traefik: Traefik, path: str, **headers: str) -> requests.Response:
     [
         {},
         {"homeserver_tracing_endpoint": "http://127.0.0.1:4318", "traefik_trusted_proxies": ["10.0.0.0/8"]},
+        {"traefik_accept_traceparent": False},
         {"homeserver_acme_email": "owner@example.org", "traefik_acme_challenge": "http"},
         {"homeserver_acme_email": "owner@example.org", "traefik_acme_challenge": "tls"},
         {
@@ -167,10 +177,14 @@ def _get(traefik: Traefik, path: str, **headers: str) -> requests.Response:
             "traefik_acme_dns_provider": "cloudflare",
         },
     ],
-    ids=["defaults", "tracing", "acme-http", "acme-tls", "acme-dns"],
+    ids=["defaults", "tracing", "replaced-traces", "acme-http", "acme-tls", "acme-dns"],
 )
 def test_every_variant_is_understood(tmp_path: Path, variables: dict[str, Any]) -> None:
     configuration = _without_cluster(_configuration(tmp_path, **variables))
+    if "file" in configuration["providers"]:
+        files = find(render(tmp_path, **variables), "ConfigMap", "traefik")["data"]
+        (tmp_path / "outside.yaml").write_text(files["outside.yaml"])
+        configuration["providers"]["file"]["filename"] = str(tmp_path / "outside.yaml")
     if "certificatesResolvers" in configuration:
         configuration["certificatesResolvers"]["acme"]["acme"]["storage"] = str(tmp_path / "acme.json")
 
@@ -252,3 +266,60 @@ def test_an_old_connection_is_closed_between_two_requests(tmp_path: Path, backen
 
     assert "Connection" not in young.headers
     assert old.headers["Connection"] == "close"
+
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+FOREIGN = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01", "tracestate": "a=b"}
+
+
+def test_a_foreign_trace_goes_on(traefik: Traefik) -> None:
+    seen = _get(traefik, "/foreign", **FOREIGN).json()
+    (line,) = traefik.lines(RequestPath="/foreign")
+
+    assert TRACE in seen["Traceparent"]
+    assert line["trace_id"] == TRACE
+
+
+@pytest.fixture
+def replacing(tmp_path: Path, backend: str) -> Iterator[Traefik]:
+    """Traefik in front of that app, which gives every request a trace of its own."""
+    files = find(render(tmp_path, traefik_accept_traceparent=False), "ConfigMap", "traefik")["data"]
+    configuration = yaml.safe_load(files["traefik.yaml"])
+    inside = _free_address()
+    routes = tmp_path / "routes"
+    routes.mkdir()
+    (routes / "outside.yaml").write_text(files["outside.yaml"].replace("127.0.0.1:8444", inside))
+    routers = {
+        "app": {"rule": "PathPrefix(`/`)", "service": "app", "entryPoints": ["websecure"]},
+        "ready": {"rule": "Path(`/ready`)", "service": "ping@internal", "entryPoints": ["metrics"]},
+    }
+    services = {"app": {"loadBalancer": {"servers": [{"url": backend}]}}}
+    (routes / "app.yaml").write_text(yaml.safe_dump({"http": {"routers": routers, "services": services}}))
+    configuration["providers"] = {"file": {"directory": str(routes)}}
+    with running(tmp_path, configuration, probe="/ready", websecure=inside) as traefik:
+        # Its entry points take over their routes one after the other.
+        _wait_until(lambda: _get(traefik, "/", "outside").status_code == 200, traefik)
+        yield traefik
+
+
+def test_a_foreign_trace_is_replaced_in_the_log_and_at_the_app(replacing: Traefik) -> None:
+    headers = FOREIGN | {"X-Forwarded-For": "192.0.2.66", "Host": "hello.home.arpa"}
+    seen = _get(replacing, "/foreign", "outside", **headers).json()
+    (line,) = replacing.lines(RequestPath="/foreign")
+
+    assert line["trace_id"] in seen["Traceparent"]
+    assert line["trace_id"] != TRACE
+    assert seen.get("Tracestate", "") == ""
+    # And nothing else shows that it passed twice.
+    assert seen["X-Forwarded-For"] == line["ClientHost"] == "127.0.0.1"
+    assert (seen["Host"], seen["X-Forwarded-Proto"]) == ("hello.home.arpa", "https")
+    assert line["RequestHost"] == "hello.home.arpa"
+    assert line["entryPointName"] == "websecure"
+
+
+def test_clients_are_told_apart_by_what_the_first_passage_says(tmp_path: Path) -> None:
+    objects = render(tmp_path, traefik_accept_traceparent=False)
+
+    for name, limit in {"rate-limit": "rateLimit", "in-flight": "inFlightReq"}.items():
+        criterion = find(objects, "Middleware", name)["spec"][limit]["sourceCriterion"]
+        assert criterion == {"ipStrategy": {"depth": 1}}
