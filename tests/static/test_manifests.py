@@ -154,8 +154,9 @@ def test_every_namespace_restricts_its_pods(objects: list[Object]) -> None:
 
     # What looks at the hosts themselves, or tidies them up, is there, and nothing else.
     privileged = {name for name, level in levels.items() if level == "privileged"}
-    assert privileged <= {"monitoring-host", "disk-cleanup"}
+    assert privileged <= {"monitoring-host", "logging-host", "disk-cleanup"}
     assert {_name(obj) for obj in _of(objects, *WORKLOADS) if obj["metadata"]["namespace"] in privileged} <= {
+        "DaemonSet logging-host/filebeat",
         "DaemonSet monitoring-host/node-exporter",
         "Deployment disk-cleanup/receiver",
     }
@@ -197,6 +198,7 @@ def test_only_what_has_to_talks_to_kubernetes(objects: list[Object]) -> None:
     assert with_token <= {
         "Deployment traefik/traefik",
         "StatefulSet monitoring/prometheus",
+        "DaemonSet logging-host/filebeat",
         "Deployment monitoring/cluster-state",
         "Deployment monitoring/kube-state-metrics",
         "Deployment disk-cleanup/receiver",
