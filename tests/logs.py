@@ -12,11 +12,11 @@ from tests.home import Home, Kubectl, eventually
 
 _ASK = """
 import base64, json, ssl, sys, urllib.request
-url, credentials, body, certificate = sys.argv[1:]
+url, credentials, body, certificate, method = sys.argv[1:]
 context = ssl.create_default_context(cadata=base64.b64decode(certificate).decode())
 context.check_hostname = False
 headers = {"Authorization": "Basic " + credentials, "Content-Type": "application/json"}
-request = urllib.request.Request(url, base64.b64decode(body) or None, headers)
+request = urllib.request.Request(url, base64.b64decode(body) or None, headers, method=method or None)
 print(urllib.request.urlopen(request, timeout=30, context=context).read().decode())
 """
 
@@ -33,8 +33,8 @@ class Logs:
     home: Home
     kubectl: Kubectl
 
-    def ask(self, path: str, body: object = None) -> Any:
-        """Return the answer of Elasticsearch's API to its owner."""
+    def ask(self, path: str, body: object = None, method: str = "") -> Any:
+        """Return the answer of Elasticsearch's API to its owner; with a body, to a POST unless said."""
         address = self.kubectl.get("-n logging service elasticsearch")["spec"]["clusterIP"]
         if address == "None":
             pods = self.kubectl.get("-n logging pods -l app.kubernetes.io/name=elasticsearch")["items"]
@@ -42,7 +42,7 @@ class Logs:
         password = (self.home.secrets / "kibana_admin.password").read_text().strip()
         certificate = (self.home.secrets / "ca.crt").read_text()
         arguments = [f"https://{address}:9200/{path}", _encoded(f"admin:{password}")]
-        arguments += [_encoded(json.dumps(body)) if body else "", _encoded(certificate)]
+        arguments += [_encoded(json.dumps(body)) if body else "", _encoded(certificate), method]
         command = " ".join(map(shlex.quote, ["python3", "-c", _ASK, *arguments]))
         return json.loads(self.host.check_output(command))
 

@@ -30,7 +30,18 @@ def machine() -> Iterator[None]:
 
 @pytest.mark.parametrize(
     "scenario",
-    ["microk8s", "traefik", "flask_app", "prometheus", "grafana", "tracing", "incident", "site", "removal"],
+    [
+        "microk8s",
+        "traefik",
+        "flask_app",
+        "prometheus",
+        "grafana",
+        "elk",
+        "tracing",
+        "incident",
+        "site",
+        "removal",
+    ],
 )
 def test_scenario(scenario: str, capfd: pytest.CaptureFixture[str]) -> None:
     with capfd.disabled():  # it takes minutes: let them be seen passing

@@ -1,0 +1,224 @@
+"""What is logged anywhere is found with whose it is, and nothing of it gets lost on the way."""
+
+import json
+import os
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import requests
+from testinfra.host import Host
+
+from tests.home import Home, Kubectl, eventually
+from tests.logs import Logs, field
+
+# As long as the issue of it says; a developer may have less time.
+OUTAGE = int(os.environ.get("HOMESERVER_OUTAGE_SECONDS", "600"))
+LINES = 100_000
+PAGE = 10_000
+SAFARI = "Mozilla/5.0 (Macintosh) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Safari/605.1.15"
+
+# So many lines a second, each with its number.
+PROGRAM = """
+import json, sys, time
+mark, lines, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+started = time.monotonic()
+for number in range(lines):
+    line = {"message": f"numbered {mark}", "level": "info", "number": number}
+    print(json.dumps(line), flush=number % 100 == 0)
+    time.sleep(max(0, started + seconds * number / lines - time.monotonic()) if number % 100 == 0 else 0)
+"""
+
+Write = Callable[..., str]
+
+
+@pytest.fixture
+def write(home: Home, kubectl: Kubectl) -> Iterator[Write]:
+    """Let a pod write numbered lines: how many, over how many seconds; return their mark."""
+    written: list[str] = []
+
+    def start(lines: int = 1, seconds: float = 0, **annotations: str) -> str:
+        mark = f"m{uuid.uuid4().hex}"
+        written.append(mark)
+        kubectl.apply(_pod(home, mark, [PROGRAM, mark, str(lines), str(seconds)], annotations))
+        return mark
+
+    yield start
+    for mark in written:
+        kubectl(f"-n default delete pod {mark} --wait=false --ignore-not-found")
+
+
+def _pod(home: Home, name: str, arguments: list[str], annotations: dict[str, str]) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "namespace": "default",
+            "labels": {"app.kubernetes.io/name": "writer"},
+            "annotations": {f"co.elastic.logs/{key}": value for key, value in annotations.items()},
+        },
+        "spec": {
+            "restartPolicy": "Never",
+            "containers": [
+                {"name": "writer", "image": home.image("python"), "command": ["python3", "-c", *arguments]}
+            ],
+        },
+    }
+
+
+def _numbers(logs: Logs, mark: str) -> list[int]:
+    """The number of every line with a mark, page by page."""
+    numbers: list[int] = []
+    after: list[Any] = []
+    while True:
+        body = {
+            "query": {"match_phrase": {"message": mark}},
+            "sort": [{"@timestamp": "asc"}, {"log.offset": "asc"}],
+            "size": PAGE,
+            "_source": ["json.number"],
+        } | ({"search_after": after} if after else {})
+        hits = logs.ask("logs-app/_search", body)["hits"]["hits"]
+        numbers += [hit["_source"]["json"]["number"] for hit in hits]
+        if len(hits) < PAGE:
+            return numbers
+        after = hits[-1]["sort"]
+
+
+def _count(logs: Logs, mark: str) -> int:
+    return int(logs.ask("logs-app/_count", {"query": {"match_phrase": {"message": mark}}})["count"])
+
+
+def _all_there(logs: Logs, mark: str, lines: int, seconds: float) -> None:
+    assert eventually(lambda: _count(logs, mark) >= lines, seconds), f"{_count(logs, mark)} of {lines}"
+    found = Counter(_numbers(logs, mark))
+    sys.stdout.write(f"{lines} lines: {lines - len(found)} lost, {found.total() - len(found)} twice\n")
+    assert sorted(found) == list(range(lines))
+    # A line is sent again when its answer got lost, and then refused by its id.
+    assert found.total() == lines
+
+
+def _filebeat(kubectl: Kubectl) -> str:
+    pods = kubectl.get("-n logging-host pods -l app.kubernetes.io/name=filebeat")["items"]
+    return str(pods[0]["metadata"]["name"])
+
+
+def _duplicates(kubectl: Kubectl) -> int:
+    path = f"/api/v1/namespaces/logging-host/pods/{_filebeat(kubectl)}:5066/proxy/stats"
+    events = json.loads(kubectl(f"get --raw {path}"))["libbeat"]["output"]["events"]
+    return int(events.get("duplicates", 0))
+
+
+# ---- What is found
+
+
+def test_a_pods_line_says_whose_it_is(logs: Logs, write: Write, kubectl: Kubectl) -> None:
+    mark = write()
+    (line,) = logs.wait(f'message:"{mark}"', "logs-app", seconds=60)
+    node = kubectl.get(f"-n default pod {mark}")["spec"]["nodeName"]
+
+    assert {
+        name: field(line, name)
+        for name in (
+            *("kubernetes.namespace", "kubernetes.pod.name", "kubernetes.container.name", "log.level"),
+            *("kubernetes.node.name", "host.name", "event.dataset", "service.name", "tags"),
+        )
+    } == {
+        "kubernetes.namespace": "default",
+        "kubernetes.pod.name": mark,
+        "kubernetes.container.name": "writer",
+        "kubernetes.node.name": node,
+        "host.name": node,
+        "event.dataset": "app",
+        # From the Kubernetes API: the path of a log file does not say it.
+        "service.name": "writer",
+        "log.level": "info",
+        "tags": None,
+    }
+
+
+def test_a_request_is_in_the_logs_of_traefik_and_of_the_app(logs: Logs, home: Home) -> None:
+    mark = f"r-{uuid.uuid4().hex}"
+    headers = {"User-Agent": SAFARI, "X-Request-Id": mark}
+    requests.get(f"https://hello.{home.domain}/", headers=headers, verify=home.ca, timeout=10)
+    access = logs.wait(f'http.request.id:"{mark}"', "logs-traefik")[0]
+    app = logs.wait(f'http.request.id:"{mark}"', "logs-app")[0]
+
+    for line in (access, app):
+        assert field(line, "http.response.status_code") == 200
+        assert field(line, "labels.browser") == "safari"
+        assert field(line, "user_agent.original") == SAFARI
+        assert field(line, "event.duration") > 0
+    assert field(access, "trace.id") == field(app, "trace.id")
+
+
+def test_what_the_host_logs_is_found(logs: Logs, host: Host) -> None:
+    mark = uuid.uuid4().hex
+    host.check_output(f"logger --tag drill --priority user.warning 'mark {mark}'")
+    (line,) = logs.wait(f'message:"{mark}"', "logs-host")
+
+    assert (field(line, "service.name"), field(line, "log.level")) == ("drill", "warning")
+    assert logs.wait('systemd.unit:"snap.microk8s.daemon-kubelite.service"', "logs-kubernetes")
+
+
+def test_a_pod_may_ask_not_to_be_read(logs: Logs, write: Write) -> None:
+    quiet, loud = write(enabled="false"), write()
+    logs.wait(f'message:"{loud}"', "logs-app")
+    time.sleep(5)  # in which it would have come too
+
+    assert logs.found(f'message:"{quiet}"') == []
+
+
+# ---- What gets lost
+
+
+def test_nothing_is_lost_when_filebeat_is_killed(
+    logs: Logs, write: Write, kubectl: Kubectl, host: Host
+) -> None:
+    lines = 20_000
+    mark = write(lines, seconds=20)
+    for _ in range(2):
+        before = _count(logs, mark)
+        assert eventually(lambda before=before: _count(logs, mark) > before, 60)  # type: ignore[misc]
+        host.check_output("kill -KILL $(pidof filebeat)")
+    assert eventually(lambda: bool(host.run("pidof filebeat").stdout), 120)
+
+    _all_there(logs, mark, lines, seconds=180)
+    sys.stdout.write(f"{_duplicates(kubectl)} lines were sent again after the kill, and refused\n")
+
+
+def test_nothing_is_lost_while_elasticsearch_is_down(logs: Logs, write: Write, kubectl: Kubectl) -> None:
+    # Half of them while it is down, and half after.
+    mark = write(LINES, seconds=OUTAGE * 2)
+    assert eventually(lambda: _count(logs, mark) > 0, 60)
+    kubectl("-n logging scale statefulset elasticsearch --replicas=0")
+    try:
+        time.sleep(OUTAGE)
+    finally:
+        kubectl("-n logging scale statefulset elasticsearch --replicas=1")
+    kubectl("-n logging rollout status statefulset elasticsearch --timeout=300s")
+
+    _all_there(logs, mark, LINES, seconds=OUTAGE + 300)
+    sys.stdout.write(f"{_duplicates(kubectl)} lines were sent again, and refused\n")
+
+
+# ---- What is told
+
+
+def test_a_line_that_does_not_arrive_is_told_with_its_last_hop(logs: Logs, home: Home) -> None:
+    logs.ask("logs-kubernetes/_settings", {"index.blocks.write": True}, "PUT")
+    try:
+        run = home.play("playbooks/logging.yml", "-e", "elk_arrival_timeout_seconds=30")
+    finally:
+        logs.ask("logs-kubernetes/_settings", {"index.blocks.write": None}, "PUT")
+
+    assert run.returncode != 0
+    assert (
+        "A line was logged as any other, but Elasticsearch refused it and keeps it as invalid" in run.stdout
+    )
+    again = home.play("playbooks/logging.yml")
+    assert again.returncode == 0, again.stdout[-3000:]
