@@ -46,12 +46,12 @@ def _refusal(directory: Path, **variables: Any) -> str:
     [
         (
             {"elk_elasticsearch_heap_mib": 2000},
-            "elk_elasticsearch_heap_mib is 2000, and elk_elasticsearch_memory_limit_mib is 2048: the heap has to be",
+            "elk_elasticsearch_heap_mib is 2000, and elk_elasticsearch_memory_limit_mib is 2048: the heap",
         ),
         ({"elk_elasticsearch_heap_mib": 64}, "the heap has to be at least 128 MiB"),
         (
             {"elk_retention_size_gib": 20},
-            "elk_retention_size_gib is 20, and elk_elasticsearch_volume_size_gib is 20: what is kept has to be",
+            "elk_retention_size_gib is 20, and elk_elasticsearch_volume_size_gib is 20: what is kept",
         ),
         ({"homeserver_storage_budget_gib": 1}, "what is kept has to be at least 1 GiB"),
         (
