@@ -14,7 +14,7 @@ from homeserver_logstore.__main__ import main
 from homeserver_logstore.client import Elasticsearch, RefusedError, UnreachableError
 from homeserver_logstore.commands.check import problems
 from homeserver_logstore.indices import ALIASES
-from homeserver_logstore.retention import Retention, indices
+from homeserver_logstore.retention import Index, Retention, indices
 from homeserver_logstore.settings import Settings
 from homeserver_logstore.snapshots import take
 
@@ -219,41 +219,50 @@ def test_a_field_of_another_type_than_before_begins_an_index(ready: Store, run: 
     assert current() > before
 
 
-def _fill(store: Store, alias: str, mib: int) -> None:
-    """Write lines that cannot be compressed, until there are so many MiB of them."""
-    filebeat = store.user("filebeat")
+def _fill(store: Store, alias: str, mib: int) -> str:
+    """Write so many MiB of lines that cannot be compressed, and return the index they are in."""
+    filebeat, keeper = store.user("filebeat"), store.user("logstore")
     with Path("/dev/urandom").open("rb") as random:
         for _ in range(mib):
             lines = [_line(message=base64.b64encode(random.read(24 * 1024)).decode()) for _ in range(40)]
             assert all(item["status"] == 201 for item in _write(filebeat, alias, *lines))
-    store.user("admin").post(f"{alias}/_flush")
+
+    def current() -> Index:
+        return next(each for each in indices(keeper) if each.is_current and each.series == alias)
+
+    # Elasticsearch looks anew every ten seconds how large an index is.
+    assert eventually(lambda: current().size >= mib * MIB, 30)
+    return current().name
 
 
 def test_the_oldest_is_deleted_when_there_is_more_than_the_budget(ready: Store) -> None:
-    settings = Settings(retention_bytes=20 * MIB, rollover_bytes=4 * MIB)
+    settings = Settings(retention_bytes=24 * MIB, rollover_bytes=4 * MIB)
     keeper = ready.user("logstore")
     Retention(keeper, settings).carry_out()
-    _fill(ready, "logs-traefik", 6)
-    oldest = next(each.name for each in indices(keeper) if each.is_current and each.series == "logs-traefik")
-    Retention(keeper, settings).carry_out()
-    for alias in ("logs-app", "logs-traefik"):
-        for _ in range(3):
-            _fill(ready, alias, 4)
-            Retention(keeper, settings).carry_out()
+    filled, written, deleted = [], 0, []
+    for alias in ("logs-traefik", "logs-app", "logs-traefik", "logs-app"):
+        filled.append(_fill(ready, alias, 4))
+        written += next(each.size for each in indices(keeper) if each.name == filled[-1])
+        outcome = Retention(keeper, settings).carry_out()
+        assert outcome["failures"] == []
+        assert outcome["bytes"] <= settings.retention_bytes
+        deleted += [name for name in outcome["deleted"] if name in filled]
     left = indices(keeper)
 
-    assert sum(index.size for index in left) <= settings.retention_bytes
-    assert oldest not in {index.name for index in left}
+    assert written > settings.retention_bytes
+    assert deleted == filled[: len(deleted)] != []
+    assert filled[-1] in {index.name for index in left}
     assert {index.series for index in left if index.is_current} >= set(ALIASES)
     assert [item["status"] for item in _write(ready.user("filebeat"), "logs-traefik", _line())] == [201]
 
 
 def test_even_what_was_just_written_goes_when_it_alone_is_too_much(ready: Store) -> None:
     settings = Settings(retention_bytes=4 * MIB, rollover_bytes=1 << 30)
-    _fill(ready, "logs-app", 8)
+    filled = _fill(ready, "logs-app", 8)
     outcome = Retention(ready.user("logstore"), settings).carry_out()
 
     assert outcome["failures"] == []
+    assert filled in outcome["deleted"]
     assert outcome["bytes"] <= settings.retention_bytes
     assert [item["status"] for item in _write(ready.user("filebeat"), "logs-app", _line())] == [201]
 
