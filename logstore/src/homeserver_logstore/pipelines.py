@@ -16,7 +16,9 @@ _ANONYMIZE: list[Object] = [
     for field in ("client.ip", "client.address")
     for pattern, replacement in (
         (r"^(\d+\.\d+\.\d+)\.\d+(:\d+)?$", "$1.0"),
-        (r"^\[?((?:[0-9a-fA-F]+:){1,3})[0-9a-fA-F:.%\]]*$", "$1:"),
+        # What begins with zeros begins with two colons, as does an IPv4 address in an IPv6 one.
+        (r"^\[?::.*$", "::"),
+        (r"^\[?((?:[0-9a-fA-F]+:){1,3}).*$", "$1:"),
     )
 ]
 

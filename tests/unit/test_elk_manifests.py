@@ -1,0 +1,116 @@
+"""What the role asks of Kubernetes for Elasticsearch, where a wrong word would not be noticed by a schema."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from homeserver_logstore.settings import Settings
+
+from tests.unit.elk_role import Role
+from tests.unit.rendering import Object, find
+
+TEMPLATES = ["namespaces.yaml.j2", "secrets.yaml.j2", "elasticsearch.yaml.j2", "logstore.yaml.j2"]
+
+
+def _render(state: Path, **variables: Any) -> list[Object]:
+    return Role(state, **variables).objects(TEMPLATES)
+
+
+@pytest.fixture
+def objects(tmp_path: Path) -> list[Object]:
+    """The manifests of a home that sets nothing."""
+    return _render(tmp_path)
+
+
+def test_the_heap_is_half_of_the_memory(objects: list[Object]) -> None:
+    (container,) = find(objects, "StatefulSet", "elasticsearch")["spec"]["template"]["spec"]["containers"]
+
+    assert container["env"] == [{"name": "ES_JAVA_OPTS", "value": "-Xms1024m -Xmx1024m"}]
+    assert container["resources"]["limits"]["memory"] == "2048Mi"
+
+
+def test_users_stay_as_they_are_from_run_to_run(tmp_path: Path) -> None:
+    first, second = (find(_render(tmp_path), "Secret", "elasticsearch")["stringData"] for _ in range(2))
+
+    assert first == second
+    assert {line.partition(":")[0] for line in first["users"].splitlines()} == {
+        *("admin", "logstore", "filebeat", "logstash", "exporter", "grafana", "jaeger")
+    }
+
+
+def test_no_two_users_share_a_password_and_none_is_shown(tmp_path: Path) -> None:
+    role = Role(tmp_path)
+    passwords = role.value("_elk_passwords")
+    files = find(role.objects(TEMPLATES), "Secret", "elasticsearch")["stringData"]
+
+    assert len(set(passwords.values())) == len(passwords)
+    assert not [password for password in passwords.values() if password in json.dumps(files)]
+
+
+def test_each_client_gets_its_own_password_where_it_runs(objects: list[Object]) -> None:
+    places = {
+        each["metadata"]["name"]: each["metadata"]["namespace"]
+        for each in objects
+        if each["kind"] == "Secret" and each["metadata"]["name"].startswith("elasticsearch-")
+    }
+
+    assert places["elasticsearch-filebeat"] == "logging-host"
+    assert places["elasticsearch-kibana"] == places["elasticsearch-exporter"] == "logging"
+    assert "elasticsearch-admin" not in places
+
+
+def test_a_full_disk_is_a_part_of_the_budget(tmp_path: Path) -> None:
+    configuration = Role(tmp_path, homeserver_storage_budget_gib=40).value("_elk_elasticsearch_files")
+
+    assert "disk.watermark.flood_stage: 2048mb" in configuration["elasticsearch.yml"]
+    assert "disk.watermark.low: 6144mb" in configuration["elasticsearch.yml"]
+
+
+def test_one_makes_no_copies_and_several_find_each_other(tmp_path: Path) -> None:
+    several = {"elk_elasticsearch_replicas": 3, "elk_snapshots_kept": 0}
+    one, three = Role(tmp_path), Role(tmp_path, **several)
+
+    assert "discovery.type: single-node" in one.value("_elk_elasticsearch_files")["elasticsearch.yml"]
+    assert "cluster.initial_master_nodes" in three.value("_elk_elasticsearch_files")["elasticsearch.yml"]
+    claims = [
+        each["metadata"]["name"]
+        for each in three.objects(TEMPLATES)
+        if each["kind"] == "PersistentVolumeClaim"
+    ]
+    assert claims == [f"data-elasticsearch-{number}" for number in range(3)]
+
+
+def test_without_snapshots_there_is_no_volume_for_them(tmp_path: Path) -> None:
+    objects = _render(tmp_path, elk_snapshots_kept=0)
+    names = {(each["kind"], each["metadata"]["name"]) for each in objects}
+
+    assert ("PersistentVolumeClaim", "elasticsearch-snapshots") not in names
+    assert ("CronJob", "logstore-snapshot") not in names
+    assert ("CronJob", "logstore-retain") in names
+
+
+def test_only_geoip_needs_the_internet(tmp_path: Path) -> None:
+    def ports(**variables: Any) -> set[int]:
+        policy = find(_render(tmp_path, **variables), "NetworkPolicy", "elasticsearch")
+        return {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
+
+    assert ports() == {9300}
+    assert ports(elk_geoip_enabled=True) == {9300, 443}
+
+
+def test_the_jobs_can_read_what_is_set(tmp_path: Path) -> None:
+    extra = {"logs-app": {"order": {"properties": {"id": {"type": "keyword"}}}}}
+    files = find(_render(tmp_path, elk_mappings_extra=extra, elk_retention_days=7), "Secret", "logstore")
+    (tmp_path / "settings.json").write_text(files["stringData"]["settings.json"])
+    settings = Settings.read(tmp_path / "settings.json")
+
+    assert (settings.mappings_extra, settings.retention_days) == (extra, 7)
+    assert settings.retention_bytes == 16 << 30
+
+
+def test_what_is_checked_is_what_is_applied(tmp_path: Path) -> None:
+    role = Role(tmp_path)
+    secret = find(role.objects(TEMPLATES), "Secret", "logstore")
+
+    assert secret["stringData"] == role.value("_elk_logstore_files")
