@@ -19,6 +19,12 @@ def test_nothing_of_the_roles_is_left_in_the_cluster(kubectl: Kubectl) -> None:
     assert left["items"] == []
 
 
+def test_nothing_of_the_roles_is_left_on_the_host(host: Host) -> None:
+    directories = ("/etc/systemd/system", "/usr/local/lib", "/var/lib", "/var/log")
+
+    assert host.run(f"ls -d {' '.join(f'{each}/homeserver-*' for each in directories)}").stdout == ""
+
+
 def test_nobody_answers_at_the_door(home: Home) -> None:
     for port in (80, 443):
         with pytest.raises(OSError, match=r"refused|timed out|unreachable"):

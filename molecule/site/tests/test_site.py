@@ -19,6 +19,8 @@ def _starts(host: Host, kubectl: Kubectl) -> dict[str, Any]:
             status["state"] for status in pod["status"]["containerStatuses"]
         ]
         for pod in kubectl.get("pods -A")["items"]
+        # A CronJob begins one whenever it is due.
+        if not any(owner["kind"] == "Job" for owner in pod["metadata"].get("ownerReferences", []))
     }
     return {"units": units, "pods": pods}
 
