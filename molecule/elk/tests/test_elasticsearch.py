@@ -1,0 +1,112 @@
+"""Elasticsearch runs as it should, lets in whom it should, is kept in order, and refuses what is wrong."""
+
+import json
+import os
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+from testinfra.host import Host
+
+from tests.home import Home, Kubectl, eventually
+from tests.logs import Logs
+
+CONVERGE = f"{os.environ.get('MOLECULE_SCENARIO_DIRECTORY', Path(__file__).parents[1])}/converge.yml"
+ALIASES = {"logs-traefik", "logs-app", "logs-kubernetes", "logs-host", "logs-invalid"}
+
+CONNECT = """
+import socket, sys
+try:
+    socket.create_connection(("elasticsearch.logging", 9200), timeout=5)
+except OSError as error:
+    print("no:", error)
+else:
+    print("yes")
+"""
+
+
+@pytest.fixture
+def run(kubectl: Kubectl) -> Any:
+    """Run a CronJob now, and return how it ended."""
+    started: list[str] = []
+
+    def now(name: str) -> dict[str, Any]:
+        job = f"test-{uuid.uuid4().hex[:8]}"
+        started.append(job)
+        kubectl(f"-n logging create job {job} --from=cronjob/{name}")
+        status: dict[str, Any] = {}
+
+        def ended() -> bool:
+            status.update(kubectl.get(f"-n logging job {job}")["status"])
+            return bool(status.get("succeeded") or status.get("failed"))
+
+        assert eventually(ended, 120), status
+        return status
+
+    yield now
+    for job in started:
+        kubectl(f"-n logging delete job {job} --ignore-not-found")
+
+
+def test_it_is_green_and_each_alias_has_an_index_to_write_to(logs: Logs) -> None:
+    written = [
+        alias
+        for index in logs.ask("_alias/logs-*").values()
+        for alias, what in index["aliases"].items()
+        if what.get("is_write_index")
+    ]
+
+    assert logs.ask("_cluster/health")["status"] == "green"
+    assert sorted(written) == sorted(ALIASES)
+
+
+def test_the_kernel_lets_it_map_its_files(host: Host) -> None:
+    assert int(host.check_output("cat /proc/sys/vm/max_map_count")) >= 262144
+
+
+def test_who_is_no_client_does_not_reach_it(kubectl: Kubectl) -> None:
+    said = kubectl(f"-n apps exec deployment/hello -- python3 -c '{CONNECT}'")
+
+    assert said.startswith("no:")
+
+
+def test_old_lines_are_looked_for(logs: Logs, run: Any) -> None:
+    assert run("logstore-retain").get("succeeded") == 1
+    left = logs.ask("logstore/_doc/retention")["_source"]
+
+    assert left["failures"] == []
+    assert 0 < left["bytes"] < left["limit_bytes"]
+
+
+def test_a_snapshot_can_be_made(logs: Logs, run: Any) -> None:
+    assert run("logstore-snapshot").get("succeeded") == 1
+    (*_, last) = logs.ask("_snapshot/home/_all")["snapshots"]
+
+    assert last["state"] == "SUCCESS"
+    assert any(index.startswith("logs-") for index in last["indices"])
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        (
+            {"elk_mappings_extra": {"logs-app": {"order": {"type": "keywrd"}}}},
+            "elk_mappings_extra of logs-app: ",
+        ),
+        ({"elk_processors_extra": [{"st": {"field": "a"}}]}, "No processor type exists with name [st]"),
+        ({"elk_retention_size_gib": 10**6}, "what is kept has to be at least 1 GiB and less than the volume"),
+        ({"elk_elasticsearch_heap_mib": 10**6}, "the heap has to be at least 128 MiB"),
+    ],
+    ids=["a field's type", "a processor", "more than the volume", "more than the memory"],
+)
+def test_what_is_wrong_is_told_and_nothing_is_changed(
+    home: Home, kubectl: Kubectl, variables: dict[str, Any], message: str
+) -> None:
+    before = kubectl.get("-n logging secret logstore")["metadata"]["resourceVersion"]
+    done = home.play(CONVERGE, "-e", json.dumps(variables))
+
+    assert done.returncode != 0
+    assert message in done.stdout
+    assert "changed=0" in done.stdout
+    assert kubectl.get("-n logging secret logstore")["metadata"]["resourceVersion"] == before
