@@ -31,6 +31,8 @@ class Role(rendering.Role):
             directory,
             _elk_filebeat_pods=str(directory / "pods"),
             _elk_journal_directory=str(directory / "journal"),
+            # What building it would tell.
+            _elk_logstore_image="localhost/homeserver-logstore:1",
             **{"elk_logstash_enabled": False} | variables,
         )
 

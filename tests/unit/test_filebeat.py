@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from tests.unit.filebeat import NODE, UID, Document, Role, cri, shipped, written
-from tests.unit.rendering import ROOT
+from tests.unit.rendering import ROOT, find
 from tests.unit.test_traefik_configuration import in_front_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:Unverified HTTPS")  # its certificate is made up
@@ -539,6 +539,27 @@ def test_a_pod_says_what_is_kept_of_it(tmp_path: Path, annotations: dict[str, st
     for document in found:
         assert "annotations" not in document["kubernetes"]
         assert document["service"]["name"] == "shop"
+
+
+def test_filebeat_does_not_read_what_it_says_of_each_line_that_is_refused(tmp_path: Path) -> None:
+    pod = find(Role(tmp_path).objects(["filebeat.yaml.j2"]), "DaemonSet", "filebeat")["spec"]["template"]
+    said = [
+        '{"level":"warn","message":"Cannot index event (status=403), trying dead letter index."}',
+        '{"level":"error","message":"Can\'t deliver to dead letter index event (status=403)."}',
+        '{"level":"error","message":"failed to publish events"}',
+    ]
+    found = shipped(
+        tmp_path,
+        {("logging-host", "filebeat"): written("\n".join(said))},
+        expected=1,
+        kubernetes={
+            "annotations": {
+                name.replace(".", "_"): value for name, value in pod["metadata"]["annotations"].items()
+            }
+        },
+    )
+
+    assert [document["message"] for document in found] == ["failed to publish events"]
 
 
 # ---- Of the host
