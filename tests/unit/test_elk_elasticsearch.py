@@ -76,6 +76,18 @@ def test_setting_it_up_twice_changes_nothing(ready: Store, run: Callable[..., in
     assert admin.get("_cluster/health")["status"] == "green"
 
 
+def test_what_a_lost_volume_took_along_is_set_up_anew(store: Store, run: Callable[..., int]) -> None:
+    admin, filebeat = store.user("admin"), store.user("filebeat")
+    assert run("setup") == 0
+    for index in admin.get("_alias/logs-host"):
+        admin.delete(index)
+    (refused,) = _write(filebeat, "logs-host", _line())
+    assert refused["status"] in (403, 404)  # for good, and so it is lost
+
+    assert run("retain") == 0
+    assert [item["status"] for item in _write(filebeat, "logs-host", _line())] == [201]
+
+
 def test_kibana_has_a_token(store: Store) -> None:
     headers = {"Authorization": f"Bearer {store.role.value('_elk_kibana_token')}"}
     url = f"{store.url}/_security/_authenticate"

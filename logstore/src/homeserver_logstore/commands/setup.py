@@ -34,6 +34,14 @@ class Setup:
         self._state()
         self._repository()
 
+    def is_done(self) -> bool:
+        """Tell whether there is an index for every line.
+
+        Raises:
+            UnreachableError: Elasticsearch cannot be asked.
+        """
+        return all(self.elasticsearch.find(f"_alias/{alias}") is not None for alias in ALIASES)
+
     def _pipeline(self) -> None:
         body, missing = pipeline(self._settings, processors(self.elasticsearch))
         for kind in missing:
