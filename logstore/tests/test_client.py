@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from homeserver_logstore.__main__ import main
 from homeserver_logstore.client import Elasticsearch, RefusedError, UnreachableError
 
 from automation.tests.kubernetes_api import serving
@@ -124,3 +125,33 @@ def test_a_wrong_password_is_not_waited_for(server: Server, client: Elasticsearc
     with pytest.raises(RefusedError, match="unable to authenticate"):
         client.wait(60)
     assert len(server.asked) == 1
+
+
+def _directory(path: Path, url: str) -> Path:
+    (path / "connection.json").write_text(json.dumps({"url": url, "user": "logstore"}))
+    (path / "password").write_text("new")
+    (path / "settings.json").write_text("{}")
+    (path / "ca.crt").write_text("")
+    return path
+
+
+@pytest.mark.parametrize(("status", "result"), [(401, 0), (403, 1)])
+def test_a_password_that_it_is_yet_to_learn_hinders_no_check(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, result: int
+) -> None:
+    monkeypatch.setattr("ssl.create_default_context", lambda **_: None)
+    server.answer = (status, {"error": {"type": "security_exception", "reason": "no"}})
+
+    assert main(["check", str(_directory(tmp_path, f"http://127.0.0.1:{server.server_port}"))]) == result
+
+
+def test_a_new_password_is_waited_for_but_not_for_ever(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.answer = (401, {"error": {"type": "security_exception", "reason": "unable to authenticate"}})
+    monkeypatch.setenv("ELASTICSEARCH_URL", f"http://127.0.0.1:{server.server_port}")
+    (tmp_path / "settings.json").write_text("{}")
+
+    assert main(["setup", "--settings", str(tmp_path / "settings.json"), "--patience", "1.5"]) == 1
+    assert len(server.asked) > 1
+    assert capsys.readouterr().err == "GET _cluster/health: 401 unable to authenticate\n"

@@ -16,6 +16,8 @@ Object = dict[str, Any]
 
 TIMEOUT = 60.0
 """Seconds one request may take."""
+UNAUTHENTICATED = 401
+"""What it answers who has another password than it knows."""
 UNAVAILABLE = 503
 """What it answers while it starts, or has lost the other nodes."""
 _PAUSE = 1.0

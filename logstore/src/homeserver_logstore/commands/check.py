@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from homeserver_logstore.client import Elasticsearch, RefusedError, UnreachableError
+from homeserver_logstore.client import UNAUTHENTICATED, Elasticsearch, RefusedError, UnreachableError
 from homeserver_logstore.indices import ALIASES, template
 from homeserver_logstore.pipelines import MissingProcessorError, pipeline, processors
 from homeserver_logstore.settings import Settings
@@ -44,7 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print all that would be refused. Where there is no Elasticsearch yet, setting it up will tell."""
+    """Print all that would be refused.
+
+    Where there is no Elasticsearch yet, or one that is yet to learn a new password, setting it up will tell.
+    """
     directory: Path = arguments.directory
     connection = json.loads((directory / "connection.json").read_text())
     password = (directory / "password").read_text().strip()
@@ -54,6 +57,10 @@ def run(arguments: argparse.Namespace) -> int:
         elasticsearch.get("_cluster/health")
     except UnreachableError:
         return 0
+    except RefusedError as error:
+        if error.status == UNAUTHENTICATED:
+            return 0
+        raise
     found = list(problems(elasticsearch, settings))
     for problem in found:
         print(problem, file=sys.stderr)  # noqa: T201

@@ -6,7 +6,13 @@ import time
 from pathlib import Path
 
 from homeserver_logstore.audit import record
-from homeserver_logstore.client import UNAVAILABLE, Elasticsearch, RefusedError, UnreachableError
+from homeserver_logstore.client import (
+    UNAUTHENTICATED,
+    UNAVAILABLE,
+    Elasticsearch,
+    RefusedError,
+    UnreachableError,
+)
 from homeserver_logstore.indices import ALIASES, PIPELINE, STATE, changeable, mapping, template
 from homeserver_logstore.pipelines import MissingProcessorError, pipeline, processors
 from homeserver_logstore.settings import Settings
@@ -114,7 +120,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _patiently(setup: Setup, seconds: float) -> None:
-    """Begin again when Elasticsearch goes away meanwhile: it may just be restarted with other settings."""
+    """Begin again when Elasticsearch goes away: it may be restarted with other settings or users."""
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -124,6 +130,6 @@ def _patiently(setup: Setup, seconds: float) -> None:
             if time.monotonic() > deadline:
                 raise
         except RefusedError as error:
-            if error.status != UNAVAILABLE or time.monotonic() > deadline:
+            if error.status not in (UNAUTHENTICATED, UNAVAILABLE) or time.monotonic() > deadline:
                 raise
         time.sleep(1)
