@@ -10,7 +10,9 @@ import requests
 
 
 @contextmanager
-def steady_traffic(url: str, ca: str, agent: str = "steady-traffic/1") -> Iterator[Counter[str]]:
+def steady_traffic(
+    url: str, ca: str, agent: str = "steady-traffic/1", clients: int = 4
+) -> Iterator[Counter[str]]:
     """Send requests one after the other from several clients, each on a new connection, until left.
 
     Yields a tally of the answers, by status or, where there was no answer, by the error. It is
@@ -28,14 +30,14 @@ def steady_traffic(url: str, ca: str, agent: str = "steady-traffic/1") -> Iterat
                 answers[repr(error)] += 1
             time.sleep(0.02)
 
-    clients = [threading.Thread(target=send) for _ in range(4)]
-    for thread in clients:
+    threads = [threading.Thread(target=send) for _ in range(clients)]
+    for thread in threads:
         thread.start()
     try:
         yield answers
     finally:
         enough.set()
-        for thread in clients:
+        for thread in threads:
             thread.join()
 
 

@@ -74,7 +74,7 @@ def story(home: Home, kubectl: Kubectl, prometheus: Prometheus) -> Iterator[Stor
         with ExitStack() as load:
             for browser, agent in AGENTS.items():
                 url = f"https://hello.{home.domain}/"
-                story.answers[browser] = load.enter_context(steady_traffic(url, home.ca, agent))
+                story.answers[browser] = load.enter_context(steady_traffic(url, home.ca, agent, clients=1))
             yield story
     finally:
         if _fault(kubectl):
