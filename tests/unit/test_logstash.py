@@ -81,10 +81,29 @@ def test_every_pipeline_is_run_and_waits_on_disk(tmp_path: Path) -> None:
 
 
 def test_the_volume_holds_the_queue_and_more(tmp_path: Path) -> None:
-    objects = Role("elk", tmp_path, elk_logstash_queue_size_gib=3).objects(["logstash.yaml.j2"])
+    objects = Filebeat(tmp_path, elk_logstash_queue_size_gib=3).objects(["logstash.yaml.j2"])
     claim = find(objects, "PersistentVolumeClaim", "logstash")
 
     assert claim["spec"]["resources"]["requests"]["storage"] == "4Gi"
+
+
+@pytest.mark.parametrize("logstash", [True, False])
+def test_what_sends_to_elasticsearch_waits_until_there_is_an_index(tmp_path: Path, logstash: bool) -> None:
+    role = Filebeat(tmp_path, elk_logstash_enabled=logstash)
+    pods = {
+        obj["metadata"]["name"]: obj["spec"]["template"]["spec"]
+        for obj in role.objects(["filebeat.yaml.j2", "logstash.yaml.j2"])
+        if obj["kind"] in ("DaemonSet", "StatefulSet")
+    }
+    sender = "logstash" if logstash else "filebeat"
+    (waiting,) = pods[sender]["initContainers"]
+
+    assert waiting["args"] == ["ready"]
+    assert {"name": "ELASTICSEARCH_USER", "value": sender} in waiting["env"]
+    assert {mount["name"] for mount in waiting["volumeMounts"]} <= {
+        volume["name"] for volume in pods[sender]["volumes"]
+    }
+    assert ("initContainers" in pods["filebeat"]) is not logstash
 
 
 def test_without_logstash_nothing_of_it_is_applied(tmp_path: Path) -> None:
