@@ -77,8 +77,9 @@ load: $(READY) ## A load test of the app, as in: make load URL=https://hello.hom
 	cd app && python -m loadtest $(URL) $(ARGS)
 
 .PHONY: docs dashboards bench
-dashboards: $(READY) ## Write Grafana's dashboards anew from the package of that name
+dashboards: $(READY) ## Write Grafana's and Kibana's dashboards anew from the packages of these names
 	python -m dashboards
+	python -m kibana
 
 docs: $(READY) ## Write docs/reference.md anew from the roles' argument specs
 	python tools/reference.py
