@@ -1,0 +1,175 @@
+"""What is measured of lines, in a real Elasticsearch, and of their senders."""
+
+import re
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from http.server import ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from homeserver_logstore.client import Elasticsearch
+from homeserver_logstore.commands import metrics
+
+from automation.tests.kubernetes_api import serving
+from logstore.tests.answering import Answering
+from tests import programs
+from tests.search import Engine
+
+# Of a Filebeat 7.17 that has sent some and holds some.
+ITSELF = {"beat": "filebeat", "hostname": "filebeat-x2x4v", "name": "home", "version": "7.17.29"}
+STATS = {
+    "libbeat": {
+        "output": {"events": {"acked": 90, "active": 4, "batches": 3, "failed": 5, "total": 99}},
+        "pipeline": {"clients": 2, "events": {"active": 14, "published": 104, "total": 110}},
+    }
+}
+
+
+@pytest.fixture
+def filebeat() -> Iterator[str]:
+    """Where something answers as a Filebeat does."""
+    server = Answering({"/": ITSELF, "/stats": STATS})
+    with serving(server):
+        yield f"127.0.0.1:{server.server_port}"
+
+
+def _scraped(url: str, filebeat: str = "") -> str:
+    with metrics.Server(Elasticsearch(url, timeout=5), filebeat, host="127.0.0.1") as server, serving(server):
+        return _got(server, "/metrics")
+
+
+def _got(server: ThreadingHTTPServer, path: str) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}{path}", timeout=30) as answer:
+        text: str = answer.read().decode()
+        return text
+
+
+def _values(page: str) -> dict[str, float]:
+    found = re.findall(r"^logstore_(\w+)\{(.*)\} (\S+)$", page, re.MULTILINE)
+    return {f"{name}{{{labels}}}" if labels else name: float(value) for name, labels, value in found}
+
+
+@pytest.fixture(scope="module")
+def page(lines: Engine) -> str:
+    """What Prometheus is told of an Elasticsearch with lines."""
+    return _scraped(lines.url)
+
+
+def test_lines_are_counted_by_where_they_come_from(page: str) -> None:
+    values = _values(page)
+
+    counts = {
+        name: values[f'documents{{dataset="{name}"}}']
+        for name in ("traefik", "app", "kubernetes", "host", "invalid")
+    }
+    assert counts == {"traefik": 48, "app": 50, "kubernetes": 24, "host": 24, "invalid": 1}
+    assert values['bytes{dataset="app"}'] > 1000
+    assert values["up"] == 1
+
+
+def test_what_could_not_be_read_or_was_refused_is_counted(page: str) -> None:
+    values = _values(page)
+
+    assert values['unparsed_documents{dataset="app"}'] == 1
+    assert values['unparsed_documents{dataset="traefik"}'] == 0
+    assert values["invalid_documents"] == 1
+
+
+def test_it_says_how_old_the_newest_line_is(page: str) -> None:
+    values = _values(page)
+
+    assert 0 <= values['lag_seconds{dataset="app"}'] < 600
+    assert abs(time.time() - values['newest_timestamp_seconds{dataset="host"}']) < 600
+
+
+def test_a_retention_that_never_ran_is_as_old_as_the_look_for_it(page: str) -> None:
+    assert time.time() - _values(page)["retention_last_run_timestamp_seconds"] < 600
+    assert "retention_bytes" not in _values(page)
+
+
+def test_how_retention_ended_is_what_it_noted(lines: Engine) -> None:
+    outcome = {
+        "@timestamp": "2025-11-24T16:00:00+00:00",
+        "bytes": 5,
+        "limit_bytes": 10,
+        "indices": 3,
+        "deleted": ["logs-app-000001", "logs-app-000002"],
+        "failures": ["logs-host-000001: no"],
+    }
+    lines.ask("logstore/_doc/retention", outcome, method="PUT")
+
+    values = _values(_scraped(lines.url))
+
+    lines.ask("logstore", method="DELETE")
+    assert values["retention_last_run_timestamp_seconds"] == 1764000000
+    assert (values["retention_bytes"], values["retention_budget_bytes"]) == (5, 10)
+    assert (values["retention_deleted_indices"], values["retention_failures"]) == (2, 1)
+
+
+def test_every_sender_says_how_it_fares(lines: Engine, filebeat: str) -> None:
+    values = _values(_scraped(lines.url, filebeat))
+
+    assert {name: value for name, value in values.items() if "filebeat" in name} == {
+        'filebeat_up{node="home"}': 1,
+        'filebeat_events_active{node="home"}': 14,
+        'filebeat_events_read_total{node="home"}': 110,
+        'filebeat_events_acked_total{node="home"}': 90,
+        'filebeat_events_failed_total{node="home"}': 5,
+        'filebeat_events_dropped_total{node="home"}': 0,
+    }
+
+
+def test_a_sender_that_says_nothing_is_down(lines: Engine) -> None:
+    with serving(server := Answering({})):
+        values = _values(_scraped(lines.url, f"127.0.0.1:{server.server_port}"))
+
+    assert values['filebeat_up{node="127.0.0.1"}'] == 0
+
+
+def test_where_there_are_no_senders_there_is_nothing_of_them(lines: Engine) -> None:
+    assert "filebeat" not in _scraped(lines.url, "filebeat.invalid:5066")
+
+
+def test_senders_are_told_of_while_elasticsearch_is_away(filebeat: str) -> None:
+    values = _values(_scraped("http://127.0.0.1:1", filebeat))
+
+    assert values["up"] == 0
+    assert values['filebeat_up{node="home"}'] == 1
+    assert not any(name.startswith("documents") for name in values)
+
+
+def test_prometheus_can_read_it(page: str) -> None:
+    done = subprocess.run(
+        [programs.promtool(), "check", "metrics"], input=page, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_it_is_alive_whatever_elasticsearch_does() -> None:
+    server = metrics.Server(Elasticsearch("http://127.0.0.1:1"), "", host="127.0.0.1")
+    with server, serving(server):
+        assert _got(server, "/healthz") == "ok\n"
+
+
+@pytest.mark.parametrize(
+    ("index", "name"),
+    [
+        ("logs-app-000001", "app"),
+        ("logs-app", "app"),
+        ("logs-shop-floor-000012", "shop-floor"),
+        ("jaeger-span-2026-11-24", "traces"),
+        ("jaeger-service-2026-11-24", "traces"),
+        ("jaeger-span-000001", "traces"),
+    ],
+)
+def test_an_index_says_where_its_lines_come_from(index: str, name: str) -> None:
+    assert metrics.dataset(index) == name
+
+
+def test_no_name_breaks_the_page() -> None:
+    sample: Any = metrics.Sample("documents", 1, {"dataset": 'a"b\\c\nd'})
+
+    assert r'logstore_documents{dataset="a\"b\\c\nd"} 1.0' in "".join(metrics._page([sample]))
