@@ -9,7 +9,11 @@ from typing import Any, NamedTuple
 from ansible.errors import AnsibleError, AnsibleFilterError
 from ansible.plugins.action import ActionBase
 from ansible_collections.homeserver.stack.plugins.filter.microk8s import flags
-from ansible_collections.homeserver.stack.plugins.module_utils import grafana_dashboards, preflight
+from ansible_collections.homeserver.stack.plugins.module_utils import (
+    grafana_dashboards,
+    kibana_objects,
+    preflight,
+)
 from ansible_collections.homeserver.stack.plugins.module_utils.bundle import read_bundle
 from ansible_collections.homeserver.stack.plugins.module_utils.image_build import BuildError, find_builder
 from ansible_collections.homeserver.stack.plugins.module_utils.preflight import Problem, Specs
@@ -144,6 +148,7 @@ class _Home:
         yield from preflight.repeated_routes(self._routes())
         yield from self._flag_problems()
         yield from self._dashboard_problems()
+        yield from self._kibana_problems()
         yield from self._builder_problems()
         if directory := self._value("homeserver_bundle"):
             yield from self._bundle_problems(Path(directory).expanduser())
@@ -161,6 +166,11 @@ class _Home:
         missing = [uid for uid, variable in sources.items() if not self._value(variable)]
         for flaw in grafana_dashboards.flaws(self._value("grafana_dashboards_extra"), taken, missing):
             yield Problem(f"{flaw.wrong} (grafana_dashboards_extra)", flaw.fix)
+
+    def _kibana_problems(self) -> Iterator[Problem]:
+        taken = kibana_objects.ids((_ROLES / "elk/files/kibana/homeserver.ndjson").read_text())
+        for flaw in kibana_objects.flaws(self._value("elk_kibana_files"), taken):
+            yield Problem(f"{flaw.wrong} (elk_kibana_files)", flaw.fix)
 
     def _builder_problems(self) -> Iterator[Problem]:
         if any(app.get("source") for app in self._value("flask_app_apps")):
@@ -204,7 +214,7 @@ class _Home:
 
     def _routes(self) -> Iterator[tuple[str, str, str]]:
         domain = self._value("homeserver_domain")
-        for own in ("alertmanager", "grafana", "prometheus", "traefik"):
+        for own in ("alertmanager", "grafana", "kibana", "prometheus", "traefik"):
             yield f"{own}.{domain}", "/", f"the one of this project's own {own}"
         for variable in ("traefik_routes", "flask_app_apps"):
             for entry in self._value(variable):
