@@ -7,15 +7,15 @@ from pathlib import Path
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from dashboards import app, home_server, node, prometheus, storage, traefik, workloads
+from dashboards import app, home_server, logs, node, prometheus, storage, traces, traefik, workloads
 
 FILES = Path(__file__).parent.parent / "roles/grafana/files/dashboards"
 
 FOLDERS = {
     "server": (home_server, node, storage),
     "kubernetes": (workloads,),
-    "traffic": (traefik, app),
-    "monitoring": (prometheus,),
+    "traffic": (traefik, app, traces),
+    "monitoring": (prometheus, logs),
 }
 
 

@@ -26,6 +26,11 @@ def app() -> QueryVariable:
     return _choice("app", "App", 'label_values(http_requests_total{job="apps"}, app)')
 
 
+def traced() -> QueryVariable:
+    """The services that have spans, for `service_name=~"$traced"`."""
+    return _choice("traced", "Service", "label_values(traces_span_metrics_calls_total, service_name)")
+
+
 def _choice(name: str, label: str, query: str) -> QueryVariable:
     return (
         QueryVariable(name)

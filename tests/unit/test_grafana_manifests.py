@@ -20,6 +20,7 @@ EVERYTHING = {
     "grafana_elasticsearch_password": "not-a-real-one",
     "grafana_jaeger_url": "http://jaeger.tracing:16686",
 }
+NOTHING = {"homeserver_logging_enabled": False}
 CONFIG_MAP = 2**20  # bytes it may hold
 
 
@@ -88,12 +89,13 @@ SOURCES = _closed(
                                     "logMessageField": TEXT,
                                     "logLevelField": TEXT,
                                 },
+                                tlsAuthWithCACert=SWITCH,
                                 dataLinks={"type": "array", "items": DATA_LINK},
                             ),
                         },
                         basicAuth=SWITCH,
                         basicAuthUser=TEXT,
-                        secureJsonData=_closed({"basicAuthPassword": TEXT}),
+                        secureJsonData=_closed({"basicAuthPassword": TEXT}, tlsCACert=TEXT),
                     ),
                     _closed(
                         SOURCE
@@ -186,13 +188,14 @@ def _mounted(objects: list[Object]) -> dict[str, list[str]]:
     "variables",
     [
         {},
+        NOTHING,
         EVERYTHING,
-        {"grafana_jaeger_url": "http://jaeger"},
-        {"grafana_elasticsearch_url": "http://elasticsearch"},
+        NOTHING | {"grafana_jaeger_url": "http://jaeger"},
+        NOTHING | {"grafana_elasticsearch_url": "http://elasticsearch"},
     ],
-    ids=["nothing", "everything", "traces", "logs"],
+    ids=["defaults", "nothing", "everything", "traces", "logs"],
 )
-def test_the_files_are_what_grafana_reads(tmp_path: Path, variables: dict[str, str]) -> None:
+def test_the_files_are_what_grafana_reads(tmp_path: Path, variables: dict[str, Any]) -> None:
     objects = render(tmp_path, **variables)
 
     Draft202012Validator(SOURCES).validate(yaml.safe_load(_file(objects, "datasources.yaml")))
@@ -203,8 +206,35 @@ def test_the_files_are_what_grafana_reads(tmp_path: Path, variables: dict[str, s
     assert linked <= _sources(objects).keys()
 
 
-def test_what_a_home_does_without_is_no_source(objects: list[Object]) -> None:
-    assert set(_sources(objects)) == {"prometheus", "alertmanager"}
+def test_what_a_home_does_without_is_no_source(tmp_path: Path) -> None:
+    assert set(_sources(render(tmp_path, **NOTHING))) == {"prometheus", "alertmanager"}
+
+
+def test_the_logs_and_traces_of_this_home_are_sources(tmp_path: Path, objects: list[Object]) -> None:
+    sources = _sources(objects)
+    source = sources["elasticsearch"]
+    mounted = "$__file{/etc/grafana-secrets/"
+    secret = find(objects, "Secret", "grafana")["stringData"]
+
+    assert sources["jaeger"]["url"] == "http://jaeger.tracing:16686"
+    assert source["url"] == "https://elasticsearch.logging:9200"
+    assert source["basicAuthUser"] == "grafana"
+    assert source["jsonData"]["tlsAuthWithCACert"] is True
+    assert source["secureJsonData"] == {
+        "basicAuthPassword": f"{mounted}elasticsearch_password}}",
+        "tlsCACert": f"{mounted}ca.crt}}",
+    }
+    written = (tmp_path / "secrets/home/elasticsearch_grafana.password").read_text().strip()
+    assert secret["elasticsearch_password"] == written
+    assert "ca.crt" in secret
+
+
+def test_somebody_elses_elasticsearch_is_trusted_as_the_world_does(tmp_path: Path) -> None:
+    theirs = {"grafana_elasticsearch_url": "https://logs.example.org"}
+    source = _sources(render(tmp_path, **theirs))["elasticsearch"]
+
+    assert "basicAuthUser" not in source
+    assert "tlsAuthWithCACert" not in source["jsonData"]
 
 
 def test_metrics_traces_and_logs_lead_to_each_other(tmp_path: Path) -> None:
@@ -285,6 +315,7 @@ def test_it_reaches_its_sources_and_nothing_else(tmp_path: Path) -> None:
         policy = find(render(tmp_path, **variables), "NetworkPolicy", "grafana")
         return [port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]]
 
-    assert ports() == [9090, 9093]
+    assert ports() == [9090, 9093, 9200, 16686]
+    assert ports(**NOTHING) == [9090, 9093]
     assert ports(**EVERYTHING) == [9090, 9093, 9200, 16686]
-    assert ports(grafana_jaeger_url="https://jaeger.example.org") == [9090, 9093, 443]
+    assert ports(**NOTHING, grafana_jaeger_url="https://jaeger.example.org") == [9090, 9093, 443]

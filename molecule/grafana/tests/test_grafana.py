@@ -188,7 +188,7 @@ def test_a_source_that_is_switched_off_is_told(home: Home, tmp_path: Path) -> No
     panel = {"title": "Traces", "datasource": {"uid": "jaeger"}, "targets": []}
     file.write_text(json.dumps({"uid": "traces", "title": "Traces", "panels": [panel]}))
 
-    output = _refusal(home, grafana_dashboards_extra=[str(file)])
+    output = _refusal(home, grafana_dashboards_extra=[str(file)], grafana_jaeger_url="")
 
     assert "asks the data source jaeger, which this home does without -> set grafana_jaeger_url" in output
 
