@@ -27,8 +27,8 @@ HOST = "host.name"
 UNIT = "systemd.unit"
 REASON = "error.message"
 
-PARSE_FAILED = "parse_failed"
-"""The tag of a line that is kept as it came, because it could not be read."""
+NOT_READ = ("parse_failed", "too_complex")
+"""The tags of lines that are kept as they came, because they could not be read."""
 
 ALL = "logs-*"
 TRAEFIK = "logs-traefik*"

@@ -73,7 +73,7 @@ def exists(field: str) -> Json:
 
 FAILED = {"range": {fields.STATUS: {"gte": 500}}}
 ERRORS = term(fields.LEVEL, "error", "critical", "fatal", "alert", "emergency", "panic")
-UNPARSED = term(fields.TAGS, fields.PARSE_FAILED)
+UNPARSED = term(fields.TAGS, *fields.NOT_READ)
 
 
 def over_time(name: str, title: str, lines: Lines, by: By) -> Json:

@@ -1,6 +1,5 @@
 """Lines of every kind as Elasticsearch keeps them: of the last hours, with all fields."""
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,20 +10,6 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 """Of the request that failed."""
 _REQUEST = "a81bc81bdead4e5dabff90865d1e13b1"
 _STACK = 'Traceback (most recent call last):\n  File "greeting.py", line 12\nRuntimeError: no'
-
-_KEYWORD = {"type": "keyword", "ignore_above": 8191}
-_TEXT = {"type": "text"}
-# Of the mapping, what is asked for; fields that look like text are words that are searched for as a whole.
-MAPPING = {
-    "dynamic_templates": [{"words": {"match_mapping_type": "string", "mapping": _KEYWORD}}],
-    "properties": {
-        "@timestamp": {"type": "date"},
-        "message": _TEXT,
-        "error": {"properties": {"stack_trace": _TEXT}},
-        "event": {"properties": {"duration": {"type": "long"}}},
-        "http": {"properties": {"response": {"properties": {"status_code": {"type": "long"}}}}},
-    },
-}
 
 
 def documents(now: datetime | None = None) -> Iterator[tuple[str, Object]]:
@@ -50,10 +35,11 @@ def documents(now: datetime | None = None) -> Iterator[tuple[str, Object]]:
     yield "logs-app", _failure(moment)
 
 
-def bulk(lines: Iterator[tuple[str, Object]]) -> str:
+def actions() -> Iterator[Object]:
     """Write them as the bulk API takes them."""
-    pairs = (({"create": {"_index": index}}, line) for index, line in lines)
-    return "".join(f"{json.dumps(action)}\n{json.dumps(line)}\n" for action, line in pairs)
+    for index, line in documents():
+        yield {"create": {"_index": index}}
+        yield line
 
 
 def _line(when: datetime, dataset: str, level: str, message: str) -> Object:

@@ -3,22 +3,25 @@
 from collections.abc import Iterator
 
 import pytest
+from homeserver_logstore.__main__ import main
 
 from tests import logged
-from tests.search import Engine, elasticsearch_running
+from tests.unit.elk_role import Store, running
 
 
 @pytest.fixture(scope="session")
-def lines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """An Elasticsearch with lines of every kind, which nobody changes."""
-    with elasticsearch_running(tmp_path_factory.mktemp("lines")) as engine:
-        for alias in sorted({index for index, _ in logged.documents()}):
-            first = {
-                "mappings": logged.MAPPING,
-                "settings": {"number_of_replicas": 0},
-                "aliases": {alias: {"is_write_index": True}},
-            }
-            engine.ask(f"{alias}-000001", first, method="PUT")
-        answer = engine.ask("_bulk?refresh=true", logged.bulk(logged.documents()), method="POST")
+def lines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """The role's Elasticsearch, set up as its Job does it, with lines of every kind, which nobody changes."""
+    home = tmp_path_factory.mktemp("lines")
+    with running(home) as store:
+        with pytest.MonkeyPatch.context() as environment:
+            passwords = home / "secrets/home"
+            environment.setenv("ELASTICSEARCH_URL", store.url)
+            environment.setenv("ELASTICSEARCH_USER", "logstore")
+            environment.setenv("ELASTICSEARCH_PASSWORD_FILE", f"{passwords}/elasticsearch_logstore.password")
+            environment.setenv("ELASTICSEARCH_CA_FILE", str(store.authority))
+            (home / "settings.json").write_text("{}")
+            assert main(["setup", "--settings", f"{home}/settings.json"]) == 0
+        answer = store.user("filebeat").bulk(logged.actions(), refresh=True)
         assert not answer["errors"], answer
-        yield engine
+        yield store

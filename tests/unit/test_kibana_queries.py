@@ -7,7 +7,7 @@ import vl_convert
 
 from tests import logged
 from tests.kibana import Object, Question, fields, questions, read, specification
-from tests.search import Engine
+from tests.unit.elk_role import Store
 
 OBJECTS = read()
 QUESTIONS = list(questions(OBJECTS))
@@ -17,8 +17,8 @@ every_question = pytest.mark.parametrize("question", QUESTIONS, ids=str)
 
 
 @every_question
-def test_it_is_answered(lines: Engine, question: Question) -> None:
-    answer = lines.ask(f"{question.indices}/_search", question.body, method="POST")
+def test_it_is_answered(lines: Store, question: Question) -> None:
+    answer = lines.user("grafana").post(f"{question.indices}/_search", question.body)
 
     assert answer["hits"]["total"]["value"] > 0
     assert answer["_shards"]["failed"] == 0
@@ -26,19 +26,21 @@ def test_it_is_answered(lines: Engine, question: Question) -> None:
 
 
 @every_question
-def test_every_field_it_names_is_one_of_a_line(lines: Engine, question: Question) -> None:
+def test_every_field_it_names_is_one_of_a_line(lines: Store, question: Question) -> None:
     asked = fields(question)
-    known = lines.ask(f"{question.indices}/_field_caps?fields={','.join(sorted(asked))}")["fields"]
+    known = lines.user("grafana").get(f"{question.indices}/_field_caps?fields={','.join(sorted(asked))}")[
+        "fields"
+    ]
 
     assert asked <= known.keys()
 
 
-def test_one_request_is_found_by_the_id_that_its_user_was_shown(lines: Engine) -> None:
+def test_one_request_is_found_by_the_id_that_its_user_was_shown(lines: Store) -> None:
     (asked,) = [question for question in QUESTIONS if question.asker == "Lines of the request"]
     chosen = {"term": {"trace.id": logged.TRACE}}
     narrowed = asked.body | {"query": {"bool": {"filter": [asked.body["query"], chosen]}}}
 
-    answer = lines.ask(f"{asked.indices}/_search", narrowed, method="POST")
+    answer = lines.user("grafana").post(f"{asked.indices}/_search", narrowed)
 
     shown = [hit["fields"] for hit in asked.found(answer)]
     assert {line["event.dataset"][0] for line in shown} == {"traefik", "app"}
@@ -46,9 +48,9 @@ def test_one_request_is_found_by_the_id_that_its_user_was_shown(lines: Engine) -
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=lambda each: each["attributes"]["title"])
-def test_what_is_answered_is_drawn(lines: Engine, panel: Object) -> None:
+def test_what_is_answered_is_drawn(lines: Store, panel: Object) -> None:
     (asked,) = [question for question in QUESTIONS if question.asker == panel["attributes"]["title"]]
-    answer = lines.ask(f"{asked.indices}/_search", asked.body, method="POST")
+    answer = lines.user("grafana").post(f"{asked.indices}/_search", asked.body)
     # Of the versions that Kibana's major one had, the one that is at hand.
     drawing = (specification(panel) or {}) | {"data": {"values": asked.found(answer)}}
 

@@ -15,7 +15,7 @@ from homeserver_logstore.commands import metrics
 from automation.tests.kubernetes_api import serving
 from logstore.tests.answering import Answering
 from tests import programs
-from tests.search import Engine
+from tests.unit.elk_role import Store
 
 # Of a Filebeat 7.17 that has sent some and holds some.
 ITSELF = {"beat": "filebeat", "hostname": "filebeat-x2x4v", "name": "home", "version": "7.17.29"}
@@ -35,8 +35,8 @@ def filebeat() -> Iterator[str]:
         yield f"127.0.0.1:{server.server_port}"
 
 
-def _scraped(url: str, filebeat: str = "") -> str:
-    with metrics.Server(Elasticsearch(url, timeout=5), filebeat, host="127.0.0.1") as server, serving(server):
+def _scraped(client: Elasticsearch, filebeat: str = "") -> str:
+    with metrics.Server(client, filebeat, host="127.0.0.1") as server, serving(server):
         return _got(server, "/metrics")
 
 
@@ -52,9 +52,9 @@ def _values(page: str) -> dict[str, float]:
 
 
 @pytest.fixture(scope="module")
-def page(lines: Engine) -> str:
+def page(lines: Store) -> str:
     """What Prometheus is told of an Elasticsearch with lines."""
-    return _scraped(lines.url)
+    return _scraped(lines.user("metrics"))
 
 
 def test_lines_are_counted_by_where_they_come_from(page: str) -> None:
@@ -89,7 +89,7 @@ def test_a_retention_that_never_ran_is_as_old_as_the_look_for_it(page: str) -> N
     assert "retention_bytes" not in _values(page)
 
 
-def test_how_retention_ended_is_what_it_noted(lines: Engine) -> None:
+def test_how_retention_ended_is_what_it_noted(lines: Store) -> None:
     outcome = {
         "@timestamp": "2025-11-24T16:00:00+00:00",
         "bytes": 5,
@@ -98,18 +98,18 @@ def test_how_retention_ended_is_what_it_noted(lines: Engine) -> None:
         "deleted": ["logs-app-000001", "logs-app-000002"],
         "failures": ["logs-host-000001: no"],
     }
-    lines.ask("logstore/_doc/retention", outcome, method="PUT")
+    lines.user("logstore").put("logstore/_doc/retention", outcome)
 
-    values = _values(_scraped(lines.url))
+    values = _values(_scraped(lines.user("metrics")))
 
-    lines.ask("logstore", method="DELETE")
+    lines.user("admin").delete("logstore/_doc/retention")
     assert values["retention_last_run_timestamp_seconds"] == 1764000000
     assert (values["retention_bytes"], values["retention_budget_bytes"]) == (5, 10)
     assert (values["retention_deleted_indices"], values["retention_failures"]) == (2, 1)
 
 
-def test_every_sender_says_how_it_fares(lines: Engine, filebeat: str) -> None:
-    values = _values(_scraped(lines.url, filebeat))
+def test_every_sender_says_how_it_fares(lines: Store, filebeat: str) -> None:
+    values = _values(_scraped(lines.user("metrics"), filebeat))
 
     assert {name: value for name, value in values.items() if "filebeat" in name} == {
         'filebeat_up{node="home"}': 1,
@@ -121,19 +121,19 @@ def test_every_sender_says_how_it_fares(lines: Engine, filebeat: str) -> None:
     }
 
 
-def test_a_sender_that_says_nothing_is_down(lines: Engine) -> None:
+def test_a_sender_that_says_nothing_is_down(lines: Store) -> None:
     with serving(server := Answering({})):
-        values = _values(_scraped(lines.url, f"127.0.0.1:{server.server_port}"))
+        values = _values(_scraped(lines.user("metrics"), f"127.0.0.1:{server.server_port}"))
 
     assert values['filebeat_up{node="127.0.0.1"}'] == 0
 
 
-def test_where_there_are_no_senders_there_is_nothing_of_them(lines: Engine) -> None:
-    assert "filebeat" not in _scraped(lines.url, "filebeat.invalid:5066")
+def test_where_there_are_no_senders_there_is_nothing_of_them(lines: Store) -> None:
+    assert "filebeat" not in _scraped(lines.user("metrics"), "filebeat.invalid:5066")
 
 
 def test_senders_are_told_of_while_elasticsearch_is_away(filebeat: str) -> None:
-    values = _values(_scraped("http://127.0.0.1:1", filebeat))
+    values = _values(_scraped(Elasticsearch("http://127.0.0.1:1"), filebeat))
 
     assert values["up"] == 0
     assert values['filebeat_up{node="home"}'] == 1

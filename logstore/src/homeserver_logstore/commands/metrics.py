@@ -147,7 +147,7 @@ def _sizes(client: Elasticsearch) -> Iterator[Sample]:
 
 
 def _lines(client: Elasticsearch) -> Iterator[Sample]:
-    unparsed = {"bool": {"filter": [_RECENTLY, {"term": {"tags": "parse_failed"}}]}}
+    unparsed = {"bool": {"filter": [_RECENTLY, {"terms": {"tags": ["parse_failed", "too_complex"]}}]}}
     sources = {
         "terms": {"field": "event.dataset", "size": 50},
         "aggs": {"newest": {"max": {"field": "@timestamp"}}, "unparsed": {"filter": unparsed}},
