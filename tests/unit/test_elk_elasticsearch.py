@@ -97,7 +97,7 @@ def test_kibana_has_a_token(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    "user", ["admin", "logstore", "filebeat", "logstash", "exporter", "grafana", "jaeger"]
+    "user", ["admin", "logstore", "filebeat", "logstash", "exporter", "metrics", "grafana", "jaeger"]
 )
 def test_every_user_is_let_in_by_the_generated_password_only(store: Store, user: str) -> None:
     assert store.user(user).get("_cluster/health")["status"] == "green"
@@ -126,6 +126,8 @@ FORBIDDEN: dict[str, tuple[str, Callable[[Elasticsearch], Any]]] = {
     "a shipper writes traces": ("filebeat", lambda client: client.post("jaeger-span/_doc", {"a": 1})),
     "Grafana writes": ("grafana", lambda client: client.post("logs-app/_doc", {"a": 1})),
     "the exporter reads": ("exporter", lambda client: client.get("logs-app/_search")),
+    "what counts lines writes": ("metrics", lambda client: client.post("logs-app/_doc", {"a": 1})),
+    "what fills Kibana reads logs": ("importer", lambda client: client.get("logs-app/_search")),
     "Jaeger reads logs": ("jaeger", lambda client: client.get("logs-app/_search")),
     "the keeper makes other indices": ("logstore", lambda client: client.put("other", {})),
 }

@@ -35,7 +35,7 @@ def test_users_stay_as_they_are_from_run_to_run(tmp_path: Path) -> None:
 
     assert first == second
     assert {line.partition(":")[0] for line in first["users"].splitlines()} == {
-        *("admin", "logstore", "filebeat", "logstash", "exporter", "grafana", "jaeger")
+        *("admin", "logstore", "filebeat", "logstash", "exporter", "metrics", "importer", "grafana", "jaeger")
     }
 
 
