@@ -13,6 +13,7 @@ from bench.remote import KUBECTL
 from lab.machine import Machine
 
 _LAUNCH_CONFIGURATION = "/etc/microk8s.yaml"
+_MAKE_DIRECTORY = "install --directory --owner=%u --group=%g --mode=%a %n"
 _OURS = "app.kubernetes.io/managed-by=homeserver"
 _ROLLED_OUT = {
     "deployments": "condition=Available",
@@ -31,6 +32,7 @@ class Recipe:
     """What site.yml put on a machine, to be put on another by hand."""
 
     launch_configuration: str
+    directories: str  # the command that makes those of the host that pods write to
     manifests: list[str]  # as JSON, in the order they are to be applied in
     built_images: list[Path]  # archives of what is in no bundle
 
@@ -46,6 +48,9 @@ def recipe(machine: Machine, directory: Path) -> Recipe:
     then = [obj for obj in objects if obj["kind"] not in _FOUNDATIONS]
     return Recipe(
         launch_configuration=remote.run(machine, f"cat {_LAUNCH_CONFIGURATION}"),
+        directories=remote.run(
+            machine, f"stat --format='{_MAKE_DIRECTORY}' {' '.join(_directories(objects))}"
+        ),
         manifests=[
             json.dumps({"apiVersion": "v1", "kind": "List", "items": items}) for items in (first, then)
         ],
@@ -64,7 +69,7 @@ def measure(machine: Machine, bundle: Path, made_by: Recipe) -> dict[str, float]
         "snap install": lambda: _install(machine, bundle, content, made_by),
         "image import": lambda: _import(machine, images + made_by.built_images),
         "until the node is ready": lambda: _wait_ready(machine),
-        "kubectl apply, until rolled out": lambda: _apply(machine, made_by.manifests),
+        "kubectl apply, until rolled out": lambda: _apply(machine, made_by),
     }
     return {name: seconds(step) for name, step in steps.items()}
 
@@ -87,11 +92,24 @@ def _wait_ready(machine: Machine) -> None:
     remote.run(machine, "/snap/bin/microk8s status --wait-ready --timeout 300")
 
 
-def _apply(machine: Machine, manifests: list[str]) -> None:
-    for manifest in manifests:
+def _apply(machine: Machine, made_by: Recipe) -> None:
+    remote.run(machine, made_by.directories)
+    for manifest in made_by.manifests:
         remote.run(machine, f"{KUBECTL} apply --server-side -f -", manifest)
     for kind, condition in _ROLLED_OUT.items():
         remote.run(machine, f"{KUBECTL} wait {kind} -A -l {_OURS} --for={condition} --timeout=300s")
+
+
+def _directories(objects: list[dict[str, Any]]) -> set[str]:
+    """The directories of the host that Kubernetes would make, but for root alone."""
+    paths = [
+        volume["hostPath"]
+        for obj in objects
+        if "template" in obj.get("spec", {})
+        for volume in obj["spec"]["template"]["spec"].get("volumes", [])
+        if "hostPath" in volume
+    ]
+    return {path["path"] for path in paths if path.get("type") == "DirectoryOrCreate"}
 
 
 def _manifest(obj: dict[str, Any]) -> dict[str, Any]:
