@@ -7,7 +7,6 @@ from kibana.panels import STATUS, By, Lines, exists, over_time, ranking, slowest
 
 ANSWERED = (exists(fields.STATUS),)
 TRAEFIK = Lines(fields.TRAEFIK, ANSWERED)
-# The apps say which browser it was, also where Elasticsearch cannot tell.
 APPS = Lines(fields.APP, ANSWERED)
 ROUTER = By(fields.ROUTER, "Route", most=15)
 APP_ROUTE = By(fields.ROUTE, "Route", most=15)
@@ -32,9 +31,7 @@ def build() -> list[Json]:
                 Panel(slowest("slowest-routes", "95 of 100 answered within", TRAEFIK, ROUTER), HALF),
             ],
             [
-                Panel(
-                    ranking("requests-by-browser", "Requests of apps by browser", APPS, BROWSER, STATUS), HALF
-                ),
+                Panel(ranking("requests-by-browser", "Requests by browser", TRAEFIK, BROWSER, STATUS), HALF),
                 Panel(
                     ranking("requests-by-app-route", "Requests by route of apps", APPS, APP_ROUTE, STATUS),
                     HALF,

@@ -72,6 +72,7 @@ def _request(when: datetime, status: int, trace: str) -> Object:
         "url": {"path": "/"},
         "traefik": {"router": "apps-hello", "service": "apps-hello-http"},
         "user_agent": {"original": "Mozilla/5.0"},
+        "labels": {"browser": "safari" if status == 500 else "chrome"},
         "trace": {"id": trace},
     }
 

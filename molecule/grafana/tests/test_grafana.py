@@ -8,6 +8,7 @@ import math
 import os
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,15 @@ def _expected(question: Question) -> bool:
 
 
 @pytest.fixture(scope="module")
-def _visited(home: Home) -> None:
+def _tidied(kubectl: Kubectl) -> Iterator[None]:
+    """What deletes old logs has run once; by itself it does so every quarter of an hour."""
+    kubectl("-n logging create job tidied --from=cronjob/logstore-retain")
+    yield
+    kubectl("-n logging delete job tidied --ignore-not-found")
+
+
+@pytest.fixture(scope="module")
+def _visited(home: Home, _tidied: None) -> None:
     """There were visitors, of more than one kind, some of whom found nothing."""
     for agent in BROWSERS.values():
         for path in ("", "nowhere"):
