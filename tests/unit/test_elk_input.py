@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.elk_role import Role
 from tests.unit.rendering import ROOT
 
 PLAYBOOK = [{"hosts": "control_plane[0]", "gather_facts": False, "roles": ["homeserver.stack.elk"]}]
@@ -72,3 +73,12 @@ def test_a_kernel_that_allows_too_little_is_told(tmp_path: Path, wanted: int, st
 
     assert done.returncode == status, done.stdout
     assert ("vm.max_map_count is too low on home" in done.stdout) == (status == 2)
+
+
+def test_taken_away_it_leaves_no_password(tmp_path: Path) -> None:
+    role = Role(tmp_path)
+    passwords = role.value("_elk_passwords")
+    made = {path.name for path in (tmp_path / "secrets/home").iterdir()}
+
+    assert len(made) == len(passwords)
+    assert made <= set(role.value("_elk_secret_files"))
