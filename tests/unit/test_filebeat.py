@@ -170,6 +170,11 @@ CASES = [
     Case("no-message", written('{"a": 1}'), [{"message": '{"a": 1}', "json": {"a": 1}}]),
     Case("msg", _json(msg="hi", level="WARN"), [{"message": "hi", "log.level": "warning", "json": None}]),
     Case("unknown-level", _json(message="x", level="loud"), [{"log.level": None, "json": {"level": "loud"}}]),
+    Case(
+        "over-lines",
+        written('{\n  "message": "x",\n  "a": [\n    1\n  ]\n}\nnext'),
+        [{"message": "x", "json": {"a": [1]}, "tags": None}, {"message": "next"}],
+    ),
     Case("indented", written('  {"message": "x"}'), [{"message": "x"}]),
     Case(
         "own-fields",
