@@ -86,12 +86,13 @@ def step(request: pytest.FixtureRequest, capfd: pytest.CaptureFixture[str]) -> I
     """Print how long a step took."""
     began = time.monotonic()
     yield
-    name = request.node.name.removeprefix("test_").replace("_", " ")
+    name = request.node.originalname.removeprefix("test_").replace("_", " ")
     with capfd.disabled():
         print(f"\n{time.monotonic() - began:5.0f} s  {name}")  # noqa: T201
 
 
-pytestmark = pytest.mark.usefixtures("step")
+# All of them take part in the story, also those that need nothing of it: pytest would put the others last.
+pytestmark = pytest.mark.usefixtures("story", "step")
 
 
 def _release(home: Home, **variables: object) -> None:
