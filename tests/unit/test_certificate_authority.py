@@ -43,7 +43,11 @@ class Authority:
         variables |= {
             "certificate_authority_dns_names": names,
             "homeserver_secrets_dir": str(self.secrets),
-            "homeserver_versions": {"microk8s_channel": "1.35/stable", "images": {}, "manifests": {}},
+            "homeserver_versions": {
+                "microk8s_channel": "1.35/stable",
+                "images": {"python": "python:3.11"},
+                "manifests": {},
+            },
         }
         run = subprocess.run(
             ["ansible-playbook", "-i", "hosts.yml", "-e", json.dumps(variables), *arguments, "play.yml"],
