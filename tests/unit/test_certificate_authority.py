@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 NAMES = ["home.arpa", "*.home.arpa", "nas.home.arpa"]
 PLAY = [
@@ -141,3 +142,15 @@ def test_another_authority_means_another_certificate(issued: Authority) -> None:
 
     assert issued.issue() > 0
     issued.certificate("web").verify_directly_issued_by(issued.certificate("ca"))
+
+
+@pytest.mark.parametrize("for_clients", [False, True])
+def test_a_certificate_says_who_is_asking_only_where_that_is_wanted(
+    tmp_path: Path, for_clients: bool
+) -> None:
+    authority = Authority(tmp_path)
+    authority.issue(certificate_authority_for_clients=for_clients)
+    usage = authority.certificate("web").extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+
+    assert (ExtendedKeyUsageOID.CLIENT_AUTH in usage) == for_clients
+    assert ExtendedKeyUsageOID.SERVER_AUTH in usage
