@@ -57,7 +57,7 @@ def _refusal(directory: Path, **variables: Any) -> str:
         ({"homeserver_storage_budget_gib": 1}, "what is kept has to be at least 1 GiB"),
         (
             {"elk_elasticsearch_volume_size_gib": 50},
-            "are 55 GiB together, and homeserver_storage_budget_gib is 40. Set smaller volumes",
+            "are 57 GiB together, and homeserver_storage_budget_gib is 40. Set smaller volumes",
         ),
         ({"elk_retention_days": 0}, "have to be at least 1"),
         ({"elk_elasticsearch_replicas": 3}, "elk_snapshots_kept is 3, and elk_elasticsearch_replicas is 3"),
