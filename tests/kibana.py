@@ -22,7 +22,7 @@ TIME = {"gte": "now-24h", "lte": "now"}
 INTERVAL = "10m"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Question:
     """A search, and what asks for it.
 
