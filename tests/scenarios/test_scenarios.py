@@ -6,6 +6,7 @@ Each begins with what it says it needs, whatever the one before it left.
 import os
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -40,10 +41,25 @@ def machine() -> Iterator[None]:
         "grafana",
         "incident",
         "site",
-        "removal",
     ],
 )
 def test_scenario(scenario: str, capfd: pytest.CaptureFixture[str]) -> None:
     with capfd.disabled():  # it takes minutes: let them be seen passing
-        _molecule("prepare", "--force", "-s", scenario)
-        _molecule("test", "--destroy=never", "-s", scenario)
+        _run(scenario)
+
+
+def test_kubernetes_apply_on_a_real_cluster(capfd: pytest.CaptureFixture[str]) -> None:
+    lab = Path(os.environ.get("HOMESERVER_LAB_DIR", "/var/lib/homeserver-lab"))
+    environment = os.environ | {"KUBECONFIG": str(lab / "molecule/.kube/molecule.yaml")}
+    with capfd.disabled():
+        subprocess.run(["pytest", "-n", "5", "tests/integration"], cwd=ROOT, env=environment, check=True)
+
+
+def test_all_is_taken_away(capfd: pytest.CaptureFixture[str]) -> None:
+    with capfd.disabled():
+        _run("removal")
+
+
+def _run(scenario: str) -> None:
+    _molecule("prepare", "--force", "-s", scenario)
+    _molecule("test", "--destroy=never", "-s", scenario)
