@@ -8,6 +8,12 @@ from testinfra.host import Host
 
 from tests.home import Home, Kubectl
 
+OF_LOGS = (
+    "/etc/systemd/system/homeserver-journal.service",
+    "/usr/local/lib/homeserver-journal.py",
+    "/var/lib/homeserver-filebeat",
+    "/var/log/homeserver-journal",
+)
 LEFTOVERS = ("/etc/microk8s.yaml", "/var/snap/microk8s", "/snap/microk8s", "/var/lib/cni", "/opt/cni")
 
 
@@ -19,10 +25,8 @@ def test_nothing_of_the_roles_is_left_in_the_cluster(kubectl: Kubectl) -> None:
     assert left["items"] == []
 
 
-def test_nothing_of_the_roles_is_left_on_the_host(host: Host) -> None:
-    directories = ("/etc/systemd/system", "/usr/local/lib", "/var/lib", "/var/log")
-
-    assert host.run(f"ls -d {' '.join(f'{each}/homeserver-*' for each in directories)}").stdout == ""
+def test_nothing_that_read_logs_is_left_on_the_host(host: Host) -> None:
+    assert [path for path in OF_LOGS if host.file(path).exists] == []
 
 
 def test_nobody_answers_at_the_door(home: Home) -> None:
