@@ -51,8 +51,9 @@ def _rows(kubeconfig: str, address: str, ca_file: str, secrets_dir: str, timeout
     def flaw(route: summary.Route) -> str:
         return _flaw(route.url, address, ca_file, timeout if route.workload else 0)
 
+    asked = list(summary.served(routes, workloads))
     with ThreadPoolExecutor() as pool:
-        flaws = dict(zip([route.url for route in routes], pool.map(flaw, routes), strict=True))
+        flaws = dict(zip([route.url for route in asked], pool.map(flaw, asked), strict=True))
     secrets = sorted(map(str, Path(secrets_dir).glob("*.password")))
     return [
         summary.cluster_row(cluster.nodes(), address, kubeconfig),

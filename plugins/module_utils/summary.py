@@ -106,6 +106,14 @@ def foreign_rows(routes: Iterable[Route], probe: Probe) -> Iterator[Row]:
             yield Row(route.name.removeprefix(_FOREIGN), "", state, route.url)
 
 
+def served(routes: Iterable[Route], workloads: Iterable[Object]) -> Iterator[Route]:
+    """Give the routes that somebody is there to answer: for what has 0 replicas one would wait in vain."""
+    resting = {workload["metadata"]["name"] for workload in workloads if not _pods(workload)[0]}
+    for route in routes:
+        if route.workload not in resting:
+            yield route
+
+
 def find_routes(
     ingress_routes: Iterable[Object], services: list[Object], workloads: list[Object]
 ) -> Iterator[Route]:

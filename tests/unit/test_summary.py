@@ -44,6 +44,13 @@ def test_a_route_leads_to_the_workload_behind_its_service() -> None:
     assert find(route) == [summary.Route("hello", "https://hello.home.arpa/", "hello")]
 
 
+def test_what_has_no_replicas_is_not_asked() -> None:
+    resting = deployment("grafana", "g:1", wanted=0, ready=0)
+    hello, grafana, nas = (summary.Route(name, f"https://{name}/", name) for name in ("hello", "grafana", ""))
+
+    assert list(summary.served([hello, grafana, nas], [HELLO, resting])) == [hello, nas]
+
+
 def test_a_host_is_told_once_with_its_shortest_path() -> None:
     rules = [
         "Host(`t.home.arpa`) && (PathPrefix(`/api`) || PathPrefix(`/dashboard`))",
