@@ -89,6 +89,18 @@ class Kubectl:
         """Return objects as Kubernetes' API shows them."""
         return json.loads(self(f"get {arguments} -o json"))
 
+    def image(self, namespace: str, deployment: str) -> str:
+        """Return the image that the pods of a Deployment run, which the machine has already."""
+        template = self.get(f"-n {namespace} deployment {deployment}")["spec"]["template"]
+        return cast("str", template["spec"]["containers"][0]["image"])
+
+    def try_pod(self, namespace: str, deployment: str) -> str:
+        """Ask Kubernetes whether it would take a pod of a Deployment, make none, and return what it says."""
+        template = self.get(f"-n {namespace} deployment {deployment}")["spec"]["template"]
+        metadata = {"name": deployment, "namespace": namespace, "labels": template["metadata"]["labels"]}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+        return self(f"create --dry-run=server -f - <<'EOF'\n{json.dumps(pod)}\nEOF")
+
     def logged(self, namespace: str, app: str, mark: str) -> list[dict[str, Any]]:
         """Return the JSON lines with a mark that an app's pods logged lately; waits until there are any."""
         found: list[str] = []

@@ -41,7 +41,7 @@ def write(kubectl: Kubectl) -> Iterator[Write]:
     """Let a pod write numbered lines: how many, over how many seconds; return their mark."""
     written: list[str] = []
     # It has Python, and is on the machine already.
-    app = kubectl.get("-n apps deployment hello")["spec"]["template"]["spec"]["containers"][0]["image"]
+    app = kubectl.image("apps", "hello")
 
     def start(lines: int = 1, seconds: float = 0, **annotations: str) -> str:
         mark = f"m{uuid.uuid4().hex}"

@@ -58,7 +58,7 @@ def _logged(home: Home, kubectl: Kubectl, logs: Logs) -> Iterator[None]:
 def _pod(kubectl: Kubectl, name: str, said: list[str]) -> dict[str, object]:
     program = f"print({json.dumps(chr(10).join(said))!s})"
     # It has Python, and is on the machine already.
-    image = kubectl.get("-n apps deployment hello")["spec"]["template"]["spec"]["containers"][0]["image"]
+    image = kubectl.image("apps", "hello")
     container = {"name": "shop", "image": image, "command": ["python3", "-c", program]}
     return {
         "apiVersion": "v1",
@@ -141,12 +141,8 @@ def test_kibana_would_be_given_every_object(home: Home, kubectl: Kubectl) -> Non
 
 
 def test_kubernetes_would_run_its_pod(kubectl: Kubectl) -> None:
-    template = kubectl.get("-n logging deployment kibana")["spec"]["template"]
-    pod = {"apiVersion": "v1", "kind": "Pod", "spec": template["spec"]}
-    pod["metadata"] = {"name": "kibana", "namespace": "logging", "labels": template["metadata"]["labels"]}
-
     # Where none runs, nobody has asked yet whether one may.
-    assert "pod/kibana created" in kubectl(f"create --dry-run=server -f - <<'EOF'\n{json.dumps(pod)}\nEOF")
+    assert "pod/kibana created" in kubectl.try_pod("logging", "kibana")
 
 
 def test_the_summary_says_that_it_does_not_run(home: Home) -> None:

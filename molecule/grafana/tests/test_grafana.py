@@ -151,12 +151,8 @@ def test_as_many_grafanas_run_as_are_wanted(home: Home, kubectl: Kubectl) -> Non
 
 
 def test_kubernetes_would_run_its_pod(kubectl: Kubectl) -> None:
-    template = kubectl.get("-n monitoring deployment grafana")["spec"]["template"]
-    pod = {"apiVersion": "v1", "kind": "Pod", "spec": template["spec"]}
-    pod["metadata"] = {"name": "grafana", "namespace": "monitoring", "labels": template["metadata"]["labels"]}
-
     # Where none runs, nobody has asked yet whether one may.
-    assert "pod/grafana created" in kubectl(f"create --dry-run=server -f - <<'EOF'\n{json.dumps(pod)}\nEOF")
+    assert "pod/grafana created" in kubectl.try_pod("monitoring", "grafana")
 
 
 def test_the_summary_says_that_it_does_not_run(home: Home) -> None:

@@ -94,7 +94,7 @@ def _stopped_app(kubectl: Kubectl) -> Iterator[None]:
 @contextmanager
 def _crashing_pod(kubectl: Kubectl) -> Iterator[None]:
     """Give a pod that has crashed as often as the rule wants."""
-    image = kubectl.get("-n apps deployment hello")["spec"]["template"]["spec"]["containers"][0]["image"]
+    image = kubectl.image("apps", "hello")
     spec = {"containers": [{"name": "drill", "image": image, "command": ["false"]}]}
     kubectl.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "drill"}, "spec": spec})
 

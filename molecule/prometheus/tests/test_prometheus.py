@@ -145,7 +145,7 @@ def test_what_node_exporter_tells_is_not_for_the_lan(home: Home) -> None:
 
 def test_no_pod_of_another_namespace_reaches_prometheus(home: Home, kubectl: Kubectl) -> None:
     address = kubectl.get("-n monitoring service prometheus")["spec"]["clusterIP"]
-    image = kubectl.get("-n apps deployment hello")["spec"]["template"]["spec"]["containers"][0]["image"]
+    image = kubectl.image("apps", "hello")
     hello = kubectl.get("-n apps service hello")["spec"]["clusterIP"]
     names = {"kubernetes": (kubectl.get("service kubernetes")["spec"]["clusterIP"], 443)}
     names |= {"prometheus": (address, 9090), "hello": (hello, 80)}

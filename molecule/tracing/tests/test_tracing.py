@@ -85,7 +85,7 @@ def test_an_app_needs_nothing_but_the_address(kubectl: Kubectl, jaeger: Jaeger) 
         "    u.urlopen(r, timeout=10)\n"
         "    time.sleep(1)\n"
     ).replace("'", '"')
-    image = kubectl.get("-n apps deployment hello")["spec"]["template"]["spec"]["containers"][0]["image"]
+    image = kubectl.image("apps", "hello")
     container = {"name": "c", "image": image, "command": ["python", "-c", program, json.dumps(sent)]}
     pod = {"restartPolicy": "Never", "containers": [container]}
     kubectl.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "stranger"}, "spec": pod})
