@@ -2,8 +2,10 @@
 
 import http.server
 import json
+import secrets
 import socket
 import ssl
+import subprocess
 import threading
 import uuid
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from tests.home import Home, Kubectl
+from tests.home import Home, Kubectl, eventually
 from tests.traffic import steady_traffic
 
 
@@ -169,3 +171,37 @@ def test_a_route_leads_to_a_server_on_the_lan(home: Home, nas: str) -> None:
 
     assert answer.text == nas
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.fixture
+def own_traces(home: Home) -> Iterator[None]:
+    """Traefik as it is when the owner wants no trace of others to go on here."""
+    playbook = "playbooks/traefik.yml"
+    _played(home.play(playbook, "-e", json.dumps({"traefik_accept_traceparent": False})))
+    yield
+    _played(home.play(playbook))
+
+
+def _played(run: subprocess.CompletedProcess[str]) -> None:
+    assert run.returncode == 0, run.stdout[-3000:]
+
+
+@pytest.mark.usefixtures("own_traces")
+def test_a_strangers_trace_is_replaced_where_the_owner_wants_it(
+    home: Home, kubectl: Kubectl, whoami: str
+) -> None:
+    with socket.create_connection((home.address, 443)) as connection:
+        (own, _) = connection.getsockname()
+    trace, mark = secrets.token_hex(16), uuid.uuid4().hex
+    headers = {"traceparent": f"00-{trace}-{secrets.token_hex(8)}-01", "User-Agent": f"verify/{mark}"}
+    seen: dict[str, list[str]] = {}
+
+    def replaced() -> bool:
+        seen.update(requests.get(whoami, headers=headers, verify=home.ca, timeout=10).json()["headers"])
+        return trace not in seen["Traceparent"][0]
+
+    # For a moment connections still go to the Traefik of before.
+    assert eventually(replaced, seconds=30)
+    assert seen["X-Forwarded-For"] == [own]
+    lines = kubectl.logged("traefik", "traefik", mark)
+    assert any(line["trace_id"] in seen["Traceparent"][0] for line in lines), lines
