@@ -18,7 +18,13 @@ _REQUESTS = 60
 _PAUSE = 0.2  # seconds, from one request to the next
 _PATIENCE = 120  # seconds
 _SERVICES = {"traefik", "hello"}
-# Each changes what the variable says.
+# How much is traced, and what sets it.
+_AMOUNTS: dict[str, dict[str, object]] = {
+    "with every request traced": {},
+    "with one in ten traced": {"traefik_tracing_sample_rate": 0.1},
+    "without traces": {"homeserver_tracing_endpoint": ""},
+}
+# Each changes what the variables say.
 _PLAYBOOKS = ("playbooks/traefik.yml", "playbooks/apps.yml")
 
 
@@ -32,24 +38,24 @@ def rows(machine: Machine) -> Iterator[tuple[str, str]]:
 def cost(
     machine: Machine, play: Callable[..., None], load: Callable[[], Mapping[str, str]]
 ) -> Iterator[tuple[str, str]]:
-    """Load the app with and without traces, everything else being equal.
+    """Load the app with more and fewer traces, everything else being equal.
 
     Args:
         machine: The machine, which has traces when it comes and when it goes.
         play: Runs a playbook on it with variables.
         load: Loads the app through Traefik, and returns what it measured by name.
     """
-    measured = {"with traces": load()}
-    for playbook in _PLAYBOOKS:
-        play(machine, playbook, homeserver_tracing_endpoint="")
-    measured["without traces"] = load()
-    for playbook in _PLAYBOOKS:
-        play(machine, playbook)
-    for which, result in measured.items():
+    load()  # what is written in Java and Go is faster the second time
+    for which, variables in _AMOUNTS.items():
+        for playbook in _PLAYBOOKS if variables else ():
+            play(machine, playbook, **variables)
+        result = load()
         yield (
             f"the app through Traefik {which}: requests, p50, p99",
             f"{result['rate']}, {result['p50']}, {result['p99']}",
         )
+    for playbook in _PLAYBOOKS:
+        play(machine, playbook)
 
 
 def _waits(machine: Machine, traces: str) -> list[float]:

@@ -25,7 +25,7 @@ def test_failed_and_slow_requests_are_kept_whatever_the_sample_is(tmp_path: Path
     assert "STATUS_CODE_ERROR" in policies["failed"]["ottl_condition"]["span"][0]
     (share, limit) = policies["others"]["and"]["and_sub_policy"]
     assert share["probabilistic"] == {"sampling_percentage": 0}
-    assert limit["rate_limiting"] == {"spans_per_second": 300}
+    assert limit["rate_limiting"] == {"spans_per_second": 100}
 
 
 def test_spans_are_refused_before_anything_is_done_with_them(tmp_path: Path) -> None:
