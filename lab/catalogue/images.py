@@ -55,7 +55,8 @@ class Image:
         config: Entry point, user, environment: those of the official image.
         files: For each path in it, the file that goes there: `<part>/<path>`.
         base: The directory of the userland under it, `<part>/<path>`.
-        purpose: `build` if the playbooks build upon it where they run, and the server never runs it as it is.
+        purpose: `microk8s` if MicroK8s itself needs it, and so before any other; `build` if the playbooks
+            build upon it where they run, and the server never runs it as it is.
     """
 
     name: str
@@ -108,6 +109,7 @@ MICROK8S_IMAGES = (
         (KUBERNETES_PROGRAMS,),
         {"Entrypoint": ["/pause"], "User": "65535:65535", "Env": [_PATH]},
         {"pause": "kubernetes/pause"},
+        purpose="microk8s",
     ),
     Image(
         "calico-cni",
@@ -124,6 +126,7 @@ MICROK8S_IMAGES = (
                 for plugin in ("bandwidth", "host-local", "loopback", "portmap", "tuning")
             },
         },
+        purpose="microk8s",
     ),
     Image(
         "calico-node",
@@ -134,6 +137,7 @@ MICROK8S_IMAGES = (
         # Under /usr, since /bin and /sbin are links to there.
         {"usr/bin/calico-node": "calico/calico-node", "usr/sbin/start_runit": "calico-node/start_runit"},
         base="calico-userland/root",
+        purpose="microk8s",
     ),
     Image(
         "coredns",
@@ -142,6 +146,7 @@ MICROK8S_IMAGES = (
         (ADDON_PROGRAMS, CERTIFICATES),
         {"Entrypoint": ["/coredns"], "User": "65532:65532", "WorkingDir": "/", "Env": [_PATH]},
         {"coredns": "addons/coredns", **_CA_BUNDLE},
+        purpose="microk8s",
     ),
     Image(
         "metrics-server",
@@ -151,6 +156,7 @@ MICROK8S_IMAGES = (
         (ADDON_PROGRAMS, CERTIFICATES),
         {"Entrypoint": ["/metrics-server"], "User": "65534", "Env": [_PATH]},
         {"metrics-server": "addons/metrics-server", **_CA_BUNDLE},
+        purpose="microk8s",
     ),
     Image(
         "hostpath-provisioner",
@@ -159,6 +165,7 @@ MICROK8S_IMAGES = (
         (ADDON_PROGRAMS,),
         {"Cmd": ["/hostpath-provisioner"], "Env": [_PATH]},
         {"hostpath-provisioner": "addons/hostpath-provisioner"},
+        purpose="microk8s",
     ),
 )
 

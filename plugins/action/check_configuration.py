@@ -6,7 +6,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from ..module_utils.kubernetes_check import Check, is_live, run
+from ..module_utils.kubernetes_check import Check, live_files, run
 from ..module_utils.kubernetes_cluster import Cluster, RefusedError, UnreachableError
 from ..module_utils.kubernetes_waiting import ApplicationError
 
@@ -15,6 +15,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "command": {"type": "list", "elements": "str", "required": True},
     "files": {"type": "dict", "required": True},
     "image": {"type": "str", "required": True},
+    "initially": {"type": "bool", "default": True},
     "kubeconfig": {"type": "path", "required": True},
     "live": {
         "type": "dict",
@@ -48,9 +49,11 @@ class ActionModule(ActionBase):
         return result
 
 
-def _check(kubeconfig: str, live: dict[str, str], timeout: int, **check: Any) -> None:
+def _check(kubeconfig: str, live: dict[str, str], timeout: int, initially: bool, **check: Any) -> None:
     cluster = Cluster(kubeconfig)
     metadata = {"name": live["name"], "namespace": live["namespace"]}
     holder = {"apiVersion": "v1", "kind": live["kind"], "metadata": metadata}
-    if not is_live(cluster, holder, check["files"]):
-        run(cluster, Check(**check), timeout)
+    files = live_files(cluster, holder)
+    if files == check["files"] or (files is None and not initially):
+        return
+    run(cluster, Check(**check), timeout)

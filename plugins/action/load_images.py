@@ -20,13 +20,14 @@ class ActionModule(ActionBase):
         """Copy what the host has not loaded yet, and wait until it has."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         files = {image["reference"]: Path(image["file"]).expanduser() for image in self._task.args["images"]}
-        missing = self._sideload(files, {}, task_vars)
-        result.update(changed=bool(missing), loaded=missing)
+        found = self._sideload(files, {}, task_vars)
+        missing = found["missing"]
+        result.update(changed=bool(missing), loaded=missing, waiting=found["waiting"])
         if missing and not self._task.check_mode:
             directory = self._remote_expand_user(_STAGING, sudoable=False)
             self._command(f"mkdir -p {directory}")
             arrived = {reference: self._copy(files[reference], directory) for reference in missing}
-            self._sideload(files, arrived, task_vars)
+            result["waiting"] = self._sideload(files, arrived, task_vars)["waiting"]
             self._command(f"rm -r {directory}")
         return result
 
@@ -37,16 +38,17 @@ class ActionModule(ActionBase):
 
     def _sideload(
         self, files: dict[str, Path], arrived: dict[str, str], task_vars: dict[str, Any] | None
-    ) -> list[str]:
-        """Run the module on the host, and give what it misses."""
+    ) -> dict[str, Any]:
+        """Run the module on the host, and give what it returns."""
         images = [{"reference": reference, "sha256": _sum(file)} for reference, file in files.items()]
         options = {name: self._task.args[name] for name in ("keep", "timeout") if name in self._task.args}
         arguments = {"images": images, "arrived": arrived, **options}
-        done = self._execute_module("homeserver.stack.sideload", arguments, task_vars=task_vars)
+        done: dict[str, Any] = self._execute_module(
+            "homeserver.stack.sideload", arguments, task_vars=task_vars
+        )
         if done.get("failed"):
             raise AnsibleActionFail(done["msg"])
-        missing: list[str] = done["missing"]
-        return missing
+        return done
 
     def _copy(self, file: Path, directory: str) -> str:
         """Copy an archive as it is; the module copy would read it three times to compare it first."""

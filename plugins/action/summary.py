@@ -56,7 +56,7 @@ def _rows(kubeconfig: str, address: str, ca_file: str, secrets_dir: str, timeout
         flaws = dict(zip([route.url for route in asked], pool.map(flaw, asked), strict=True))
     secrets = sorted(map(str, Path(secrets_dir).glob("*.password")))
     return [
-        summary.cluster_row(cluster.nodes(), address, kubeconfig),
+        summary.cluster_row(cluster.nodes(), cluster.settled_system(timeout), address, kubeconfig),
         *summary.workload_rows(workloads, routes, secrets, flaws.__getitem__),
         *summary.foreign_rows(routes, flaws.__getitem__),
     ]
@@ -79,7 +79,20 @@ class _Cluster:
         return self._plain(self._core.list_service_for_all_namespaces(label_selector=_OURS))
 
     def workloads(self) -> list[summary.Object]:
-        """Give the workloads that this collection applied, each naming its kind."""
+        """Give the workloads that this collection applied."""
+        return self._workloads(label_selector=_OURS)
+
+    def settled_system(self, timeout: int) -> list[summary.Object]:
+        """Give MicroK8s' own workloads, once all of them run or after `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        while True:
+            found = self._workloads(field_selector="metadata.namespace=kube-system")
+            if not summary.unready(found) or time.monotonic() > deadline:
+                return found
+            time.sleep(1)
+
+    def _workloads(self, **selector: str) -> list[summary.Object]:
+        """Give workloads, each naming its kind."""
         lists = {
             "Deployment": self._apps.list_deployment_for_all_namespaces,
             "StatefulSet": self._apps.list_stateful_set_for_all_namespaces,
@@ -88,7 +101,7 @@ class _Cluster:
         return [
             {**entry, "kind": kind}
             for kind, list_ in lists.items()
-            for entry in self._plain(list_(label_selector=_OURS))
+            for entry in self._plain(list_(**selector))
         ]
 
     def ingress_routes(self) -> list[summary.Object]:

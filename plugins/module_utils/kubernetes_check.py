@@ -31,15 +31,15 @@ class Check(NamedTuple):
     """Content by file name; it may be secret."""
 
 
-def is_live(cluster: Cluster, holder: Object, files: Mapping[str, str]) -> bool:
-    """Tell whether a ConfigMap or Secret in the cluster holds exactly these files."""
+def live_files(cluster: Cluster, holder: Object) -> dict[str, str] | None:
+    """Return the files that a ConfigMap or Secret in the cluster holds; None if there is no such object."""
     live = cluster.get(holder)
     if live is None:
-        return False
+        return None
     data = live.get("data") or {}
     if holder["kind"] == "Secret":
-        data = {name: base64.b64decode(content).decode() for name, content in data.items()}
-    return bool(data == files)
+        return {name: base64.b64decode(content).decode() for name, content in data.items()}
+    return dict(data)
 
 
 def run(cluster: Cluster, check: Check, timeout: float) -> None:

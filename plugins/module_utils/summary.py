@@ -41,12 +41,19 @@ class Route(NamedTuple):
     """It asks for the password of Traefik's dashboard."""
 
 
-def cluster_row(nodes: list[Object], address: str, kubeconfig: str) -> Row:
-    """Sum up the nodes."""
+def cluster_row(nodes: list[Object], system: list[Object], address: str, kubeconfig: str) -> Row:
+    """Sum up the nodes, and what MicroK8s itself runs on them."""
     ready = [node for node in nodes if _is_ready(node)]
     version = " ".join(sorted({node["status"]["nodeInfo"]["kubeletVersion"] for node in nodes}))
-    state = f"{len(ready)} of {len(nodes)} nodes ready"
-    return Row("MicroK8s", version, state, f"https://{address}:16443", kubeconfig, len(ready) == len(nodes))
+    lacking = unready(system)
+    state = f"{len(ready)} of {len(nodes)} nodes ready" + "".join(f", {name} is not" for name in lacking)
+    healthy = len(ready) == len(nodes) and not lacking
+    return Row("MicroK8s", version, state, f"https://{address}:16443", kubeconfig, healthy)
+
+
+def unready(workloads: Iterable[Object]) -> list[str]:
+    """Name the workloads that have fewer pods ready than they should."""
+    return [entry["metadata"]["name"] for entry in workloads if _pods(entry)[1] < _pods(entry)[0]]
 
 
 def _is_ready(node: Object) -> bool:

@@ -29,6 +29,10 @@ options:
     description: The reference of the image that holds the program.
     type: str
     required: true
+  initially:
+    description: Whether it is checked also while there is none in the cluster yet.
+    type: bool
+    default: true
   kubeconfig:
     description: Path of the kubeconfig file on the control machine; its current context is used.
     type: path

@@ -30,7 +30,9 @@ options:
   timeout:
     type: int
     default: 600
-    description: How many seconds loading may take. 0 only copies, for a MicroK8s that will be installed.
+    description:
+      - How many seconds loading may take. 0 does not wait, as for a MicroK8s that will be installed.
+      - Then images are kept only if containerd has loaded all of them.
 author: The homeserver.stack maintainers
 attributes:
   check_mode:
@@ -48,6 +50,11 @@ EXAMPLES = """
 RETURN = """
 loaded:
   description: The images that were not there before.
+  type: list
+  elements: str
+  returned: always
+waiting:
+  description: The images that are copied, and that containerd has yet to load.
   type: list
   elements: str
   returned: always

@@ -22,7 +22,7 @@ DOCUMENTATION = """
 module: microk8s_ready
 short_description: Wait until MicroK8s is fit for use
 description:
-  - Waits until the launch configuration is applied, the node is ready, all workloads in kube-system
+  - Waits until the launch configuration is applied, the node is ready, the workloads in kube-system
     are rolled out, and access control by roles is in force.
   - Fails with the service that does not run, its last log lines and the likely cause. Changes nothing.
 options:
@@ -31,6 +31,11 @@ options:
     elements: str
     default: []
     description: The deployments in kube-system that must be there.
+  unawaited:
+    type: list
+    elements: str
+    default: []
+    description: The workloads in kube-system that may still be starting.
   timeout:
     type: int
     default: 600
@@ -83,13 +88,14 @@ def main() -> None:
     module = AnsibleModule(
         {
             "deployments": {"type": "list", "elements": "str", "default": []},
+            "unawaited": {"type": "list", "elements": "str", "default": []},
             "timeout": {"type": "int", "default": 600},
             "certificate_warning": {"type": "int", "default": 30},
         },
         supports_check_mode=True,
     )
     try:
-        wait(module.params["deployments"], module.params["timeout"])
+        wait(module.params["deployments"], module.params["unawaited"], module.params["timeout"])
     except UnfitError as error:
         module.fail_json(msg=str(error))
     certificates = _certificates()
@@ -102,7 +108,7 @@ def main() -> None:
     module.exit_json(certificates=certificates, sans=_sans(), kubeconfig_sha256=kubeconfig)
 
 
-def wait(deployments: list[str], timeout: int) -> None:
+def wait(deployments: list[str], unawaited: list[str], timeout: int) -> None:
     """Wait at most `timeout` seconds.
 
     Raises:
@@ -111,7 +117,7 @@ def wait(deployments: list[str], timeout: int) -> None:
     started = time.monotonic()
     restarts = {unit["Id"]: int(unit["NRestarts"]) for unit in _units()}
     settled = True
-    while (lacking := _lacking(deployments)) or not settled:
+    while (lacking := _lacking(deployments, unawaited)) or not settled:
         # What became true only now may be the moment before a restart: it has to be true twice.
         settled = not lacking
         waited = time.monotonic() - started
@@ -122,7 +128,7 @@ def wait(deployments: list[str], timeout: int) -> None:
         time.sleep(_INTERVAL)
 
 
-def _lacking(deployments: list[str]) -> str:
+def _lacking(deployments: list[str], unawaited: list[str]) -> str:
     """The first thing that keeps MicroK8s from being fit, or an empty text."""
     if pending := sorted(_LAUNCHER.glob("*.yaml")):
         return f"the launch configuration {pending[0]} is not applied"
@@ -132,7 +138,7 @@ def _lacking(deployments: list[str]) -> str:
     if listing.returncode:
         return f"the API server does not answer: {''.join(listing.stderr.splitlines()[-1:])}"
     objects = json.loads(listing.stdout)["items"]
-    return _unready_node(objects) or _unfinished_workload(objects, deployments) or _open_access()
+    return _unready_node(objects) or _unfinished_workload(objects, deployments, unawaited) or _open_access()
 
 
 def _unready_node(objects: list[dict[str, Any]]) -> str:
@@ -144,10 +150,12 @@ def _unready_node(objects: list[dict[str, Any]]) -> str:
     return "" if ready["status"] == "True" else f"the node {name} is not ready: {ready['message']}"
 
 
-def _unfinished_workload(objects: list[dict[str, Any]], deployments: list[str]) -> str:
-    workloads = [entry for entry in objects if entry["kind"] != "Node"]
-    missing = sorted(set(deployments) - {entry["metadata"]["name"] for entry in workloads})
-    waiting = [entry["metadata"]["name"] for entry in workloads if not _is_rolled_out(entry)]
+def _unfinished_workload(objects: list[dict[str, Any]], deployments: list[str], unawaited: list[str]) -> str:
+    workloads = {entry["metadata"]["name"]: entry for entry in objects if entry["kind"] != "Node"}
+    missing = sorted(set(deployments) - workloads.keys())
+    waiting = [
+        name for name, entry in workloads.items() if name not in unawaited and not _is_rolled_out(entry)
+    ]
     if not (missing or waiting):
         return ""
     return f"not running in kube-system: {', '.join(missing + waiting)}"

@@ -46,7 +46,9 @@ options:
   timeout:
     type: int
     default: 600
-    description: How many seconds loading may take. 0 does not wait.
+    description:
+      - How many seconds loading may take. 0 does not wait.
+      - Then images are kept only if containerd has loaded all of them.
 author: The homeserver.stack maintainers
 attributes:
   check_mode:
@@ -64,6 +66,11 @@ EXAMPLES = """
 RETURN = """
 missing:
   description: The references of the images whose archives must be copied to the host.
+  type: list
+  elements: str
+  returned: always
+waiting:
+  description: The references of the images whose archives containerd has yet to load.
   type: list
   elements: str
   returned: always
@@ -126,6 +133,10 @@ class Sideload:
     def _is_loaded(self, archive: Archive, present: set[str]) -> bool:
         return archive.reference in present and self._sums.get(archive.reference) == archive.sha256
 
+    def waiting(self) -> list[Archive]:
+        """Give the archives that containerd has yet to load."""
+        return [archive for archive in self._archives if archive.path.exists()]
+
     def wait(self, timeout: int) -> None:
         """Wait until containerd has loaded what is in the directory.
 
@@ -133,7 +144,7 @@ class Sideload:
             SideloadError: it failed to, or took more than `timeout` seconds.
         """
         started = time.time()
-        while waiting := [archive for archive in self._archives if archive.path.exists()]:
+        while waiting := self.waiting():
             failures = [line for archive in waiting for line in _failures(archive, started)]
             late = time.time() - started > timeout
             if late or len(failures) >= _FAILURES:
@@ -210,24 +221,25 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        missing = _load(module.params, check=module.check_mode)
+        missing, waiting = _load(module.params, check=module.check_mode)
     except SideloadError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(missing=missing)
+    module.exit_json(missing=missing, waiting=waiting)
 
 
-def _load(params: dict[str, Any], *, check: bool) -> list[str]:
+def _load(params: dict[str, Any], *, check: bool) -> tuple[list[str], list[str]]:
+    """Return the references of the images that are missing, and of those that containerd has yet to load."""
     archives = [Archive(**image) for image in params["images"]]
     for archive in archives:
         if archive.reference in params["arrived"]:
             archive.receive(Path(params["arrived"][archive.reference]))
     sideload = Sideload(archives)
-    missing = [archive.reference for archive in sideload.missing()]
-    if not (missing or check) and params["timeout"]:
+    missing = sideload.missing()
+    if not (missing or check) and (params["timeout"] or not sideload.waiting()):
         sideload.wait(params["timeout"])
         if params["keep"]:
             sideload.keep()
-    return missing
+    return [archive.reference for archive in missing], [archive.reference for archive in sideload.waiting()]
 
 
 if __name__ == "__main__":

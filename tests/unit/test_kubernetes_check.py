@@ -4,8 +4,9 @@ import base64
 from typing import Any, cast
 
 import pytest
+from ansible_collections.homeserver.stack.plugins.action import check_configuration
 from ansible_collections.homeserver.stack.plugins.module_utils import kubernetes_waiting
-from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes_check import Check, is_live, run
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes_check import Check, live_files, run
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes_cluster import Cluster
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes_waiting import ApplicationError
 
@@ -83,16 +84,40 @@ def test_a_check_that_does_not_run_is_no_refusal(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(
-    ("kind", "data", "live"),
+    ("kind", "data"),
     [
-        ("ConfigMap", FILES, True),
-        ("ConfigMap", FILES | {"a.yml": "groups: [b]"}, False),
-        ("ConfigMap", FILES | {"b.yml": ""}, False),
-        ("Secret", {name: base64.b64encode(text.encode()).decode() for name, text in FILES.items()}, True),
+        ("ConfigMap", FILES),
+        ("Secret", {name: base64.b64encode(text.encode()).decode() for name, text in FILES.items()}),
     ],
 )
-def test_only_what_is_not_in_the_cluster_needs_a_check(kind: str, data: dict[str, str], live: bool) -> None:
+def test_what_is_in_the_cluster_is_read_as_the_files_that_it_was(kind: str, data: dict[str, str]) -> None:
     cluster = FakeCluster()
+    assert live_files(cast(Cluster, cluster), {"kind": kind}) is None
     cluster.objects[kind] = {"kind": kind, "data": data}
-    assert is_live(cast(Cluster, cluster), {"kind": kind}, FILES) is live
-    assert not is_live(cast(Cluster, FakeCluster()), {"kind": kind}, FILES)
+    assert live_files(cast(Cluster, cluster), {"kind": kind}) == FILES
+
+
+@pytest.mark.parametrize(
+    ("live", "initially", "checked"),
+    [(None, True, True), (None, False, False), (FILES, True, False), ({"a.yml": "groups: [b]"}, False, True)],
+)
+def test_only_what_is_not_in_the_cluster_is_checked(
+    monkeypatch: pytest.MonkeyPatch, live: dict[str, str] | None, initially: bool, checked: bool
+) -> None:
+    cluster = FakeCluster()
+    if live is not None:
+        cluster.objects["ConfigMap"] = {"kind": "ConfigMap", "data": live}
+    ran: list[Check] = []
+    monkeypatch.setattr(check_configuration, "Cluster", lambda _kubeconfig: cluster)
+    monkeypatch.setattr(check_configuration, "run", lambda _cluster, check, _timeout: ran.append(check))
+    check_configuration._check(
+        "kubeconfig",
+        {"kind": "ConfigMap", "namespace": "monitoring", "name": "prometheus"},
+        timeout=300,
+        initially=initially,
+        application="prometheus",
+        image="i",
+        command=["promtool"],
+        files=FILES,
+    )
+    assert bool(ran) is checked

@@ -110,6 +110,26 @@ def test_kept_images_are_spared_and_those_of_yesterday_no_longer(
     ]
 
 
+@pytest.mark.usefixtures("directory")
+def test_images_that_are_laid_out_are_kept_once_they_are_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept = []
+    monkeypatch.setattr(sideload.Sideload, "keep", lambda _self: kept.append(IMAGE))
+    contain(monkeypatch)
+    lay_out = {"images": [IMAGE._asdict()], "arrived": {}, "keep": True, "timeout": 0}
+    assert sideload._load(lay_out, check=False) == ([IMAGE.reference], [])
+    IMAGE.path.write_text("tar")
+    assert sideload._load(lay_out, check=False) == ([], [IMAGE.reference])
+    assert not kept
+
+    IMAGE.path.rename(IMAGE.loaded)
+    contain(monkeypatch, IMAGE.reference)
+    assert sideload._load(lay_out, check=False) == ([], [])
+    assert kept
+    assert not IMAGE.loaded.exists()
+
+
 def node(name: str = "home", ready: str = "True") -> dict[str, Any]:
     states = [{"type": "Ready", "status": ready, "message": "cni plugin not initialized"}]
     return {"kind": "Node", "metadata": {"name": name}, "status": {"conditions": states}}
@@ -144,9 +164,17 @@ def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str, A
     return objects
 
 
+def test_what_is_not_awaited_has_to_be_there_and_may_still_start(cluster: list[dict[str, Any]]) -> None:
+    cluster.append(workload("Deployment", "metrics-server", 0))
+    assert microk8s_ready._lacking(["metrics-server"], []) == "not running in kube-system: metrics-server"
+    assert microk8s_ready._lacking(["metrics-server"], ["metrics-server"]) == ""
+    cluster.pop()
+    assert "metrics-server" in microk8s_ready._lacking(["metrics-server"], ["metrics-server"])
+
+
 def test_nothing_is_lacking_when_all_runs(cluster: list[dict[str, Any]]) -> None:
     assert cluster
-    assert microk8s_ready._lacking(["coredns"]) == ""
+    assert microk8s_ready._lacking(["coredns"], []) == ""
 
 
 @pytest.mark.parametrize(
@@ -164,13 +192,13 @@ def test_what_does_not_run_is_named(
     cluster: list[dict[str, Any]], position: int, replacement: dict[str, Any], lacking: str
 ) -> None:
     cluster[position] = replacement
-    assert microk8s_ready._lacking(["coredns"]) == lacking
+    assert microk8s_ready._lacking(["coredns"], []) == lacking
 
 
 def test_a_configuration_that_waits_is_named(cluster: list[dict[str, Any]], tmp_path: Path) -> None:
     assert cluster
     (tmp_path / "install.yaml").touch()
-    assert "install.yaml is not applied" in microk8s_ready._lacking([])
+    assert "install.yaml is not applied" in microk8s_ready._lacking([], [])
 
 
 def test_access_without_roles_is_noticed(
@@ -182,7 +210,7 @@ def test_access_without_roles_is_noticed(
         microk8s_ready, "_kubectl", lambda verb, *rest: answer if verb == "auth" else allowed(verb, *rest)
     )
     assert cluster
-    assert "access control by roles is not in force" in microk8s_ready._lacking([])
+    assert "access control by roles is not in force" in microk8s_ready._lacking([], [])
 
 
 @pytest.mark.parametrize(

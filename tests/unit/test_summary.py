@@ -101,14 +101,24 @@ def test_a_machine_of_the_owners_that_sleeps_is_shown_and_no_fault() -> None:
     assert (row.component, row.state, row.healthy) == ("nas", "answers 504", True)
 
 
-def test_the_cluster_is_healthy_when_all_nodes_are_ready() -> None:
+def test_the_cluster_is_healthy_when_its_nodes_and_its_own_workloads_are() -> None:
     def node(ready: str) -> dict[str, Any]:
         info = {"kubeletVersion": "v1.35.4"}
         return {"status": {"nodeInfo": info, "conditions": [{"type": "Ready", "status": ready}]}}
 
-    assert summary.cluster_row([node("True")], "10.0.0.1", "/k").healthy
-    row = summary.cluster_row([node("True"), node("Unknown")], "10.0.0.1", "/k")
+    def deployment(ready: int) -> summary.Object:
+        return {
+            "kind": "Deployment",
+            "metadata": {"name": "coredns"},
+            "spec": {"replicas": 1},
+            "status": {"readyReplicas": ready},
+        }
+
+    assert summary.cluster_row([node("True")], [deployment(1)], "10.0.0.1", "/k").healthy
+    row = summary.cluster_row([node("True"), node("Unknown")], [], "10.0.0.1", "/k")
     assert (row.version, row.state, row.healthy) == ("v1.35.4", "1 of 2 nodes ready", False)
+    row = summary.cluster_row([node("True")], [deployment(0)], "10.0.0.1", "/k")
+    assert (row.state, row.healthy) == ("1 of 1 nodes ready, coredns is not", False)
 
 
 @pytest.mark.parametrize(
