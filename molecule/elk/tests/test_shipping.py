@@ -1,10 +1,12 @@
 """What is logged anywhere is found with whose it is, and nothing of it gets lost on the way."""
 
+import base64
 import json
 import os
 import sys
 import time
 import uuid
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -32,6 +34,10 @@ for number in range(lines):
     print(json.dumps(line), flush=number % 100 == 0)
     time.sleep(max(0, started + seconds * number / lines - time.monotonic()) if number % 100 == 0 else 0)
 """
+
+# What it is given, byte for byte.
+ECHO = "import base64, sys, zlib; sys.stdout.buffer.write(zlib.decompress(base64.b64decode(sys.argv[1])))"
+LONG = "x" * 100_000  # containerd cuts it into seven
 
 Write = Callable[..., str]
 
@@ -69,6 +75,23 @@ def _pod(image: str, name: str, arguments: list[str], annotations: dict[str, str
             "containers": [{"name": "writer", "image": image, "command": ["python3", "-c", *arguments]}],
         },
     }
+
+
+@pytest.fixture
+def echo(kubectl: Kubectl) -> Iterator[Callable[[str, list[bytes]], None]]:
+    """Let a pod of this name write lines, byte for byte."""
+    written: list[str] = []
+
+    def start(name: str, lines: list[bytes]) -> None:
+        written.append(name)
+        text = b"".join(line + b"\n" for line in lines)
+        # So short that it can be an argument.
+        encoded = base64.b64encode(zlib.compress(text)).decode()
+        kubectl.apply(_pod(kubectl.image("apps", "hello"), name, [ECHO, encoded], {}))
+
+    yield start
+    for name in written:
+        kubectl(f"-n default delete pod {name} --wait=false --ignore-not-found")
 
 
 def _numbers(logs: Logs, mark: str) -> list[int]:
@@ -139,6 +162,40 @@ def test_a_pods_line_says_whose_it_is(logs: Logs, write: Write, kubectl: Kubectl
         "log.level": "info",
         "tags": None,
     }
+
+
+def test_an_odd_line_is_found_whatever_is_odd_about_it(
+    logs: Logs, echo: Callable[[str, list[bytes]], None]
+) -> None:
+    mark = f"m{uuid.uuid4().hex}"
+    forged = {"@timestamp": "1970-01-01T00:00:00Z", "_id": "mine", "kubernetes": {"namespace": "kube-system"}}
+    agent = {"user_agent": '"}\n{"message": "forged"}', "status": "teapot", "a.b": 1, "a": {"b": [None]}}
+    odd = {
+        "half": b'{"message": "%b half',
+        "long": b"%b long " + LONG.encode(),
+        "bytes": b"%b bytes gr\xfc\xdfe",
+        "forged": json.dumps({"message": "%b forged"} | forged).encode(),
+        "agent": json.dumps({"message": "%b agent"} | agent).encode(),
+        "deep": b'{"message": "%b deep", "a": ' + b'{"a":' * 40 + b"1" + b"}" * 41,
+    }
+    echo(mark, [line % mark.encode() for line in odd.values()])
+
+    found: dict[str, dict[str, Any]] = {}
+
+    def all_found() -> bool:
+        for line in logs.found(f'message:"{mark}"', "logs-app"):
+            found[next(name for name in odd if f"{mark} {name}" in line["message"])] = line
+        return found.keys() == odd.keys()
+
+    assert eventually(all_found, seconds=60), found.keys()
+    assert {field(line, "kubernetes.namespace") for line in found.values()} == {"default"}
+    assert not any(line["@timestamp"].startswith("1970") for line in found.values())
+    assert found["long"]["message"] == f"{mark} long {LONG}"
+    assert found["bytes"]["message"] == f"{mark} bytes gr\ufffd\ufffde"
+    assert found["half"]["tags"] == ["parse_failed"]
+    assert found["deep"]["tags"] == ["too_complex"]
+    assert field(found["agent"], "labels.browser") == "bot"
+    assert not logs.found(f'message:forged AND kubernetes.pod.name:"{mark}" AND NOT message:"{mark}"')
 
 
 def test_a_request_is_in_the_logs_of_traefik_and_of_the_app(logs: Logs, home: Home) -> None:
