@@ -16,7 +16,8 @@ DOCUMENTATION = """
 module: sideload
 short_description: Have containerd load image archives that are on the host
 description:
-  - MicroK8s' containerd loads every archive in its sideload directory and then renames it.
+  - MicroK8s' containerd loads every archive in its sideload directory, where it looks every few seconds, and
+    then renames it. What shall be waited for is loaded by command, which takes no such while.
   - This is the part on the host of P(homeserver.stack.load_images#module), which is what a role uses.
 options:
   images:
@@ -101,12 +102,31 @@ class Archive(NamedTuple):
         """What containerd makes of it."""
         return self.path.with_suffix(".tar.loaded")
 
-    def receive(self, file: Path) -> None:
-        """Move a file there in one step, for containerd must not see a part of it."""
+    def receive(self, file: Path) -> Path:
+        """Move a file there under a name that containerd does not look for, and give it."""
         DIRECTORY.mkdir(parents=True, exist_ok=True)
         part = self.path.with_suffix(".part")
         shutil.move(file, part)
-        part.rename(self.path)
+        return part
+
+    def lay_out(self, file: Path) -> None:
+        """Have containerd load a file when it next looks, which may be when it is first started."""
+        self.receive(file).rename(self.path)
+
+    def load(self, file: Path, timeout: int) -> None:
+        """Load a file into a containerd that runs.
+
+        Raises:
+            SideloadError: that failed, or took more than `timeout` seconds.
+        """
+        part = self.receive(file)
+        try:
+            done = _images("import", str(part), timeout=timeout)
+        except subprocess.TimeoutExpired as error:
+            raise SideloadError(f"not loaded after {timeout} s: {self.reference}") from error
+        if done.returncode:
+            raise SideloadError(f"cannot be loaded: {self.reference}\n{done.stderr.strip()}")
+        part.rename(self.loaded)
 
 
 class SideloadError(Exception):
@@ -195,10 +215,9 @@ def _present() -> set[str]:
     raise SideloadError(f"containerd does not say which images it has: {listed.stderr.strip()}")
 
 
-def _images(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [_MICROK8S, "ctr", "images", *arguments], capture_output=True, text=True, check=False
-    )
+def _images(*arguments: str, timeout: int | None = None) -> subprocess.CompletedProcess[str]:
+    command = [_MICROK8S, "ctr", "images", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout)
 
 
 def _failures(archive: Archive, since: float) -> list[str]:
@@ -231,8 +250,11 @@ def _load(params: dict[str, Any], *, check: bool) -> tuple[list[str], list[str]]
     """Return the references of the images that are missing, and of those that containerd has yet to load."""
     archives = [Archive(**image) for image in params["images"]]
     for archive in archives:
-        if archive.reference in params["arrived"]:
-            archive.receive(Path(params["arrived"][archive.reference]))
+        if arrived := params["arrived"].get(archive.reference):
+            if params["timeout"]:
+                archive.load(Path(arrived), params["timeout"])
+            else:
+                archive.lay_out(Path(arrived))
     sideload = Sideload(archives)
     missing = sideload.missing()
     if not (missing or check) and (params["timeout"] or not sideload.waiting()):

@@ -41,7 +41,7 @@ def test_an_image_is_missing_until_its_archive_arrives_and_is_not_copied_again(
     assert sideload.Sideload([IMAGE]).missing() == [IMAGE]
     arriving = tmp_path_factory.mktemp("staging") / "archive"
     arriving.write_text("tar")
-    IMAGE.receive(arriving)
+    IMAGE.lay_out(arriving)
     assert sideload.Sideload([IMAGE]).missing() == []
 
     load(IMAGE)
@@ -108,6 +108,32 @@ def test_kept_images_are_spared_and_those_of_yesterday_no_longer(
         ("label", IMAGE.reference, "io.cri-containerd.pinned=pinned"),
         ("label", "traefik:old", "io.cri-containerd.pinned="),
     ]
+
+
+def test_what_is_waited_for_is_loaded_at_once_or_the_reason_told(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    arriving = tmp_path_factory.mktemp("staging") / "archive"
+    answer = subprocess.CompletedProcess([], 1, "", "ctr: unrecognized image format\n")
+    asked: list[tuple[str, ...]] = []
+
+    def images(*arguments: str, **_: int | None) -> subprocess.CompletedProcess[str]:
+        asked.append(arguments)
+        return answer
+
+    monkeypatch.setattr(sideload, "_images", images)
+    options = {"images": [IMAGE._asdict()], "arrived": {IMAGE.reference: str(arriving)}}
+    arriving.write_text("no tar")
+    with pytest.raises(sideload.SideloadError, match=r"cannot be loaded: .*traefik:v3\nctr: unrecognized"):
+        sideload._load(options | {"keep": False, "timeout": 5}, check=False)
+    assert not IMAGE.path.exists()
+
+    answer = subprocess.CompletedProcess([], 0, f"{IMAGE.reference}\n", "")
+    monkeypatch.setattr(sideload, "_MICROK8S", str(directory))
+    arriving.write_text("tar")
+    assert sideload._load(options | {"keep": False, "timeout": 5}, check=False) == ([], [])
+    assert ("import", str(IMAGE.path.with_suffix(".part"))) in asked
+    assert [file.name for file in directory.iterdir()] == ["homeserver.json"]
 
 
 @pytest.mark.usefixtures("directory")
