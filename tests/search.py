@@ -72,7 +72,8 @@ def elasticsearch_running(
 
     Args:
         directory: For all its files, empty or missing; one that it used before gives its data back.
-        settings: What goes into elasticsearch.yml, over what a test needs. Without any it asks no password.
+        settings: What goes into elasticsearch.yml, over what a test needs; None leaves a setting out. Without
+            any it asks no password.
         files: Files of its configuration, by their name in it: `roles.yml`, `users`, certificates and so on.
         scheme: https if the settings make it so.
     """
@@ -82,9 +83,10 @@ def elasticsearch_running(
     for name, content in (files or {}).items():
         (configuration / name).parent.mkdir(parents=True, exist_ok=True)
         (configuration / name).write_text(content)
-    port = _free_port()
+    port = free_port()
     all_settings = _of_a_test(directory, port) | dict(settings)
-    (configuration / "elasticsearch.yml").write_text(yaml.safe_dump(all_settings))
+    said = {name: value for name, value in all_settings.items() if value is not None}
+    (configuration / "elasticsearch.yml").write_text(yaml.safe_dump(said))
     environment = {"ES_PATH_CONF": str(configuration), "ES_JAVA_OPTS": f"-Xms{_HEAP} -Xmx{_HEAP}"}
     with _running(home / "bin/elasticsearch", directory, environment, port):
         yield Engine(f"{scheme}://127.0.0.1:{port}", directory)
@@ -105,7 +107,7 @@ def opensearch_running(directory: Path) -> Iterator[Engine]:
     options = configuration / "jvm.options"
     # This Java has no such module, which is for comparing vectors.
     options.write_text(options.read_text().replace("20-:--add-modules=jdk.incubator.vector", ""))
-    port = _free_port()
+    port = free_port()
     (configuration / "opensearch.yml").write_text(yaml.safe_dump(_of_a_test(directory, port)))
     environment = {
         "OPENSEARCH_PATH_CONF": str(configuration),
@@ -124,7 +126,7 @@ def _of_a_test(directory: Path, port: int) -> dict[str, object]:
         "discovery.type": "single-node",
         "network.host": "127.0.0.1",
         "http.port": port,
-        "transport.port": _free_port(),
+        "transport.port": free_port(),
         "path.data": str(directory / "data"),
         "path.logs": str(directory / "logs"),
         # How full the disk of this machine is, is not what is tested.
@@ -166,7 +168,8 @@ def _wait(process: subprocess.Popen[bytes], directory: Path, port: int) -> None:
             return
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port

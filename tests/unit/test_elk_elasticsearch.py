@@ -19,7 +19,7 @@ from homeserver_logstore.settings import Settings
 from homeserver_logstore.snapshots import take
 
 from tests.home import eventually
-from tests.unit.elk_role import Store, running
+from tests.unit.elk_role import Store, running, running_together
 
 MIB = 1 << 20
 LOW_WATERMARKS = {
@@ -37,6 +37,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 @pytest.fixture
 def run(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """Run a command as its Job does."""
+    return _command_of(store, tmp_path, monkeypatch)
+
+
+def _command_of(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     (tmp_path / "password").write_text(store.role.value("_elk_passwords")["logstore"])
     monkeypatch.setenv("ELASTICSEARCH_URL", store.url)
     monkeypatch.setenv("ELASTICSEARCH_USER", "logstore")
@@ -334,3 +338,23 @@ def test_a_full_disk_stops_lines_but_not_the_deletion_and_is_over_by_itself(read
 
     admin.put("_cluster/settings", {"persistent": LOW_WATERMARKS})
     assert eventually(lambda: _write(filebeat, "logs-app", _line())[0]["status"] == 201, 120)
+
+
+def test_of_several_one_may_go_and_nothing_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running_together(tmp_path, 3) as members:
+        home, *_ = [store for store, _ in members]
+        home.user("admin").wait(120)
+        assert eventually(lambda: home.user("admin").get("_cluster/health")["number_of_nodes"] == 3, 120)
+        assert _command_of(home, tmp_path, monkeypatch)("setup", nodes=3) == 0
+        assert len(_write(home.user("filebeat"), "logs-app", *[_line()] * 100)) == 100
+        home.user("admin").wait(120, "green")
+
+        # The one that has them, as elasticsearch-0.
+        shards = home.user("admin").get("_cat/shards/logs-app", format="json")
+        (place,) = [int(shard["node"][-1]) for shard in shards if shard["prirep"] == "p"]
+        _, stop = members.pop(place)
+        stop()
+        left, *_ = [store for store, _ in members]
+        left.user("admin").wait(120)
+        assert left.user("admin").get("logs-app/_count")["count"] == 100
+        assert [item["status"] for item in _write(left.user("filebeat"), "logs-app", _line())] == [201]

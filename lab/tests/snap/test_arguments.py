@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from microk8s import arguments
 
@@ -44,6 +46,21 @@ def test_only_a_real_change_is_one(node: Node) -> None:
     assert not arguments.change("kubelet", {"--max-pods": "50"})
     assert arguments.get("kubelet", "--max-pods") == "50"
     assert "--max-pods=50" in node.read("args/kubelet").splitlines()
+
+
+def test_whoever_is_stopped_while_changing_a_file_leaves_the_old_one(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = node.read("args/kubelet")
+
+    def stopped(file: Path, _text: str) -> None:
+        file.open("w").close()
+        raise SystemExit
+
+    monkeypatch.setattr(Path, "write_text", stopped)
+    with pytest.raises(SystemExit):
+        arguments.change("kubelet", {"--max-pods": "50"})
+    assert node.read("args/kubelet") == before
 
 
 def test_environment_files_know_comments(node: Node) -> None:

@@ -1,8 +1,11 @@
 """The argument files of the services: one flag a line, `#` for comments."""
 
+import fcntl
 import os
 import re
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from string import Template
 
@@ -64,12 +67,33 @@ def edited(text: str, changes: Mapping[str, str | None]) -> str:
 def change(service: str, changes: Mapping[str, str | None]) -> bool:
     """Set flags of a service, drop those whose value is None; return whether the file changed."""
     file = path(service)
-    old = file.read_text() if file.exists() else ""
-    new = edited(old, changes)
-    if new == old:
-        return False
-    file.write_text(new)
+    with _alone(file.parent):
+        old = file.read_text() if file.exists() else ""
+        new = edited(old, changes)
+        if new == old:
+            return False
+        _replace(file, new)
     return True
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Keep others that change a file there waiting: services do as they start, and commands at any time."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _replace(file: Path, text: str) -> None:
+    """Write a file in one step: a service that is stopped while it starts would leave an empty one."""
+    part = file.with_name(f".{file.name}.part")
+    part.write_text(text)
+    if file.exists():
+        shutil.copymode(file, part)
+    part.replace(file)
 
 
 def has_fixed_address() -> bool:
