@@ -1,5 +1,6 @@
 """Programs of the lab that tests run on this machine: the same that run in its pods."""
 
+import socket
 from functools import cache
 from pathlib import Path
 
@@ -83,6 +84,13 @@ def jaeger() -> Path:
         LabError: It could not be built, or the host lacks something.
     """
     return _made(JAEGER_PROGRAM) / "jaeger"
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
 
 
 @cache  # each look at a part reads all of it

@@ -18,7 +18,7 @@ from typing import Any
 import requests
 import yaml
 
-from tests.programs import elasticsearch, opensearch
+from tests.programs import elasticsearch, free_port, opensearch
 
 _PATIENCE = 300  # seconds; on a busy machine it takes minutes
 _HEAP = "512m"
@@ -166,10 +166,3 @@ def _wait(process: subprocess.Popen[bytes], directory: Path, port: int) -> None:
             time.sleep(0.2)
         else:
             return
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port

@@ -1,7 +1,7 @@
 """The lab's images: which, and how each keeps to the official one."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import lab.images
@@ -101,7 +101,7 @@ _CA_BUNDLE = {"etc/ssl/certs/ca-certificates.crt": "certificates/certifi/cacert.
 
 # MicroK8s' own; the manifests of the lab's snap name them. calico-kube-controllers only tidies up after nodes
 # that are gone, and building it takes a minute: it is left out.
-MICROK8S_IMAGES = (
+_OF_MICROK8S = (
     Image(
         "pause",
         "registry.k8s.io/pause:3.10",
@@ -109,7 +109,6 @@ MICROK8S_IMAGES = (
         (KUBERNETES_PROGRAMS,),
         {"Entrypoint": ["/pause"], "User": "65535:65535", "Env": [_PATH]},
         {"pause": "kubernetes/pause"},
-        purpose="microk8s",
     ),
     Image(
         "calico-cni",
@@ -126,7 +125,6 @@ MICROK8S_IMAGES = (
                 for plugin in ("bandwidth", "host-local", "loopback", "portmap", "tuning")
             },
         },
-        purpose="microk8s",
     ),
     Image(
         "calico-node",
@@ -137,7 +135,6 @@ MICROK8S_IMAGES = (
         # Under /usr, since /bin and /sbin are links to there.
         {"usr/bin/calico-node": "calico/calico-node", "usr/sbin/start_runit": "calico-node/start_runit"},
         base="calico-userland/root",
-        purpose="microk8s",
     ),
     Image(
         "coredns",
@@ -146,7 +143,6 @@ MICROK8S_IMAGES = (
         (ADDON_PROGRAMS, CERTIFICATES),
         {"Entrypoint": ["/coredns"], "User": "65532:65532", "WorkingDir": "/", "Env": [_PATH]},
         {"coredns": "addons/coredns", **_CA_BUNDLE},
-        purpose="microk8s",
     ),
     Image(
         "metrics-server",
@@ -156,7 +152,6 @@ MICROK8S_IMAGES = (
         (ADDON_PROGRAMS, CERTIFICATES),
         {"Entrypoint": ["/metrics-server"], "User": "65534", "Env": [_PATH]},
         {"metrics-server": "addons/metrics-server", **_CA_BUNDLE},
-        purpose="microk8s",
     ),
     Image(
         "hostpath-provisioner",
@@ -165,9 +160,9 @@ MICROK8S_IMAGES = (
         (ADDON_PROGRAMS,),
         {"Cmd": ["/hostpath-provisioner"], "Env": [_PATH]},
         {"hostpath-provisioner": "addons/hostpath-provisioner"},
-        purpose="microk8s",
     ),
 )
+MICROK8S_IMAGES = tuple(replace(image, purpose="microk8s") for image in _OF_MICROK8S)
 
 
 def owner_images(pinned: Mapping[str, str]) -> tuple[Image, ...]:

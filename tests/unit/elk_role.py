@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 from homeserver_logstore.client import Elasticsearch
 
-from tests.search import elasticsearch_running, free_port
+from tests.programs import free_port
+from tests.search import elasticsearch_running
 from tests.unit import rendering
 from tests.unit.rendering import ROOT
 

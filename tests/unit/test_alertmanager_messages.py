@@ -1,7 +1,6 @@
 """What people read, and what a real Alertmanager with the role's configuration sends to whom."""
 
 import json
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.programs import amtool
+from tests.programs import amtool, free_port
 from tests.recorder import Message, Recorder, recording
 from tests.unit.alertmanager_role import Role
 
@@ -152,8 +151,7 @@ def _alertmanager(directory: Path, **variables: Any) -> Iterator[Alertmanager]:
             alertmanager_deadman_url=f"{url}/deadman",
             **variables,
         )
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         command = [
             str(amtool().with_name("alertmanager")),
             f"--config.file={role.configuration(directory)}",

@@ -12,7 +12,7 @@ import pytest
 import requests
 import yaml
 
-from tests.programs import collector
+from tests.programs import collector, free_port
 from tests.recorder import Recorder, recording
 from tests.unit.tracing_role import Role
 
@@ -20,12 +20,6 @@ SERVER, CLIENT = 2, 3
 UNSET, ERROR = 0, 2
 
 Span = dict[str, Any]
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def test_the_collector_understands_it(tmp_path: Path) -> None:
@@ -37,7 +31,7 @@ def test_the_collector_understands_it(tmp_path: Path) -> None:
 
 def _on_loopback(configuration: dict[str, Any], to: Recorder, port: int) -> dict[str, Any]:
     """The same without a cluster: it asks no Kubernetes, and sends what it keeps and measures to the test."""
-    health, metrics = _free_port(), _free_port()
+    health, metrics = free_port(), free_port()
     service = configuration["service"]
     configuration["extensions"]["health_check"]["endpoint"] = f"127.0.0.1:{health}"
     configuration["receivers"]["otlp"]["protocols"] = {"http": {"endpoint": f"127.0.0.1:{port}"}}
@@ -59,7 +53,7 @@ def _on_loopback(configuration: dict[str, Any], to: Recorder, port: int) -> dict
 def _running(directory: Path, **variables: Any) -> Iterator[tuple[str, Recorder]]:
     """Run it; give where it takes spans, and who is sent what it makes of them."""
     with recording() as recorder:
-        port = _free_port()
+        port = free_port()
         file = directory / "collector.yaml"
         configuration = Role(directory, **variables).configuration("collector")
         file.write_text(yaml.safe_dump(_on_loopback(configuration, recorder, port)))

@@ -1,7 +1,6 @@
 """Jaeger with the configuration of its role, on the real Elasticsearch, with the rights it has there."""
 
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import pytest
 import requests
 import yaml
 
-from tests.programs import jaeger
+from tests.programs import free_port, jaeger
 from tests.search import Engine, elasticsearch_running
 from tests.unit.rendering import ROOT
 from tests.unit.tracing_role import Role
@@ -46,13 +45,6 @@ def elasticsearch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         yield engine
 
 
-def _ports() -> Iterator[int]:
-    while True:
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            port: int = server.getsockname()[1]
-        yield port
-
-
 def _on_loopback(directory: Path, engine: Engine, password: str) -> tuple[dict[str, Any], str, str]:
     """The same without a cluster and TLS; where it takes spans, and where it is asked."""
     configuration = Role(directory).configuration("jaeger")
@@ -62,7 +54,7 @@ def _on_loopback(directory: Path, engine: Engine, password: str) -> tuple[dict[s
     backend["server_urls"] = [engine.url]
     backend["auth"]["basic"]["password_file"] = str(directory / "password")
     del backend["tls"]
-    (spans, query, grpc, health, metrics), _ = zip(*zip(_ports(), range(5), strict=False), strict=True)
+    spans, query, grpc, health, metrics = (free_port() for _ in range(5))
     extensions["healthcheckv2"]["http"]["endpoint"] = f"127.0.0.1:{health}"
     extensions["jaeger_query"]["http"]["endpoint"] = f"127.0.0.1:{query}"
     extensions["jaeger_query"]["grpc"]["endpoint"] = f"127.0.0.1:{grpc}"

@@ -3,7 +3,6 @@
 import http.server
 import json
 import os
-import socket
 import subprocess
 import threading
 import time
@@ -17,6 +16,7 @@ import pytest
 import requests
 import yaml
 
+from tests.programs import free_port
 from tests.unit.rendering import find
 from tests.unit.traefik_role import render
 
@@ -97,9 +97,7 @@ def _answers(traefik: Traefik, probe: str) -> bool:
 
 
 def _free_address() -> str:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{free.getsockname()[1]}"
+    return f"127.0.0.1:{free_port()}"
 
 
 def _configuration(state: Path, **variables: Any) -> dict[str, Any]:
