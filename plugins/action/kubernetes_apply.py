@@ -20,6 +20,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "definitions": {"type": "list", "elements": "dict", "default": []},
     "files": {"type": "list", "elements": "path", "default": []},
     "kubeconfig": {"type": "path", "required": True},
+    "partial": {"type": "bool", "default": False},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "templates": {"type": "list", "elements": "str", "default": []},
     "timeout": {"type": "int", "default": 300},
@@ -61,7 +62,7 @@ class ActionModule(ActionBase):
             return outcome, [f"{name}: rendered, but not checked by Kubernetes: {error}"]
         application = Application(cluster, name, timeout=arguments["timeout"], check_mode=check_mode)
         if present:
-            application.present(objects)
+            application.present(objects, partial=arguments["partial"])
         else:
             application.absent()
         return application.outcome, cluster.warnings

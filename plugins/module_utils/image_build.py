@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -10,6 +12,7 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -115,6 +118,8 @@ def archive_path(image: Image, directory: Path) -> Path:
 def build(image: Image, archive: Path, base_archive: Path | None) -> None:
     """Build an image and save it as an archive; archives of earlier revisions are removed.
 
+    Whoever else builds into the same directory is waited for, and an archive that is there then not built.
+
     Args:
         image: what to build.
         archive: where to save it.
@@ -124,38 +129,58 @@ def build(image: Image, archive: Path, base_archive: Path | None) -> None:
         BuildError: there is no builder, or a step failed.
     """
     builder = find_builder()
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    for left in archive.parent.glob(f"{_SCRATCH}*"):  # by a build that was killed
-        shutil.rmtree(left)
-    with tempfile.TemporaryDirectory(dir=archive.parent, prefix=_SCRATCH) as scratch:
-        context, partial = Path(scratch, "context"), Path(scratch, "image.tar")
-        for path in image.files():
-            target = context / path.relative_to(image.source)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(path, target)
-        _fetch_packages(image, context)
-        try:
-            if base_archive:
-                _run(_load_command(builder, base_archive))
-            _run(
-                [
-                    *_build_command(builder),
-                    f"--platform={image.platform}",
-                    f"--build-arg=BASE={image.base}",
-                    f"--build-arg=REVISION={image.revision}",
-                    f"--tag={image.reference}",
-                    str(context),
-                ]
-            )
-            _run(_save_command(builder, image.reference, partial))
-        finally:
-            # The archives are what is kept; the builder's own store would only grow.
-            for reference in (image.reference, image.base) if base_archive else (image.reference,):
-                subprocess.run([builder, "rmi", reference], capture_output=True, check=False)
-        partial.replace(archive)
-    for earlier in archive.parent.glob(f"{_file_name(image.name)}-{'?' * 12}.tar"):
-        if earlier != archive:
-            earlier.unlink()
+    with _alone(archive.parent):
+        if archive.exists():
+            return
+        for left in archive.parent.glob(f"{_SCRATCH}*"):  # by a build that was killed
+            shutil.rmtree(left)
+        with tempfile.TemporaryDirectory(dir=archive.parent, prefix=_SCRATCH) as scratch:
+            partial = _build(builder, image, base_archive, Path(scratch))
+            partial.replace(archive)
+        for earlier in archive.parent.glob(f"{_file_name(image.name)}-{'?' * 12}.tar"):
+            if earlier != archive:
+                earlier.unlink()
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Hold a directory's lock, which ends with its holder."""
+    directory.mkdir(parents=True, exist_ok=True)
+    lock = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _build(builder: str, image: Image, base_archive: Path | None, scratch: Path) -> Path:
+    """Build an image with what is written meanwhile in a directory, and give its archive there."""
+    context, archive = scratch / "context", scratch / "image.tar"
+    for path in image.files():
+        target = context / path.relative_to(image.source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, target)
+    _fetch_packages(image, context)
+    try:
+        if base_archive:
+            _run(_load_command(builder, base_archive))
+        _run(
+            [
+                *_build_command(builder),
+                f"--platform={image.platform}",
+                f"--build-arg=BASE={image.base}",
+                f"--build-arg=REVISION={image.revision}",
+                f"--tag={image.reference}",
+                str(context),
+            ]
+        )
+        _run(_save_command(builder, image.reference, archive))
+    finally:
+        # The archives are what is kept; the builder's own store would only grow.
+        for reference in (image.reference, image.base) if base_archive else (image.reference,):
+            subprocess.run([builder, "rmi", reference], capture_output=True, check=False)
+    return archive
 
 
 def _file_name(name: str) -> str:

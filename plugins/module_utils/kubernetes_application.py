@@ -65,10 +65,14 @@ class Application:
         self._changed: set[Identity] = set()
         self.outcome = Outcome()
 
-    def present(self, definitions: Iterable[Object]) -> None:
+    def present(self, definitions: Iterable[Object], *, partial: bool = False) -> None:
         """Apply all objects, delete what is no longer among them, wait until what was applied runs.
 
         Nothing but namespaces and CRDs is applied before the API server has accepted every object.
+
+        Args:
+            definitions: the objects.
+            partial: these are only a part of the application; nothing is deleted, no workload waited for.
 
         Raises:
             ManifestError: an object is wrong in itself.
@@ -82,6 +86,8 @@ class Application:
         if crds and not self._check_mode:
             self._wait.served(crds)
         self._apply(objects[len(foundations) :], live)
+        if partial:
+            return
         self._prune(objects, live)
         if not self._check_mode:
             self._wait.rolled_out([obj for obj in objects if obj["kind"] in WORKLOADS], self._changed)

@@ -1,10 +1,17 @@
-"""What `homeserver.stack.build_image` takes and returns; the action plugin of its name does the work."""
+"""The module build_image."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.image_build import BuildError, Image, archive_path, build
+
 DOCUMENTATION = """
 module: build_image
-short_description: Build a container image on the control machine
+short_description: Build a container image on the machine it runs on, which is to be the control machine
 description:
   - Builds an image with whichever of podman, docker and buildah is there, and saves it as an archive.
   - The image's tag is a hash of its source and its base image, so that what did not change is not built
@@ -12,6 +19,7 @@ description:
   - The build gets the arguments C(BASE) and C(REVISION), the hash. For a Python source, one with a
     C(requirements.txt) and a base image called C(python), it finds all packages required, installed
     for that Python, in C(build/site-packages), and so needs no network.
+  - Images are built one after the other, so that it may be left in the background and asked again later.
 options:
   base:
     description: Reference of the base image.
@@ -61,3 +69,41 @@ archive:
   type: str
   returned: always
 """
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        {
+            "base": {"type": "str", "required": True},
+            "base_archive": {"type": "path"},
+            "directory": {"type": "path", "required": True},
+            "name": {"type": "str", "required": True},
+            "platform": {"type": "str", "choices": ["linux/amd64", "linux/arm64"], "default": "linux/amd64"},
+            "source": {"type": "path", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        module.exit_json(**_build(module.params, check=module.check_mode))
+    except BuildError as error:
+        module.fail_json(msg=f"{module.params['name']}: {error}")
+
+
+def _build(params: dict[str, Any], *, check: bool) -> dict[str, Any]:
+    """Name the image after its content, and build it if there is no archive of that name.
+
+    Raises:
+        BuildError: it cannot be built.
+    """
+    image = Image(params["name"], Path(params["source"]).resolve(), params["base"], params["platform"])
+    archive = archive_path(image, Path(params["directory"]))
+    missing = not archive.exists()
+    if missing and not check:
+        base = params["base_archive"]
+        build(image, archive, Path(base) if base else None)
+    return {"reference": image.reference, "archive": str(archive), "changed": missing}
+
+
+if __name__ == "__main__":
+    main()

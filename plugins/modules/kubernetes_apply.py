@@ -35,6 +35,12 @@ options:
     description: Path of the kubeconfig file on the control machine; its current context is used.
     type: path
     required: true
+  partial:
+    description:
+      - Whether the objects are only a part of the application, which shall start ahead of the rest.
+      - Then nothing is deleted, and nothing is waited for that the later call for all of it waits for.
+    type: bool
+    default: false
   state:
     description:
       - V(present) applies the objects.

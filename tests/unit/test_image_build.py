@@ -1,6 +1,7 @@
 """Images built on the control machine: when they are, with what, and what is said when that fails."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -192,3 +193,16 @@ def test_keeps_one_archive_of_each_image(source: Path, tmp_path: Path, builders:
     second = archive_path(image(source), directory)
     build(image(source), second, None)
     assert set(directory.iterdir()) == {other, second}
+
+
+def test_an_image_that_is_being_built_is_waited_for(source: Path, tmp_path: Path, builders: Builders) -> None:
+    builders.install("podman", build=f"read line < {tmp_path}/go")
+    os.mkfifo(tmp_path / "go")
+    archive = archive_path(image(source), tmp_path / "images")
+    with ThreadPoolExecutor() as threads:
+        both = [threads.submit(build, image(source), archive, None) for _ in range(2)]
+        (tmp_path / "go").write_text("go on\n")
+        for done in both:
+            done.result(timeout=60)
+    assert len([call for call in builders.calls if " build " in call]) == 1
+    assert archive.exists()

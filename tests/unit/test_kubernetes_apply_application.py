@@ -281,6 +281,18 @@ def test_prunes_what_it_applied_and_no_longer_renders(cluster: FakeCluster) -> N
     assert cluster.calls == ["delete Service demo/old", "delete ConfigMap demo/old"]
 
 
+def test_a_part_is_applied_ahead_and_the_whole_is_waited_for(cluster: FakeCluster) -> None:
+    cluster.put(an_object("ConfigMap", "old"))
+    whole = [NAMESPACE, an_object("Service"), a_workload("Deployment")]
+    ahead = application(cluster, timeout=7)
+    ahead.present([NAMESPACE, a_workload("Deployment")], partial=True)
+    assert ahead.outcome.created == ["Namespace demo", "Deployment demo/web"]
+    assert ahead.outcome.deleted == []
+    with pytest.raises(ApplicationError, match="not rolled out after 7 s"):
+        application(cluster, timeout=7).present(whole)
+    assert cluster.calls[-1] == "delete ConfigMap demo/old"
+
+
 def test_a_changed_job_is_replaced(cluster: FakeCluster) -> None:
     done = {"conditions": [{"type": "Complete", "status": "True"}]}
     application(cluster).present([NAMESPACE, a_workload("Job") | {"status": done}])
