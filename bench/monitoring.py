@@ -25,7 +25,8 @@ _QUERIES = {
         "{:.0f}",
     ),
     "Prometheus: memory": ('process_resident_memory_bytes{job="prometheus"} / 2^20', "{:.0f} MiB"),
-    "Prometheus: longest scrape": ("max(scrape_duration_seconds) * 1000", "{:.0f} ms"),
+    # A pod that a rollout has just ended is looked for until Prometheus hears of its end.
+    "Prometheus: longest scrape": ("max(scrape_duration_seconds and up == 1) * 1000", "{:.0f} ms"),
     "Prometheus: all rules once": ("sum(prometheus_rule_group_last_duration_seconds) * 1000", "{:.0f} ms"),
 }
 
