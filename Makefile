@@ -1,13 +1,15 @@
-# Every job of this project by its name; `make` alone lists them.
+# The tasks of this project; `make` without a target lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .SUFFIXES:
 
 VENV := .venv
 READY := $(VENV)/.ready
-REQUIREMENTS := requirements.txt requirements-dev.txt app/requirements.txt
+CHECKOV := $(VENV)/checkov
+# Each is written from the .in of its name, and the next keeps to the one before; the last has all packages.
+REQUIREMENTS := requirements.txt app/requirements.txt requirements-dev.txt
 LAB_DIR := $(or $(HOMESERVER_LAB_DIR),/var/lib/homeserver-lab)
-# Two at once, for half of the time one waits; the tests of a file share what they start.
+# Two processes, because tests mostly wait. Tests in a file share the programs that they start.
 UNIT := -m 'not machine and not scenario' -n 2 --dist loadfile
 
 # Ansible refuses to run in a locale that is not UTF-8.
@@ -15,39 +17,54 @@ export LC_ALL := C.UTF-8
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .PHONY: help
-help: ## List what make can do
+help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# Installed anew only when a requirement changes. A fresh Debian has neither venv nor git.
+# Only reinstalled when a requirement changes. A fresh Debian has neither venv nor git.
 $(READY): $(REQUIREMENTS)
 	@python3 -c 'import ensurepip' && command -v git >/dev/null \
 	  || { apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv git; }
 	python3 -m venv $(VENV)
-	pip install --quiet --disable-pip-version-check $(REQUIREMENTS:%=-r %)
+	pip install --quiet --disable-pip-version-check --require-hashes -r $(lastword $(REQUIREMENTS))
+	@touch $@
+
+# It asks for other versions of what the rest needs, so it is apart.
+$(CHECKOV)/.ready: requirements-checkov.txt | $(READY)
+	python3 -m venv $(CHECKOV)
+	$(CHECKOV)/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
 .PHONY: setup
-setup: $(READY) ## Install Ansible and everything else that is needed here into .venv
+setup: $(READY) inventory/home ## Install Ansible and all tools into .venv, copy the example inventory once
+
+.PHONY: requirements
+requirements: ## Write the requirements*.txt, with checksums, from the requirements*.in
+	for file in $(REQUIREMENTS); do \
+	  uv pip compile --quiet --universal --python-version=3.11 --generate-hashes \
+	    --output-file=$$file $${file%.txt}.in || exit; \
+	done
+
+# Belongs to the owner and is never overwritten.
+inventory/home:
+	cp -R inventory/example $@
 
 .PHONY: lab lab-status lab-down
-lab: $(READY) ## A running home server on this machine: build, install, print the URLs
+lab: $(READY) ## Run a home server on this machine: build, install, print the URLs
 	python -m lab up
 	ansible-playbook -i $(LAB_DIR)/home/inventory site.yml
 	python -m lab status
 
-lab-status: $(READY) ## What runs in the lab, and where, as JSON
+lab-status: $(READY) ## Print the lab's machines and services as JSON
 	python -m lab --json status
 
-lab-down: $(READY) ## Remove the lab's home server without a trace
+lab-down: $(READY) ## Remove the lab's home server completely
 	python -m lab down
 
-.PHONY: test lint unit lab-test molecule
-test: lint app-test ## Everything CI runs: lint, then every test, the quick ones first
-	python -m lab build
-	pytest $(UNIT)
-	pytest -m 'machine or scenario'
+.PHONY: test lint unit fast-test lab-test molecule
+test: $(READY) ## Run everything that CI runs: scenarios, lint and fast tests in parallel
+	python -m tests.everything
 
-lint: $(READY) ## Style, types and the rules of Ansible
+lint: $(READY) $(CHECKOV)/.ready ## Check style, types and Ansible's rules
 	ruff check
 	ruff format --check
 	mypy .
@@ -55,37 +72,47 @@ lint: $(READY) ## Style, types and the rules of Ansible
 	yamllint --strict .
 	ansible-lint --offline
 	shellcheck $$(git grep -lE '^#!.*[/ ](ba)?sh\b' -- ':!*.py')
-	hadolint app/Dockerfile automation/Dockerfile logstore/Dockerfile
+	hadolint app/Dockerfile images/*/Dockerfile
+	python -m tools.checkov $(CHECKOV)/bin/checkov
 
-unit: app-test ## The tests that need no machine
+unit: app-test fast-test ## Run the tests that need no machine
+
+fast-test: $(READY) ## Run the same, without the app's tests
 	pytest $(UNIT)
 
-lab-test: $(READY) ## The tests of the lab that create machines (as root)
+lab-test: $(READY) ## Run the lab's tests that create machines (as root)
 	pytest -m machine
 
-molecule: $(READY) ## The scenarios: every role on a machine of the lab (as root)
-	pytest -m scenario
+molecule: $(READY) ## Run the scenarios: every role on a lab machine (as root)
+	pytest -s --durations=0 -m scenario
+
+.PHONY: mutants
+mutants: $(READY) ## Make realistic mistakes one at a time, name those that no fast test catches, as in: make mutants ARGS='--area rules'
+	python -m tools.mutants $(ARGS)
 
 .PHONY: app-dev app-test app-prod load
-app-dev: $(READY) ## The app on http://127.0.0.1:5000, anew at every change
+app-dev: $(READY) ## Run the app on http://127.0.0.1:5000, reloaded at every change
 	flask --app app/src/homeserver_app run --debug
 
-app-test: $(READY) ## The app's tests, with their coverage
+app-test: $(READY) ## Run the app's tests, with coverage
 	cd app && pytest --cov
 
-app-prod: $(READY) ## The app as the home server runs it, under gunicorn
+app-prod: $(READY) ## Run the app like the home server does, under gunicorn
 	cd app && PYTHONPATH=src gunicorn
 
-load: $(READY) ## A load test of the app, as in: make load URL=https://hello.home.arpa ARGS='--ca FILE'
+load: $(READY) ## Run a load test of the app: make load URL=https://hello.home.arpa ARGS='--ca FILE'
 	cd app && python -m loadtest $(URL) $(ARGS)
 
-.PHONY: docs dashboards bench
-dashboards: $(READY) ## Write Grafana's and Kibana's dashboards anew from the packages of these names
-	python -m dashboards
-	python -m kibana
+.PHONY: docs dashboards pictures bench
+dashboards: $(READY) ## Write the dashboards of Grafana and Kibana from tools/dashboards/
+	python -m tools.dashboards.grafana
+	python -m tools.dashboards.kibana
 
-docs: $(READY) ## Write docs/reference.md anew from the roles' argument specs
+docs: $(READY) ## Write docs/reference.md from the roles' argument specs
 	python tools/reference.py
+
+pictures: $(READY) ## Write docs/pictures/ from a running home, as in: make pictures ARGS='-i inventory/home'
+	python -m tools.pictures $(ARGS)
 
 bench: $(READY) ## Measure speed and memory on a new machine, write docs/benchmark.md (as root)
 	python -m bench

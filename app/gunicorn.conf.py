@@ -1,18 +1,18 @@
-"""How gunicorn runs the app: a master process that serves the metrics, and the workers it forks."""
+"""gunicorn's configuration: a master process serves the metrics, forked workers serve the app."""
 
 import os
 import sys
 import tempfile
 from pathlib import Path
 
-# prometheus_client looks for this once, when it is imported.
+# prometheus_client reads this variable once, at import.
 metrics_directory = Path(
     os.environ.get("PROMETHEUS_MULTIPROC_DIR") or tempfile.mkdtemp(prefix="homeserver-app-")
 )
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_directory)
 
-# Importing the app here, before the fork, lets the workers share the memory of its code. They make the app
-# itself after the fork (no preload_app): threads do not survive one.
+# Import before the fork, so that the workers share the memory of the code. Each worker creates the app after
+# the fork (no preload_app), because threads do not survive a fork.
 from homeserver_app import cpu, logs, server  # noqa: E402
 from homeserver_app.settings import Settings, SettingsError  # noqa: E402
 
@@ -28,8 +28,8 @@ workers = settings.workers or cpu.worker_count(cpu.cpu_limit())
 threads = settings.threads
 worker_tmp_dir = "/dev/shm"  # noqa: S108 -- a heartbeat file on a disk can block
 graceful_timeout = settings.graceful_seconds
-# Seconds; longer than Traefik keeps an idle connection (90), so that it is never the app that closes one just
-# as a request arrives on it.
+# Seconds. Longer than Traefik keeps an idle connection (90), so that the app never closes a connection as
+# a request arrives on it.
 keepalive = 100
 control_socket_disable = True
 logconfig_dict = logs.config(settings)

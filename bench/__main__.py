@@ -1,6 +1,6 @@
-"""Measure how long a home server takes to come up, how fast it answers and what memory it takes.
+"""Measure installation time, response time and memory of a home server.
 
-Prints a table and keeps it in docs/benchmark.md. Takes root, and half an hour with nothing cached.
+Prints a table and writes it to docs/benchmark.md. Needs root, and half an hour with an empty cache.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from bench import floor, logs, memory, monitoring, traces
+from bench import baseline, logs, machines, memory, monitoring, traces
 from bench.clock import seconds
 from bench.remote import wait_for_port
 from lab import lifecycle
@@ -31,24 +31,24 @@ Row = tuple[str, str]
 
 
 def main() -> None:
-    """Measure everything, one thing at a time."""
+    """Run all measurements one after another."""
     options = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    options.add_argument("--cached", action="store_true", help="leave out the build with nothing cached")
-    stages = _stages() if options.parse_args().cached else _stages_from_nothing()
-    PAGE.write_text(_page([_told(row) for row in stages]))
+    options.add_argument("--cached", action="store_true", help="skip the build with an empty cache")
+    stages = _stages() if options.parse_args().cached else _stages_from_scratch()
+    PAGE.write_text(_page([_shown(row) for row in stages]))
     print(PAGE.read_text())
 
 
-def _told(row: Row) -> Row:
-    """Each row is shown when it is measured, so that what comes later cannot lose it."""
-    _tell(": ".join(row))
+def _shown(row: Row) -> Row:
+    """Print each row as soon as it is measured, so that a later failure cannot lose it."""
+    _report(": ".join(row))
     return row
 
 
-def _stages_from_nothing() -> Iterator[Row]:
+def _stages_from_scratch() -> Iterator[Row]:
     with tempfile.TemporaryDirectory(prefix="homeserver-bench-") as cache:
         os.environ["HOMESERVER_LAB_CACHE"] = cache
-        yield "everything built, nothing cached", f"{seconds(lambda: build(_tell)):.1f} s"
+        yield "everything built, nothing cached", f"{seconds(lambda: build(_report)):.1f} s"
         yield from _stages()
 
 
@@ -65,10 +65,11 @@ def _stages() -> Iterator[Row]:
             yield from traces.rows(machine)
             yield from monitoring.rows(machine)
             yield from logs.rows(machine)
-            recipe = floor.recipe(machine, Path(kept))
+            recipe = baseline.recipe(machine, Path(kept))
             yield from monitoring.fault_to_message(machine, partial(_play, machine))
-        with _machine("floor") as (machine, _):
-            parts = floor.measure(machine, build(_tell).bundle, recipe)
+            yield from machines.rows(machine, build(_report).bundle, recipe, partial(_play, machine), _report)
+        with _machine("baseline") as (machine, _):
+            parts = baseline.measure(machine, build(_report).bundle, recipe)
     for what, took in parts.items():
         yield f"by hand: {what}", f"{took:.1f} s"
     yield "`site.yml`, first run, compared with by hand", f"{first / sum(parts.values()):.2f} times"
@@ -76,19 +77,21 @@ def _stages() -> Iterator[Row]:
 
 @contextmanager
 def _machine(name: str) -> Iterator[tuple[Machine, float]]:
-    """A machine that was not there before, the seconds it took, and no machine after."""
+    """Create a new machine, yield it with the seconds that took, and remove it."""
     lifecycle.down(name)
     started = time.monotonic()
-    yield lifecycle.up(name, None, _tell), time.monotonic() - started
+    yield lifecycle.up(name, None, _report), time.monotonic() - started
     lifecycle.down(name)
 
 
 def _play(machine: Machine, playbook: str, **variables: object) -> None:
-    _run("ansible-playbook", "-i", str(machine.inventory), playbook, "-e", json.dumps(variables))
+    # All load comes from one client.
+    given = {"traefik_rate_limit_per_second": 0, **variables}
+    _run("ansible-playbook", "-i", str(machine.inventory), playbook, "-e", json.dumps(given))
 
 
 def _load_directly() -> Iterator[Row]:
-    """The app as gunicorn runs it here, with nothing in between, with and without its log of requests."""
+    """Measure the app under gunicorn on this host, with and without access logs."""
     for level, which in (("info", "with access logs"), ("error", "without access logs")):
         environment = os.environ | {"PYTHONPATH": "src", "HOMESERVER_APP_LOG_LEVEL": level}
         server = subprocess.Popen(["gunicorn"], cwd=ROOT / "app", env=environment, stdout=subprocess.DEVNULL)
@@ -110,7 +113,7 @@ def _load_through_traefik(machine: Machine) -> dict[str, str]:
 
 
 def _load(url: str, *arguments: str) -> dict[str, str]:
-    """What a load test measured, by name."""
+    """Return the results of a load test by name."""
     command = [sys.executable, "-m", "loadtest", url, "--seconds", str(LOAD_SECONDS), *arguments]
     done = subprocess.run(command, cwd=ROOT / "app", stdout=subprocess.PIPE, text=True, check=True)
     return dict(line.split(maxsplit=1) for line in done.stdout.splitlines() if line)
@@ -135,7 +138,7 @@ def _run(*command: str, **environment: str) -> None:
     subprocess.run(command, cwd=ROOT, env=os.environ | environment, stdout=sys.stderr, check=True)
 
 
-def _tell(line: str) -> None:
+def _report(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 

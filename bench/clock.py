@@ -1,11 +1,11 @@
-"""How long a thing takes."""
+"""Measuring time."""
 
 import time
 from collections.abc import Callable
 
 
 def seconds(step: Callable[[], object]) -> float:
-    """Take the step; return the seconds it took."""
+    """Run the step; return its duration in seconds."""
     started = time.monotonic()
     step()
     return time.monotonic() - started

@@ -1,4 +1,4 @@
-"""What logs take: how many lines, how soon each can be found, and the disk that it then has."""
+"""Costs of logs: lines per second, the delay until a line is found, and the disk space per line."""
 
 import json
 import time
@@ -17,12 +17,12 @@ from lab.machine import Machine
 _NAMESPACE = "apps"
 _PATIENCE = 300  # seconds
 _POLL = 0.2  # seconds
-# Lines per second, and seconds: one home's ordinary day, and what is aimed at.
+# Lines per second, and seconds: a normal day of one home, and the target.
 _QUIET = (4, 60)
 _BUSY = (2000, 60)
 _AT_ONCE = 100_000  # lines
 
-# Logs so many lines, so many of them per second, each like one of the app's.
+# Logs a number of lines at a rate, each like one of the app's.
 _WRITER = """
 import json, sys, time
 count, rate = int(sys.argv[1]), float(sys.argv[2])
@@ -43,17 +43,17 @@ for number in range(count):
 
 @dataclass(frozen=True)
 class _Store:
-    """Elasticsearch, as seen from this host."""
+    """A connection to Elasticsearch from this host."""
 
     url: str
     session: requests.Session
 
-    def ask(self, path: str, body: object = None) -> Any:
+    def post(self, path: str, body: object = None) -> Any:
         answer = self.session.post(f"{self.url}/{path}", json=body, timeout=60)
         answer.raise_for_status()
         return answer.json()
 
-    def read(self, path: str) -> Any:
+    def get(self, path: str) -> Any:
         answer = self.session.get(f"{self.url}/{path}", timeout=60)
         answer.raise_for_status()
         return answer.json()
@@ -61,13 +61,13 @@ class _Store:
 
 @dataclass(frozen=True)
 class Run:
-    """Lines of one pod on their way: when the first was written, and at which times how many were found."""
+    """The lines of one pod: when the first was written, and how many were found at which times."""
 
     began: float
     found: Sequence[tuple[float, int]]
 
     def waited(self, rate: float) -> list[float]:
-        """The seconds from each line to when it was found, if so many were written per second."""
+        """Return the seconds until each line was found, if they were written at this rate per second."""
         seconds: list[float] = []
         for moment, count in self.found:
             seconds += [max(0, moment - self.began - number / rate) for number in range(len(seconds), count)]
@@ -75,13 +75,13 @@ class Run:
 
     @property
     def rate(self) -> float:
-        """Lines per second, from the first that was written to the last that was found."""
+        """Lines per second, from the first line written to the last line found."""
         ended, count = self.found[-1]
         return count / (ended - self.began)
 
 
 def rows(machine: Machine) -> Iterator[tuple[str, str]]:
-    """Let pods log, and look for their lines as a reader would."""
+    """Let pods log, and search for their lines as a reader would."""
     with _store(machine) as store:
         for (rate, seconds), when in ((_QUIET, "on a quiet day"), (_BUSY, f"at {_BUSY[0]} lines per second")):
             waited = _logged(machine, store, f"bench-{rate}", rate * seconds, rate).waited(rate)
@@ -95,7 +95,7 @@ def rows(machine: Machine) -> Iterator[tuple[str, str]]:
             f"lines per second, of {_AT_ONCE} written at once, until all were found",
             f"{fastest:.0f}, none lost",
         )
-        size = store.read("logs-*/_stats/docs,store")["_all"]["primaries"]
+        size = store.get("logs-*/_stats/docs,store")["_all"]["primaries"]
         yield (
             "disk for each line that is kept",
             f"{size['store']['size_in_bytes'] / size['docs']['count']:.0f} bytes",
@@ -110,16 +110,16 @@ def _store(machine: Machine) -> Iterator[_Store]:
         requests.Session() as session,
     ):
         session.auth = ("admin", (secrets / "kibana_admin.password").read_text().strip())
-        session.trust_env = False  # it may name other authorities
+        session.trust_env = False  # the environment may name other authorities
         session.verify = str(secrets / "ca.crt")
         yield _Store(f"https://localhost:{port}", session)
 
 
 def _logged(machine: Machine, store: _Store, pod: str, count: int, rate: float) -> Run:
-    """Let a pod log, and wait until Elasticsearch has found all of it.
+    """Let a pod log, and wait until Elasticsearch finds all of its lines.
 
     Raises:
-        TimeoutError: It has not, or has found more.
+        TimeoutError: Some are missing, or there are too many.
     """
     remote.run(machine, f"{KUBECTL} apply -f -", json.dumps(_pod(machine, pod, count, rate)))
     try:
@@ -143,7 +143,7 @@ def _found(store: _Store, pod: str, count: int) -> Run:
                 f"of {count} lines of {pod}, {found[-1][1]} were found within {_PATIENCE} seconds"
             )
         time.sleep(_POLL)
-        answer = store.ask("logs-*/_search", question)
+        answer = store.post("logs-*/_search", question)
         found.append((time.time(), answer["hits"]["total"]["value"]))
     return Run(answer["aggregations"]["began"]["value"] / 1000, found)
 

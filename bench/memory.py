@@ -1,11 +1,11 @@
-"""What memory a machine's programs take."""
+"""The memory of a machine's programs."""
 
 from collections.abc import Iterator
 
 from bench import remote
 from lab.machine import Machine
 
-# Of every process its name and its share of the memory in KiB, what it shares with others divided among them.
+# The name and proportional memory of every process in KiB; shared memory is divided among its users.
 _SHARES = r"""for p in /proc/[0-9]*; do
   printf '%s\t%s\n' "$(cat $p/comm 2>/dev/null)" "$(awk '/^Pss:/ { print $2 }' $p/smaps_rollup 2>/dev/null)"
 done"""
@@ -13,7 +13,7 @@ _WORTH_A_ROW = 10  # MiB
 
 
 def rows(machine: Machine) -> Iterator[tuple[str, str]]:
-    """The memory of the whole machine, then of each program that takes more than a little."""
+    """Yield the memory of the whole machine, then of each large program."""
     programs: dict[str, float] = {}
     for line in remote.run(machine, _SHARES).splitlines():
         name, _, kib = line.partition("\t")

@@ -1,4 +1,4 @@
-"""What watching costs: series, memory, and the time that Prometheus takes to look and to answer."""
+"""Costs of monitoring: series, memory, and the duration of scrapes and queries."""
 
 import json
 import time
@@ -10,13 +10,13 @@ from bench import remote
 from bench.remote import KUBECTL
 from lab import network
 from lab.machine import Machine
-from tests.dashboards import Question, asked, read
-from tests.recorder import Message, Recorder, recording
+from tests.support.dashboards import Question, asked, read
+from tests.support.recorder import Message, Recorder, recording
 
 _PROMETHEUS = "/api/v1/namespaces/monitoring/services/prometheus:9090/proxy/api/v1"
 _ALERT = "ProbeFailed"
 _PATIENCE = 300  # seconds
-_HOURS = 6  # of a panel, when its page is opened
+_HOURS = 6  # of a panel, when its dashboard opens
 
 _QUERIES = {
     "Prometheus: series": ("sum(prometheus_tsdb_head_series)", "{:.0f}"),
@@ -25,14 +25,14 @@ _QUERIES = {
         "{:.0f}",
     ),
     "Prometheus: memory": ('process_resident_memory_bytes{job="prometheus"} / 2^20', "{:.0f} MiB"),
-    # A pod that a rollout has just ended is looked for until Prometheus hears of its end.
+    # After a rollout, Prometheus still scrapes a terminated pod until it learns that it is gone.
     "Prometheus: longest scrape": ("max(scrape_duration_seconds and up == 1) * 1000", "{:.0f} ms"),
     "Prometheus: all rules once": ("sum(prometheus_rule_group_last_duration_seconds) * 1000", "{:.0f} ms"),
 }
 
 
 def rows(machine: Machine) -> Iterator[tuple[str, str]]:
-    """Ask the machine's Prometheus about itself, then everything that a dashboard asks."""
+    """Query the machine's Prometheus for its own metrics, then time every dashboard query."""
     for what, (query, form) in _QUERIES.items():
         (found,) = _api(machine, "query", query=query)["result"]
         yield what, form.format(float(found["value"][1]))
@@ -49,10 +49,10 @@ def rows(machine: Machine) -> Iterator[tuple[str, str]]:
 
 
 def fault_to_message(machine: Machine, play: Callable[..., None]) -> Iterator[tuple[str, str]]:
-    """Stop an app, and measure the time until somebody is told.
+    """Stop an app, and measure the time until the alert message arrives.
 
     Args:
-        machine: The machine, which is told to tell this one.
+        machine: The machine, which sends its alerts to this host.
         play: Runs a playbook on it with variables.
     """
     with recording() as recorder:
@@ -60,14 +60,14 @@ def fault_to_message(machine: Machine, play: Callable[..., None]) -> Iterator[tu
         play("playbooks/monitoring.yml", alertmanager_webhook=[{"url": here, "token": "bench"}])
         remote.run(machine, f"{KUBECTL} -n apps scale deployment hello --replicas=0")
         started = time.time()
-        recorder.wait(lambda: bool(_told(recorder)), _PATIENCE)
+        recorder.wait(lambda: bool(_received(recorder)), _PATIENCE)
         yield (
             f"seconds from an app's end to the message, of which the rule waits {_rule_waits(machine):.0f}",
-            f"{_told(recorder)[0].at - started:.0f} s",
+            f"{_received(recorder)[0].at - started:.0f} s",
         )
 
 
-def _told(recorder: Recorder) -> list[Message]:
+def _received(recorder: Recorder) -> list[Message]:
     return [m for m in recorder.of("/alerts") if m.content["groupLabels"]["alertname"] == _ALERT]
 
 
@@ -77,7 +77,7 @@ def _rule_waits(machine: Machine) -> float:
 
 
 def _seconds(machine: Machine, question: Question) -> float:
-    """What Prometheus itself takes to answer, without the way there."""
+    """Return the execution time within Prometheus, without the network."""
     now = time.time()
     span = {"start": f"{now - _HOURS * 3600}", "end": f"{now}", "step": "30"} if question.over_time else {}
     path = "query_range" if question.over_time else "query"

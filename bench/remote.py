@@ -1,4 +1,4 @@
-"""Commands on a machine of the lab."""
+"""Commands on a lab machine."""
 
 import shlex
 import socket
@@ -14,7 +14,7 @@ KUBECTL = "/snap/bin/microk8s kubectl"
 
 
 def run(machine: Machine, command: str, stdin: str = "") -> str:
-    """Run a shell command as root and return what it printed.
+    """Run a shell command as root and return its output.
 
     Raises:
         subprocess.CalledProcessError: It failed.
@@ -24,14 +24,14 @@ def run(machine: Machine, command: str, stdin: str = "") -> str:
 
 
 def send(machine: Machine, file: Path, to: str) -> None:
-    """Copy a file there."""
+    """Copy a file to the machine."""
     with file.open("rb") as content:
         subprocess.run(machine.ssh(f"cat > {shlex.quote(to)}"), stdin=content, check=True)
 
 
 @contextmanager
 def service(machine: Machine, namespace: str, name: str, port: int) -> Iterator[int]:
-    """Make a Service of the cluster a port of this host's 127.0.0.1, until the block ends."""
+    """Forward a port of 127.0.0.1 on this host to a Service of the cluster, until the block ends."""
     address = run(machine, f"{KUBECTL} -n {namespace} get service {name} -o jsonpath='{{.spec.clusterIP}}'")
     local = free_port()
     tunnel = subprocess.Popen(
@@ -46,17 +46,17 @@ def service(machine: Machine, namespace: str, name: str, port: int) -> Iterator[
 
 
 def free_port() -> int:
-    """Return a port of this host's 127.0.0.1 that nobody has."""
+    """Return a free port of 127.0.0.1 on this host."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port
 
 
 def wait_for_port(port: int, within: float = 30) -> None:
-    """Wait until somebody listens to a port of this host's 127.0.0.1.
+    """Wait until a port of 127.0.0.1 on this host accepts connections.
 
     Raises:
-        OSError: Nobody did in so many seconds.
+        OSError: It does not within the timeout.
     """
     deadline = time.monotonic() + within
     while True:

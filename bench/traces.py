@@ -1,4 +1,4 @@
-"""What traces take: how soon each can be found, and what a request pays for it."""
+"""Costs of tracing: the delay until a trace is found, and the overhead of a request."""
 
 import json
 import ssl
@@ -15,21 +15,21 @@ from lab import inventory
 from lab.machine import Machine
 
 _REQUESTS = 60
-_PAUSE = 0.2  # seconds, from one request to the next
+_PAUSE = 0.2  # seconds between requests
 _PATIENCE = 120  # seconds
 _SERVICES = {"traefik", "hello"}
-# How much is traced, and what sets it; the last is what a machine has when it comes.
+# Sampling rates and their variables; the last is the machine's initial state.
 _AMOUNTS: dict[str, dict[str, object]] = {
     "without traces": {"homeserver_tracing_endpoint": ""},
-    "with one in ten traced": {"traefik_tracing_sample_rate": 0.1},
+    "with one in ten traced": {"traefik_tracing_sample_percent": 10},
     "with every request traced": {},
 }
-# Each changes what the variables say.
+# Each applies the changed variables.
 _PLAYBOOKS = ("playbooks/traefik.yml", "playbooks/apps.yml")
 
 
 def rows(machine: Machine) -> Iterator[tuple[str, str]]:
-    """Send requests through Traefik, and look for the trace of each until both services are in it."""
+    """Send requests through Traefik, and search for the trace of each until both services are in it."""
     with remote.service(machine, "tracing", "jaeger", 16686) as port:
         centiles = quantiles(_waits(machine, f"http://127.0.0.1:{port}/api/traces"), n=100)
     yield "from a request to finding its trace: p50, p99", f"{centiles[49]:.1f} s, {centiles[98]:.1f} s"
@@ -38,14 +38,14 @@ def rows(machine: Machine) -> Iterator[tuple[str, str]]:
 def cost(
     machine: Machine, play: Callable[..., None], load: Callable[[], Mapping[str, str]]
 ) -> Iterator[tuple[str, str]]:
-    """Load the app with more and fewer traces, everything else being equal.
+    """Load the app with more and fewer traces, under otherwise equal conditions.
 
     Args:
-        machine: The machine, which has traces when it comes and when it goes.
+        machine: The machine, which has tracing before and after.
         play: Runs a playbook on it with variables.
-        load: Loads the app through Traefik, and returns what it measured by name.
+        load: Loads the app through Traefik, and returns the results by name.
     """
-    load()  # what is written in Java and Go is faster the second time
+    load()  # Java and Go programs are faster after a warm-up
     for which, variables in _AMOUNTS.items():
         for playbook in _PLAYBOOKS:
             play(machine, playbook, **variables)
@@ -57,7 +57,7 @@ def cost(
 
 
 def _waits(machine: Machine, traces: str) -> list[float]:
-    """The seconds that each request waited for its trace."""
+    """Return the delay between each request and its trace."""
     send = _sender(machine)
     sent: dict[str, float] = {}
     waited: list[float] = []
@@ -76,7 +76,7 @@ def _waits(machine: Machine, traces: str) -> list[float]:
 
 
 def _sender(machine: Machine) -> Callable[[], str]:
-    """What sends a request for the app to the machine, and returns the trace that the answer names."""
+    """Return a function that sends a request to the app and returns the trace id of the response."""
     ca = str(machine.directory / "secrets" / machine.name / "ca.crt")
     host = f"hello.{inventory.domain(machine)}"
     pool = urllib3.HTTPSConnectionPool(

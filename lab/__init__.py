@@ -1,1 +1,1 @@
-"""The lab: a throwaway home server on this machine, made of real programs built from package registries."""
+"""The lab: a disposable home server on this machine, made of real programs built from package registries."""

@@ -1,4 +1,4 @@
-"""Building what machines are made of and will run: each part once, two at a time."""
+"""Builds the parts of machines and of the bundle: each part once, two at a time."""
 
 import fcntl
 import os
@@ -18,17 +18,17 @@ from lab.host import MACHINE_PACKAGES, LabError, ensure_packages, require_root
 Report = Callable[[str], None]
 
 PACKAGES = ("mmdebstrap", "squashfs-tools", "debian-archive-keyring", "maven")
-# A compiler keeps both cores busy, but not while it links, nor while it waits for a registry.
+# A compiler uses both cores, but not while it links or waits for a registry.
 AT_ONCE = 2
 
 
 @dataclass(frozen=True)
 class Built:
-    """What a build gives.
+    """The results of a build.
 
     Attributes:
         bundle: The directory that the roles install from.
-        rootfs: The tar file of a machine's root.
+        rootfs: The tar file of a machine's root file system.
     """
 
     bundle: Path
@@ -36,15 +36,15 @@ class Built:
 
 
 def cache_root() -> Path:
-    """Return the directory that everything built is kept in."""
+    """Return the directory of the build cache."""
     return Path(os.environ.get("HOMESERVER_LAB_CACHE", Path.home() / ".cache/homeserver-lab"))
 
 
 def build(report: Report) -> Built:
-    """Build what is missing of the bundle and of the machine's file system, and install what machines need.
+    """Build the missing parts of the bundle and the machine's file system, and install host packages.
 
     Args:
-        report: Is told one line per part: what, how long, from the cache or not.
+        report: Receives one line per part: its name, its duration, and whether it came from the cache.
 
     Raises:
         LabError: A part could not be built, or the host lacks something.
@@ -59,12 +59,12 @@ def build(report: Report) -> Built:
 
 
 def obtain(cache: Cache, parts: list[Part], report: Report) -> list[Path]:
-    """Return where the parts are, having built what is missing of them.
+    """Return the paths of the parts, after building missing ones.
 
     Raises:
         LabError: A part could not be built, or the host lacks something.
     """
-    with _alone(cache.root, report):
+    with exclusive_lock(cache.root, report):
         cache.clear_interrupted()
         missing = _missing(cache, parts, report)
         if missing:
@@ -77,7 +77,8 @@ def obtain(cache: Cache, parts: list[Part], report: Report) -> list[Path]:
 
 
 @contextmanager
-def _alone(root: Path, report: Report) -> Iterator[None]:
+def exclusive_lock(root: Path, report: Report) -> Iterator[None]:
+    """Prevent other processes from building into the same cache."""
     root.mkdir(parents=True, exist_ok=True)
     with (root / ".lock").open("w") as lock:
         try:
@@ -89,11 +90,11 @@ def _alone(root: Path, report: Report) -> Iterator[None]:
 
 
 def _missing(cache: Cache, parts: Iterable[Part], report: Report) -> dict[Part, list[Part]]:
-    """Return the parts to build, each with those of its needs that are to be built too."""
+    """Return the parts to build, each with its needs that have to be built too."""
     missing: dict[Part, list[Part]] = {}
     seen: set[Part] = set()
 
-    def look(part: Part) -> None:
+    def check(part: Part) -> None:
         if part in seen:
             return
         seen.add(part)
@@ -102,11 +103,11 @@ def _missing(cache: Cache, parts: Iterable[Part], report: Report) -> dict[Part, 
             report(_line(part, started, "from the cache"))
             return
         for need in part.needs:
-            look(need)
+            check(need)
         missing[part] = [need for need in part.needs if need in missing]
 
     for part in parts:
-        look(part)
+        check(part)
     return missing
 
 
@@ -135,7 +136,7 @@ def _build_all(cache: Cache, missing: dict[Part, list[Part]], report: Report) ->
     pool = ThreadPoolExecutor(AT_ONCE)
     try:
         while order.is_active():
-            # The largest first, so that in the end none is left that keeps only one core busy.
+            # Largest first, so that no single large part remains at the end and uses only one core.
             for part in sorted(order.get_ready(), key=lambda part: -part.gigabytes):
                 running[pool.submit(make, part)] = part
             done, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -143,7 +144,7 @@ def _build_all(cache: Cache, missing: dict[Part, list[Part]], report: Report) ->
                 future.result()
                 order.done(running.pop(future))
     finally:
-        pool.shutdown(cancel_futures=True)  # after a failure, what runs is let finish: it is kept
+        pool.shutdown(cancel_futures=True)  # after a failure, running parts still finish and are cached
 
 
 def _line(part: Part, started: float, how: str) -> str:

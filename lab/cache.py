@@ -1,7 +1,7 @@
-"""A cache of what the lab is built from: every part under a hash of all that it is made of.
+"""The build cache of the lab: every part is stored under a hash of all its inputs.
 
-An entry appears under its name by a rename, when it is whole, and carries a manifest of checksums. Using an
-entry means reading all of it anyway, so it is checked in full each time, at a second per gigabyte.
+An entry gets its name by a rename when it is complete, and has a manifest of checksums. Using an entry means
+reading all of it anyway, so it is verified each time, at about a gigabyte per second.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ IGNORED = {"__pycache__", ".gitkeep"}
 
 @dataclass(frozen=True)
 class Job:
-    """The making of one part.
+    """The build of one part.
 
     Attributes:
-        out: The empty directory that the part's files go to.
-        needs: Where the parts are that this one is made from, by name.
-        scratch: A directory shared by all parts for downloads and compiler caches, removed when all is built.
-        log: The file that collects what the programs print.
+        out: The empty output directory of the part.
+        needs: The paths of the parts that this one depends on, by name.
+        scratch: A directory shared by all parts for downloads and compiler caches, deleted after the build.
+        log: The file with the output of all programs.
     """
 
     out: Path
@@ -45,17 +45,17 @@ class Job:
     log: Path
 
     def find(self, source: str) -> Path:
-        """Return the path of what a part made; `source` is `<part>/<path>`."""
+        """Return the path of a file that another part built; `source` is `<part>/<path>`."""
         part, _, path = source.partition("/")
         return self.needs[part] / path
 
     def run(
         self, *command: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None
     ) -> None:
-        """Run a program to its end, with `env` on top of this process' environment.
+        """Run a program and wait for it, with `env` added to this process's environment.
 
         Raises:
-            LabError: The program failed; its last lines are quoted.
+            LabError: The program failed; the message contains its last lines.
         """
         with self.log.open("ab") as log:
             log.write(f"+ {' '.join(map(str, command))}\n".encode())
@@ -82,15 +82,15 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Something that is built once and kept.
+    """A part that is built once and cached.
 
     Attributes:
-        name: Its name, unique among the parts.
+        name: Its unique name.
         recipe: Fills a job's `out`; called with the job and `settings`. Its source file is hashed too.
-        settings: What the recipe is told, versions above all.
-        files: Files and directories whose content goes into the part.
-        needs: Parts that this one is made from.
-        gigabytes: The disk that making it takes at its height, roughly.
+        settings: The arguments of the recipe, above all versions.
+        files: Files and directories whose content is part of the hash.
+        needs: Parts that this one depends on.
+        gigabytes: Approximate peak disk usage of the build.
     """
 
     name: str
@@ -102,7 +102,7 @@ class Part:
 
     @cached_property
     def key(self) -> str:
-        """The hash of everything that decides what this part will be."""
+        """Return the hash of all inputs of this part."""
         source = inspect.getsourcefile(self.recipe)
         assert source  # noqa: S101 - a recipe is a function in a file
         ingredients = {
@@ -116,12 +116,12 @@ class Part:
 
     @property
     def entry(self) -> str:
-        """The name of this part's directory in a cache."""
+        """Return the name of this part's directory in a cache."""
         return f"{self.name}-{self.key}"
 
 
 def with_needs(parts: Iterable[Part]) -> Iterator[Part]:
-    """Yield the parts and all that they are made from, each once, a part after its needs."""
+    """Yield the parts and all their dependencies once each, dependencies first."""
     seen: set[Part] = set()
 
     def visit(part: Part) -> Iterator[Part]:
@@ -138,7 +138,7 @@ def with_needs(parts: Iterable[Part]) -> Iterator[Part]:
 class Cache:
     """A directory of entries, one per part and key.
 
-    One process at a time may change it: see `lab.build`.
+    Only one process at a time may change it: see `lab.build`.
     """
 
     def __init__(self, root: Path) -> None:
@@ -147,11 +147,11 @@ class Cache:
         self.logs = root / "logs"
 
     def path(self, part: Part) -> Path:
-        """Where the part is, once built."""
+        """Return the path of the part after it is built."""
         return self.root / part.entry
 
     def holds(self, part: Part) -> bool:
-        """Whether the part is here, whole and unharmed. Marks it as used."""
+        """Return whether the part is cached and intact. Marks it as used."""
         manifest = self.path(part) / MANIFEST
         try:
             expected = json.loads(manifest.read_bytes())
@@ -163,10 +163,10 @@ class Cache:
         return True
 
     def make(self, part: Part) -> Path:
-        """Build the part from its needs, which must be here, and put it in its place.
+        """Build the part from its needs, which must be cached, and add it to the cache.
 
         Raises:
-            LabError: The recipe failed. Nothing of it is left but the log.
+            LabError: The recipe failed. Only its log is kept.
         """
         for directory in (self.scratch, self.logs):
             directory.mkdir(parents=True, exist_ok=True)
@@ -185,17 +185,17 @@ class Cache:
         return final
 
     def clear_interrupted(self) -> None:
-        """Remove what a build left behind that was killed."""
+        """Remove the files of an interrupted build."""
         for leftover in self.root.glob(".*-*"):
             shutil.rmtree(leftover)
 
     def prune(self, wanted: Iterable[Part], unused_for: float = DAY) -> list[str]:
-        """Remove the entries that no wanted part names and nobody used for so many seconds.
+        """Remove the entries that no wanted part names and that were not used for this many seconds.
 
-        The delay is for machines that run from an older bundle, and for other checkouts of this project.
+        The delay protects machines that use an older bundle, and other checkouts of this project.
 
         Returns:
-            The names of what was removed.
+            The names of the removed entries.
         """
         current = {part.entry for part in with_needs(wanted)}
         removed = []
@@ -208,11 +208,11 @@ class Cache:
 
 
 def _code(source: Path) -> str:
-    return ast.dump(ast.parse(source.read_text()))  # without comments: wording one better rebuilds nothing
+    return ast.dump(ast.parse(source.read_text()))  # without comments: rewording one does not cause a rebuild
 
 
 def describe(directory: Path) -> dict[str, str]:
-    """Return what a manifest says: each file's checksum and each link's target, by relative path."""
+    """Return the content of a manifest: each file's checksum and each link's target, by relative path."""
     return {
         path.relative_to(directory).as_posix(): f"-> {path.readlink()}" if path.is_symlink() else sha256(path)
         for path in sorted(directory.rglob("*"))
@@ -221,7 +221,7 @@ def describe(directory: Path) -> dict[str, str]:
 
 
 def hash_tree(path: Path) -> str:
-    """Return a hash of a file, or of all in a directory: names, contents, and whether they can be run."""
+    """Return a hash of a file or directory tree: names, contents, and executable bits."""
     if path.is_file():
         return sha256(path)
     digest = hashlib.sha256()

@@ -1,49 +1,49 @@
-"""What the lab needs of the host it runs on: root, and Debian packages."""
+"""The lab's requirements of its host: root, and Debian packages."""
 
 import os
 import shutil
 import subprocess
 from collections.abc import Collection
 
-# What every machine needs of this host; site.yml builds images on the one it is run from.
+# Every machine needs these packages; site.yml builds images on the host it runs on.
 MACHINE_PACKAGES = ("iproute2", "openssh-client", "buildah")
 
-# A host's own daily update may be running.
+# A host's own daily update may hold the lock.
 _APT_GET = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--option=DPkg::Lock::Timeout=300")
 
 
 class LabError(Exception):
-    """What went wrong and what to do about it, as the user is to read it."""
+    """An error message for the user, with its fix."""
 
 
 def run(*argv: str) -> str:
-    """Run a program to its end, and return what it printed to its standard output.
+    """Run a program and return its standard output.
 
     Raises:
-        LabError: It is not there, or failed; the last of what it said is quoted.
+        LabError: It is not installed, or failed; the message contains its last lines.
     """
     try:
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         raise LabError(f"{argv[0]} is not installed") from None
     if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()[-5:]
-        raise LabError("\n".join([f"{' '.join(argv)}: exit code {done.returncode}", *said]))
+        output_lines = (done.stderr or done.stdout).strip().splitlines()[-5:]
+        raise LabError("\n".join([f"{' '.join(argv)}: exit code {done.returncode}", *output_lines]))
     return done.stdout
 
 
 def require_root() -> None:
-    """Refuse to go on as an ordinary user.
+    """Fail unless the user is root.
 
     Raises:
         LabError: The user is not root.
     """
     if os.geteuid():
-        raise LabError("the lab makes machines, which takes root: run it with sudo, or as root")
+        raise LabError("the lab creates machines, which needs root: run it with sudo, or as root")
 
 
 def ensure_packages(names: Collection[str]) -> None:
-    """Install the Debian packages that are not there yet.
+    """Install missing Debian packages.
 
     Raises:
         LabError: The host has no apt, or apt cannot install them.

@@ -1,7 +1,7 @@
-"""Container images, written without a container engine.
+"""Writes container images without a container engine.
 
-The archive is the one of `docker save`, which containerd, buildah, podman and docker all take. The same
-content always gives the same bytes: names sorted, no times.
+The archive has the format of `docker save`, which containerd, buildah, podman and docker all read. The same
+content always gives the same bytes: names are sorted, times are omitted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from lab.cache import sha256
 
 _EPOCH = "1970-01-01T00:00:00Z"
-# A container runtime mounts its own over these; device files in a layer are refused by some.
+# A container runtime mounts its own files here, and some reject device files in a layer.
 _MOUNTED_OVER = {"dev", "proc", "sys", "run"}
 
 
@@ -52,8 +52,8 @@ def write_archive(archive: Path, reference: str, config: Mapping[str, object], l
 
 
 def write_layer(layer: Path, files: Mapping[str, Path]) -> None:
-    """Write a layer with these files, by their path in the image: with their modes, owned by root."""
-    # Without `dereference` a file that happens to be linked elsewhere too could become a link here.
+    """Write a layer with these files, by their path in the image, with their modes and owned by root."""
+    # Without `dereference`, hard-linked files could become links here.
     with tarfile.open(layer, "w", format=tarfile.PAX_FORMAT, dereference=True) as tar:
         for name, source in sorted(files.items()):
             member = tar.gettarinfo(source, name)
@@ -62,7 +62,7 @@ def write_layer(layer: Path, files: Mapping[str, Path]) -> None:
 
 
 def write_tree_layer(layer: Path, tree: Path) -> None:
-    """Write a layer with all that is under a directory, with owners, modes and links as they are there."""
+    """Write a layer with a whole directory, and keep its owners, modes and links."""
     with tarfile.open(layer, "w", format=tarfile.PAX_FORMAT) as tar:
         for path in _walk(tree):
             _add(tar, tar.gettarinfo(path, path.relative_to(tree).as_posix()), path)

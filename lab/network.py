@@ -1,6 +1,6 @@
 """The bridge that machines and this host share.
 
-Nothing is forwarded, no address translated: a machine reaches this host and the other machines, and no more.
+There is no forwarding and no address translation: a machine only reaches this host and other machines.
 """
 
 import json
@@ -13,13 +13,13 @@ from typing import Any
 
 from lab.host import LabError, run
 
-# A bridge without an address of its own takes over its lowest port's, and the others lose it for a while.
+# Without its own address, a bridge takes that of its lowest port, and the other ports lose it for a while.
 _HARDWARE_ADDRESS = "02:68:6f:6d:65:01"
 
 
 @dataclass(frozen=True)
 class Bridge:
-    """A bridge by its name, and the addresses on it, of which this host has the first."""
+    """A bridge by its name, and its subnet, whose first address is this host's."""
 
     name: str
     subnet: IPv4Network
@@ -31,10 +31,10 @@ class Bridge:
 
 
 def bridge() -> Bridge:
-    """The lab's bridge, as HOMESERVER_LAB_BRIDGE and HOMESERVER_LAB_SUBNET say.
+    """Return the lab's bridge, configured by HOMESERVER_LAB_BRIDGE and HOMESERVER_LAB_SUBNET.
 
     Raises:
-        LabError: The subnet is none, or too small.
+        LabError: The subnet is invalid or too small.
     """
     name = os.environ.get("HOMESERVER_LAB_BRIDGE", "homelab0")
     text = os.environ.get("HOMESERVER_LAB_SUBNET", "10.213.0.0/24")
@@ -43,26 +43,41 @@ def bridge() -> Bridge:
     except ValueError as error:
         raise LabError(f"HOMESERVER_LAB_SUBNET is not a subnet: {error}") from None
     if subnet.prefixlen > 29:
-        raise LabError(f"HOMESERVER_LAB_SUBNET={text} has no room for machines: take a /24")
+        raise LabError(f"HOMESERVER_LAB_SUBNET={text} is too small for machines: use a /24")
     return Bridge(name, subnet)
 
 
 def free_address(subnet: IPv4Network, taken: Iterable[str]) -> str:
-    """The lowest address for a machine; the first one of the subnet is this host's.
+    """Return the lowest free address for a machine; the first one of the subnet is this host's.
 
     Raises:
-        LabError: All are taken.
+        LabError: All are in use.
     """
     used = set(taken)
     _, *rest = subnet.hosts()
     for address in rest:
         if str(address) not in used:
             return str(address)
-    raise LabError(f"no address is left in {subnet}: remove a machine, with `python -m lab down --name NAME`")
+    raise LabError(f"no address is free in {subnet}: remove a machine, with `python -m lab down --name NAME`")
+
+
+def check_address(address: str, subnet: IPv4Network, taken: Iterable[str]) -> None:
+    """Reject an address that a machine cannot have.
+
+    Raises:
+        LabError: It is not one of the subnet's, or in use.
+    """
+    _, *rest = map(str, subnet.hosts())
+    if address not in rest:
+        raise LabError(f"{address} cannot be a machine's address: use one from {rest[0]} to {rest[-1]}")
+    if address in taken:
+        raise LabError(
+            f"{address} is another machine's address: use one that `python -m lab status` does not list"
+        )
 
 
 def ensure(wanted: Bridge) -> None:
-    """Make the bridge, or finish making it.
+    """Create the bridge, or complete a partially created one.
 
     Raises:
         LabError: Its addresses are in use elsewhere on this host.
@@ -78,19 +93,19 @@ def ensure(wanted: Bridge) -> None:
     run("ip", "link", "set", wanted.name, "up")
 
 
-def connected(name: str, to: Bridge) -> bool:
-    """Whether the link is a port of the bridge."""
-    return name in _ports(to)
+def forget_neighbours(of: Bridge) -> None:
+    """Forget which machine had which address, since one may have that of another a moment ago."""
+    run("ip", "neighbour", "flush", "dev", of.name)
 
 
 def remove_if_unused(unwanted: Bridge) -> None:
-    """Remove the bridge when no machine is left on it."""
+    """Remove the bridge if no machine uses it."""
     if _exists(unwanted.name) and not _ports(unwanted):
         run("ip", "link", "delete", unwanted.name)
 
 
 def remove_link(name: str) -> None:
-    """Remove a link that a machine may have left. The kernel may be doing the same."""
+    """Remove a link of a machine, if any. The kernel may remove it at the same time."""
     if _exists(name):
         try:
             run("ip", "link", "delete", name)

@@ -1,4 +1,4 @@
-"""The processes of this host, found by what they are: a number may have been given to another since."""
+"""The processes of this host, identified by their properties, because a process id may be reused."""
 
 import os
 import signal
@@ -13,14 +13,14 @@ from lab.host import LabError
 
 @dataclass(frozen=True)
 class Process:
-    """A process as it was when it was looked at."""
+    """A process at the time it was read."""
 
     pid: int
     argv: tuple[str, ...]
     root: tuple[int, int] | None  # device and inode of its root directory
 
     def runs_in(self, directory: Path) -> bool:
-        """Whether this directory is its root, as it is for what runs in a container."""
+        """Return whether this directory is its root, as for processes in a container."""
         try:
             found = directory.stat()
         except FileNotFoundError:
@@ -29,7 +29,7 @@ class Process:
 
 
 def processes() -> Iterator[Process]:
-    """Every process there is, but kernel threads and what ends meanwhile."""
+    """Yield every process, except kernel threads and those that exit meanwhile."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
@@ -55,13 +55,13 @@ def start(
     environment: Mapping[str, str] | None = None,
     first: Callable[[], None] | None = None,
 ) -> None:
-    """Start a process that lives on without this one.
+    """Start a process that continues without this one.
 
     Args:
         command: The program and its arguments.
-        log: The file that gets what it prints.
-        environment: Variables beside this process' own.
-        first: Is called in the new process before the program.
+        log: The file for its output.
+        environment: Variables in addition to this process's own.
+        first: A function that the new process calls before it runs the program.
     """
     with log.open("wb") as output:
         started = subprocess.Popen(
@@ -73,20 +73,20 @@ def start(
             start_new_session=True,
             preexec_fn=first,  # noqa: PLW1509 # there are no other threads here
         )
-    # Just after it has begun a program has no arguments yet, and nobody would find it by them.
+    # Wait until the new program has its arguments, by which other processes find it.
     while started.poll() is None and not Path(f"/proc/{started.pid}/cmdline").read_bytes():
         time.sleep(0.001)
 
 
 def end(belongs: Callable[[Process], bool], within: float = 20) -> None:
-    """Kill processes, and what they start meanwhile.
+    """Kill processes, and those that they start meanwhile.
 
     Args:
-        belongs: Says which ones.
-        within: Seconds after which to give up.
+        belongs: Selects the processes.
+        within: The timeout in seconds.
 
     Raises:
-        LabError: Some are still there.
+        LabError: Some still exist after the timeout.
     """
     deadline = time.monotonic() + within
     while left := [process for process in processes() if belongs(process)]:

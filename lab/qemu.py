@@ -1,7 +1,7 @@
-"""Machines that are virtual ones: a cloud image under qemu, set up by cloud-init.
+"""Virtual machines: a cloud image under qemu, configured by cloud-init.
 
-A machine has qemu's user networking: internet by way of this host, and an address of this host's loopback
-network at which the ports that matter are forwarded into it. Machines do not reach each other.
+A machine has qemu's user networking: internet access through this host, and a loopback address of this host
+whose relevant ports are forwarded into it. Machines cannot reach each other.
 """
 
 import json
@@ -21,71 +21,92 @@ from lab.recipes import cloud_image
 _PACKAGES = (*MACHINE_PACKAGES, "qemu-system-x86", "qemu-utils", "genisoimage")
 _UBUNTU = "https://cloud-images.ubuntu.com/releases/noble/release/ubuntu-24.04-server-cloudimg-amd64.img"
 _DISK_SIZE = "40G"
+_MEMORY_MIB = 4096
 _FORWARDED_PORTS = (80, 443, 16443)
 
 _KVM = ("-accel", "kvm", "-cpu", "host")
 _EMULATION = ("-accel", "tcg,thread=multi", "-cpu", "max")
-# A kernel that runs at all has said its name by then.
+# A kernel that runs at all has printed its name by then.
 _KERNEL_SECONDS = 30
 
 
 class Qemu:
     """The backend."""
 
+    connects = False
     boot_seconds = 600
-    ssh_port = 2222  # where this host has an sshd, it takes port 22 of every address
+    ssh_port = 2222  # another sshd of this host uses port 22 of every address
     ready = "test -e /var/lib/cloud/instance/boot-finished"
 
     @property
     def subnet(self) -> IPv4Network:
-        """Loopback addresses with the numbers that machines have on the bridge."""
+        """Loopback addresses with the same numbers as the machines on the bridge."""
         bridged = network.bridge().subnet
         _, rest = str(bridged.network_address).split(".", 1)
         return IPv4Network((IPv4Address(f"127.{rest}"), bridged.prefixlen))
 
     def prepare(self, report: Report) -> Supplies:
-        """Have the image at hand.
+        """Provide the image.
 
         Raises:
-            LabError: It is not there, cannot be downloaded, or is not what its checksum says.
+            LabError: It does not exist, cannot be downloaded, or has a wrong checksum.
         """
         ensure_packages(_PACKAGES)
         return Supplies(_image(report), Path(__file__).with_name("qemu.yml").read_text())
 
     def create(self, machine: Machine, system: Path) -> None:
-        """Put a disk over the image, and boot it with what makes it this machine.
-
-        Hardware virtualisation is tried if there is any. Where it is offered, it need not work.
+        """Create an overlay disk over the image, and the machine's cloud-init data.
 
         Raises:
             LabError: A program failed.
         """
         _make_seed(machine)
         _make_disk(machine, system)
+        _image_of(machine).symlink_to(system)
+
+    def start(self, machine: Machine) -> None:
+        """Boot the disk.
+
+        Hardware virtualisation is tried first, because it may be offered without working.
+
+        Raises:
+            LabError: A program failed.
+        """
         if os.access("/dev/kvm", os.R_OK | os.W_OK):
-            _boot(machine, system, _KVM)
+            _boot(machine, _KVM)
             if _kernel_speaks(machine):
                 return
-            self.clear(machine.name)  # no kernel ran, so the disk is as it was
-        _boot(machine, system, _EMULATION)
+            self.clear(machine.name)  # no kernel ran, so the disk is unchanged
+        _boot(machine, _EMULATION)
+
+    def move(self, machine: Machine) -> None:
+        """Change nothing in the machine, which does not know its address on this host.
+
+        Raises:
+            LabError: It is running, and its qemu has the earlier address.
+        """
+        if self.is_running(machine):
+            raise LabError(
+                f"a machine of qemu moves while it is off: first `python -m lab cut --name {machine.name}`"
+            )
 
     def is_running(self, machine: Machine) -> bool:
-        """Whether its qemu is there."""
+        """Return whether its qemu runs."""
         return _is_running(machine.name)
 
     def clear(self, name: str) -> None:
-        """Kill its qemu, which is all there is outside its directory.
+        """Kill its qemu, the only thing outside its directory.
 
         Raises:
-            LabError: It survived.
+            LabError: It is still running.
         """
         process.end(lambda one: _drive_option(name) in one.argv)
 
 
 def _image(report: Report) -> Path:
-    """The image that HOMESERVER_LAB_IMAGE names by path or URL; Ubuntu's without it.
+    """Return the image in HOMESERVER_LAB_IMAGE, a path or URL; Ubuntu's by default.
 
-    A directory has a disk that does not boot by itself, `disk.img`, and `vmlinuz` and `initrd.img` to do it.
+    A directory contains a disk that does not boot itself, `disk.img`, with its `vmlinuz` and `initrd.img`.
     """
     named = os.environ.get("HOMESERVER_LAB_IMAGE", _UBUNTU)
     if "://" not in named:
@@ -93,15 +114,20 @@ def _image(report: Report) -> Path:
             raise LabError(f"HOMESERVER_LAB_IMAGE={named} is not there")
         return Path(named).absolute()
     if not named.startswith("https://"):
-        raise LabError(f"HOMESERVER_LAB_IMAGE={named}: only a path or an https URL will do")
+        raise LabError(f"HOMESERVER_LAB_IMAGE={named}: use a path or an https URL")
     settings = {"url": named, "sha256": os.environ.get("HOMESERVER_LAB_IMAGE_SHA256")}
     (entry,) = obtain(Cache(cache_root()), [Part("cloud-image", cloud_image.download, settings)], report)
     return entry / cloud_image.NAME
 
 
 def _drive_option(name: str) -> str:
-    """The argument by which qemu is known to work for a machine."""
+    """Return the argument that identifies the qemu process of a machine."""
     return f"file={lab_directory() / name / 'disk.qcow2'},if=virtio,discard=unmap"
+
+
+def _image_of(machine: Machine) -> Path:
+    """Return the link to the image that the machine was created from."""
+    return machine.directory / "image"
 
 
 def _is_running(name: str) -> bool:
@@ -109,7 +135,7 @@ def _is_running(name: str) -> bool:
 
 
 def _make_seed(machine: Machine) -> None:
-    """Write the disk on which cloud-init finds what to do: its NoCloud data source. JSON is YAML too."""
+    """Write the data disk of cloud-init (NoCloud). JSON is valid YAML."""
     public_key = machine.key.with_suffix(".pub").read_text().strip()
     login = {"ssh_authorized_keys": [public_key]}
     user_data = {
@@ -149,13 +175,13 @@ def _make_disk(machine: Machine, image: Path) -> None:
         str(machine.directory / "disk.qcow2"), _DISK_SIZE)  # fmt: skip
 
 
-def _boot(machine: Machine, image: Path, acceleration: tuple[str, ...]) -> None:
-    _, kernel = _disk_and_kernel(image)
+def _boot(machine: Machine, acceleration: tuple[str, ...]) -> None:
+    _, kernel = _disk_and_kernel(_image_of(machine))
     ports = {machine.port: 22} | {port: port for port in _FORWARDED_PORTS}
     forwards = ",".join(f"hostfwd=tcp:{machine.address}:{here}-:{there}" for here, there in ports.items())
     command = [
         "qemu-system-x86_64", "-name", machine.name, "-machine", "q35", *acceleration,
-        "-smp", str(os.cpu_count()), "-m", os.environ.get("HOMESERVER_LAB_MEMORY", "4096"),
+        "-smp", str(os.cpu_count()), "-m", str(machine.memory_mib or _MEMORY_MIB),
         "-drive", _drive_option(machine.name),
         "-drive", f"file={machine.directory / 'seed.iso'},if=virtio,format=raw,readonly=on",
         "-nic", f"user,model=virtio-net-pci,{forwards}",

@@ -1,4 +1,4 @@
-"""What the scenarios' tests share."""
+"""Fixtures of all scenarios' tests."""
 
 import socket
 from collections.abc import Iterator
@@ -7,21 +7,24 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
-from tests.home import Home, Kubectl
-from tests.jaeger import Jaeger
-from tests.logs import Logs
-from tests.prometheus import Prometheus
+from tests.support import lan
+from tests.support.home import Home, Kubectl
+from tests.support.jaeger import Jaeger
+from tests.support.logs import Logs
+from tests.support.mail import Mailbox, receiving
+from tests.support.prometheus import Prometheus
+from tests.support.recorder import Recorder, recording
 
 
 @pytest.fixture(scope="session")
 def home(pytestconfig: pytest.Config) -> Home:
-    """The first control-plane host of the inventory that pytest was given."""
+    """The first control-plane host of the inventory."""
     return Home.of(pytestconfig.getoption("ansible_inventory"))
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _names(home: Home) -> Iterator[None]:
-    """Every name of the home's domain is the machine, as the owner's DNS would have it."""
+    """Resolve all names of the home's domain to the machine, like the owner's DNS."""
     resolve = socket.getaddrinfo
 
     def at_home(host: str, *args: Any, **kwargs: Any) -> Any:
@@ -32,9 +35,30 @@ def _names(home: Home) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def recorder() -> Iterator[Recorder]:
+    """The receiver of alerts; it always listens, because an unreachable one causes an alert."""
+    with recording(8098) as listening:  # the port in variables.yml
+        yield listening
+
+
+@pytest.fixture(scope="session", autouse=True)
+def mailbox() -> Iterator[Mailbox]:
+    """The owner's mailbox."""
+    with receiving() as received:
+        yield received
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _lan() -> Iterator[None]:
+    """A server on the LAN; it always listens, because a route without a server causes an alert."""
+    with lan.serving():
+        yield
+
+
 @pytest.fixture(scope="module")
 def kubectl(host: Host) -> Kubectl:
-    """Kubernetes, by way of the machine."""
+    """The machine's kubectl."""
     return Kubectl(host)
 
 
@@ -52,5 +76,5 @@ def jaeger(home: Home) -> Jaeger:
 
 @pytest.fixture(scope="module")
 def logs(host: Host, home: Home, kubectl: Kubectl) -> Logs:
-    """All that the home has logged."""
+    """All logs of the home."""
     return Logs(host, home, kubectl)

@@ -1,4 +1,4 @@
-"""Write docs/reference.md, the options of every role, from the roles' argument specs."""
+"""Write docs/reference.md, the options of every role, from the roles' argument specs and constraints."""
 
 import json
 import re
@@ -7,17 +7,38 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible.plugins.loader import init_plugin_loader
+from ansible.utils.collection_loader import AnsibleCollectionConfig
+
+if not AnsibleCollectionConfig.collection_finder:
+    init_plugin_loader()
+
+from ansible_collections.homeserver.stack.plugins.module_utils import constraints
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "reference.md"
+VERSIONS = ROOT / "roles/common/vars/main/versions.yml"
+EXAMPLES = ROOT / "tests/inventories/everything_on/group_vars/all/main.yml"
 INTRODUCTION = """\
 # Reference
 
-Every option of every role, as Ansible checks it before a role does anything. This page is made from
-`roles/*/meta/argument_specs.yml` by `make docs`; set the options in `inventory/group_vars/all/`.
+Every option of every role. `site.yml` checks all values before it changes anything.
+Set options in `inventory/home/group_vars/all/main.yml`.
+
+`make docs` writes this page from `argument_specs.yml` and `constraints.yml` in `roles/*/meta/`.
 """
-MARKUP = re.compile(r"\b[COVEPM]\(([^)]*)\)")  # Ansible's own, as in O(homeserver_domain)
-LONGEST_DEFAULT = 60  # characters that a cell of the table bears
+HEADING_OF_VERSIONS = """\
+## Versions
+
+What this collection installs, and until when its makers mend what is wrong with it.
+`homeserver_version_overrides` changes single ones.
+
+| name | version | mended |
+| --- | --- | --- |
+"""
+# A name, its version and a comment with the end of its support.
+VERSION = re.compile(r"^ +(\w+): (\S+) +# (.+)$", re.MULTILINE)
+LONGEST_DEFAULT = 100  # maximum length of a table cell; longer defaults follow below it
 
 
 def main() -> None:
@@ -26,20 +47,45 @@ def main() -> None:
 
 
 def render() -> str:
-    """The whole page as Markdown."""
-    specs = sorted((ROOT / "roles").glob("*/meta/argument_specs.yml"))
-    return "\n".join([INTRODUCTION, *(_role(spec) for spec in specs)])
+    """Return the whole page as Markdown."""
+    specs = {
+        spec.parent.parent.name: _read(spec) for spec in (ROOT / "roles").glob("*/meta/argument_specs.yml")
+    }
+    # The options shared by all roles come first.
+    names = sorted(specs, key=lambda name: (name != "common", name))
+    examples = _read(EXAMPLES)
+    sections = (_role(name, specs[name]["argument_specs"], examples) for name in names)
+    return "\n".join([INTRODUCTION, _contents(names, specs), *sections, _versions(VERSIONS.read_text())])
 
 
-def _role(spec: Path) -> str:
-    name = spec.parent.parent.name
+def _read(file: Path) -> Any:
+    return yaml.safe_load(file.read_text())
+
+
+def _contents(names: list[str], specs: dict[str, Any]) -> str:
+    lines = (
+        f"- [{name}](#{name}): {specs[name]['argument_specs']['main']['short_description']}" for name in names
+    )
+    return "\n".join([*lines, "- [Versions](#versions): Until when each is mended"]) + "\n"
+
+
+def _versions(text: str) -> str:
+    rows = (f"| `{name}` | `{version}` | {until} |\n" for name, version, until in VERSION.findall(text))
+    return HEADING_OF_VERSIONS + "".join(rows)
+
+
+def _role(name: str, entry_points: dict[str, Any], examples: dict[str, Any]) -> str:
     sections = [f"## {name}\n"]
-    for entry_point, content in yaml.safe_load(spec.read_text())["argument_specs"].items():
+    for entry_point, content in entry_points.items():
         if entry_point != "main":
             sections.append(f"### {name}, `tasks_from: {entry_point}.yml`\n")
         sections.append(_paragraphs(content))
-        sections.append(_table(name, content.get("options", {})))
-    return "\n".join(sections)
+        options = content.get("options", {})
+        sections.append(_table(name, options, _schemas(name, options)))
+        if entry_point == "main":
+            sections.append(_block(f"{name}: long defaults", _long_defaults(options)))
+            sections.append(_block(f"{name}: examples of lists", _list_examples(options, examples)))
+    return "\n".join(filter(None, sections))
 
 
 def _paragraphs(content: dict[str, Any]) -> str:
@@ -47,20 +93,66 @@ def _paragraphs(content: dict[str, Any]) -> str:
     return "\n".join(f"{line}\n" for line in _lines(description))
 
 
-def _table(role: str, options: dict[str, Any]) -> str:
+def _schemas(role: str, options: dict[str, Any]) -> dict[str, constraints.Schema]:
+    declared = _read(ROOT / f"roles/{role}/meta/constraints.yml")
+    return {name: constraints.schema(option, declared.get(name)) for name, option in options.items()}
+
+
+def _table(role: str, options: dict[str, Any], schemas: dict[str, constraints.Schema]) -> str:
     if not options:
         return ""
-    rows = ["| option | type | default | what it is |", "| --- | --- | --- | --- |"]
-    rows += [f"| {' | '.join(cells)} |" for cells in _rows(role, "", options)]
+    rows = ["| option | type | default | description |", "| --- | --- | --- | --- |"]
+    rows += [f"| {' | '.join(cells)} |" for cells in _rows(role, "", options, schemas)]
     return "\n".join(rows) + "\n"
 
 
-def _rows(role: str, parent: str, options: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+def _rows(
+    role: str, parent: str, options: dict[str, Any], schemas: dict[str, constraints.Schema]
+) -> Iterator[tuple[str, str, str, str]]:
     for key, option in options.items():
-        name = f"{parent}{key}"
-        yield f"`{name}`", _type(option), _default(role, option), _description(option)
+        name, schema = f"{parent}{key}", schemas[key]
+        description = f"{_description(option)} {_limits(option, schema)}".strip()
+        yield f"`{name}`", _type(option), _default(role, option), description
         within = f"{name}[]." if option.get("type") == "list" else f"{name}."
-        yield from _rows(role, within, option.get("options", {}))
+        defaults = option["default"] if _has_default_keys(option) else {}
+        inner = schema.get("items", schema).get("properties", {})
+        yield from _rows(role, within, _with_defaults(option.get("options", {}), defaults), inner)
+
+
+def _limits(option: dict[str, Any], schema: constraints.Schema) -> str:
+    """Say what is expected of a value, and of what is in it, beyond its type and choices."""
+    parts = {
+        "": schema,
+        "Each: ": schema.get("items", {}),
+        "Keys: ": schema.get("propertyNames", {}),
+        "Values: ": schema.get("additionalProperties") or {},
+    }
+    texts = {
+        what: constraints.meaning(part) or constraints.size(part)
+        for what, part in parts.items()
+        if "choices" not in option
+    }
+    return " ".join(
+        re.sub(r"([|*])", r"\\\1", _sentence(what + text.removeprefix("of ").removeprefix("that is ")))
+        for what, text in texts.items()
+        if text and text != constraints.size({"minLength": 1})
+    )
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _has_default_keys(option: dict[str, Any]) -> bool:
+    """Return whether the default is a dictionary whose keys have their own rows."""
+    return isinstance(option.get("default"), dict) and "options" in option
+
+
+def _with_defaults(options: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: option | ({"default": defaults[name]} if name in defaults else {})
+        for name, option in options.items()
+    }
 
 
 def _type(option: dict[str, Any]) -> str:
@@ -73,8 +165,14 @@ def _default(role: str, option: dict[str, Any]) -> str:
         return "**required**"
     if "default" not in option:
         return ""
-    text = json.dumps(option["default"], ensure_ascii=False).replace("|", "\\|")
-    return f"`{text}`" if len(text) <= LONGEST_DEFAULT else f"[long](../roles/{role}/defaults/main.yml)"
+    if _has_default_keys(option):
+        return "as its keys"
+    text = _as_json(option)
+    return f"`{text}`" if len(text) <= LONGEST_DEFAULT else f"[below](#{role}-long-defaults)"
+
+
+def _as_json(option: dict[str, Any]) -> str:
+    return json.dumps(option["default"], ensure_ascii=False).replace("|", "\\|")
 
 
 def _description(option: dict[str, Any]) -> str:
@@ -85,7 +183,28 @@ def _description(option: dict[str, Any]) -> str:
 
 def _lines(text: str | list[str]) -> list[str]:
     lines = [text] if isinstance(text, str) else text
-    return [MARKUP.sub(r"`\1`", line) for line in lines]
+    return [constraints.MARKUP.sub(r"`\1`", line) for line in lines]
+
+
+def _long_defaults(options: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: option["default"]
+        for name, option in options.items()
+        if "default" in option and len(_as_json(option)) > LONGEST_DEFAULT and not _has_default_keys(option)
+    }
+
+
+def _list_examples(options: dict[str, Any], examples: dict[str, Any]) -> dict[str, Any]:
+    """Return the lists that the test inventories set, except those whose default is an example already."""
+    lists = [name for name, option in options.items() if option.get("type") == "list"]
+    return {name: examples[name] for name in lists if name in examples}
+
+
+def _block(heading: str, variables: dict[str, Any]) -> str:
+    if not variables:
+        return ""
+    text = yaml.safe_dump(variables, sort_keys=False, allow_unicode=True, width=110)
+    return f"### {heading}\n\n```yaml\n{text}```\n"
 
 
 if __name__ == "__main__":

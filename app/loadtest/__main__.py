@@ -1,4 +1,4 @@
-"""Loads the app for a while, prints what it did, and fails when that was not good enough."""
+"""Run load against the app, print the results, and fail if a limit is exceeded."""
 
 import argparse
 import ssl
@@ -16,7 +16,7 @@ from .locustfile import Visitor
 
 @dataclass(frozen=True)
 class Result:
-    """What a load test measured: times in milliseconds, the rate in requests per second."""
+    """The results of a load test: times in milliseconds, the rate in requests per second."""
 
     requests: int
     failures: int
@@ -28,7 +28,7 @@ class Result:
 
     @classmethod
     def of(cls, stats: RequestStats) -> "Result":
-        """The result that Locust's statistics hold."""
+        """Create the result from Locust's statistics."""
         total = stats.total
         p50, p95, p99 = (total.get_response_time_percentile(share) or 0.0 for share in (0.5, 0.95, 0.99))
         errors = Counter[str]()
@@ -38,11 +38,11 @@ class Result:
 
     @property
     def failed_percent(self) -> float:
-        """The share of requests that failed, in percent."""
+        """The percentage of requests that failed."""
         return 100 * self.failures / max(self.requests, 1)
 
     def shortcomings(self, limits: argparse.Namespace) -> list[str]:
-        """Each limit that was not kept, as a sentence."""
+        """Return a sentence for each exceeded limit."""
         if not self.requests:
             return ["not one request was answered"]
         found = []
@@ -73,10 +73,12 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     options = argparse.ArgumentParser(prog="loadtest", description=__doc__)
     options.add_argument("url", help="base URL of the app")
-    options.add_argument("--users", type=int, default=20, help="visitors at once (default: %(default)s)")
-    options.add_argument("--seconds", type=float, default=30, help="how long (default: %(default)s)")
-    options.add_argument("--ca", metavar="FILE", help="the certificate authority to trust (PEM)")
-    options.add_argument("--address", help="connect to this address, whatever the URL's host resolves to")
+    options.add_argument("--users", type=int, default=20, help="concurrent users (default: %(default)s)")
+    options.add_argument(
+        "--seconds", type=float, default=30, help="duration in seconds (default: %(default)s)"
+    )
+    options.add_argument("--ca", metavar="FILE", help="certificate authority to trust (PEM)")
+    options.add_argument("--address", help="connect to this address instead of resolving the URL's host")
     options.add_argument(
         "--max-errors", type=float, default=0, metavar="PERCENT", help="(default: %(default)s)"
     )
@@ -86,13 +88,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def connect_to(address: str) -> None:
-    """Make every connection of this process go to one address."""
+    """Resolve every host name in this process to one address."""
     resolve = gevent.socket.getaddrinfo
     gevent.socket.getaddrinfo = lambda _host, *rest: resolve(address, *rest)
 
 
 def run(url: str, users: int, seconds: float, ca: str | None) -> Result:
-    """Let so many users visit the URL for so many seconds."""
+    """Send load to the URL with this number of users for this time."""
     Visitor.ssl_context_factory = staticmethod(lambda: ssl.create_default_context(cafile=ca))
     environment = Environment(user_classes=[Visitor], host=url.rstrip("/"))
     runner = environment.create_local_runner()
@@ -103,7 +105,7 @@ def run(url: str, users: int, seconds: float, ca: str | None) -> Result:
 
 
 def main() -> int:
-    """Run the load test; the exit code says whether it was good enough."""
+    """Run the load test; return 1 if a limit was exceeded, else 0."""
     options = parser().parse_args()
     if options.address:
         connect_to(options.address)

@@ -1,21 +1,21 @@
-"""Who visits the app. Also for Locust's own command: `locust -f loadtest/locustfile.py --host URL`."""
+"""The simulated users. Also for Locust's own command: `locust -f loadtest/locustfile.py --host URL`."""
 
 from locust import FastHttpUser, task
 
 
 class Visitor(FastHttpUser):
-    """Reads the greeting as fast as it is answered, three times out of four as a page."""
+    """Requests the greeting without pause, three times out of four as HTML."""
 
     insecure = False
 
     @task(3)
     def read_page(self) -> None:
-        """As a browser does."""
+        """Request HTML, like a browser."""
         self._read("text/html")
 
     @task(1)
     def read_json(self) -> None:
-        """As a program does."""
+        """Request JSON, like a program."""
         self._read("application/json")
 
     def _read(self, media_type: str) -> None:

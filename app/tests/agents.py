@@ -1,4 +1,4 @@
-"""What browsers of each family call themselves."""
+"""User agents of each browser family."""
 
 AGENTS = {
     "safari": "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) "

@@ -1,4 +1,4 @@
-"""A small OTLP/HTTP receiver that keeps the spans it is sent."""
+"""A small OTLP/HTTP receiver that stores received spans."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

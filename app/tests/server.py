@@ -1,4 +1,4 @@
-"""A real gunicorn with the app's own configuration, on free ports of the loopback."""
+"""A real gunicorn with the app's own configuration, on free loopback ports."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def free_port() -> int:
 
 
 def broken_off(server: "Server", path: str) -> Thread:
-    """A visitor whose request is never answered, because the connection is lost."""
+    """Start a request whose connection is lost before the response."""
 
     def visit() -> None:
         with suppress(requests.ConnectionError):
@@ -44,7 +44,7 @@ def broken_off(server: "Server", path: str) -> Thread:
 
 
 class Server:
-    """Runs within a `with`, in which it may also be stopped."""
+    """Runs inside a `with` block, which may also stop it."""
 
     def __init__(self, directory: Path, app: str = "", **settings: object) -> None:
         self.port, self.metrics_port = free_port(), free_port()
@@ -74,7 +74,7 @@ class Server:
             self.process = subprocess.Popen(
                 self._command, cwd=APP, env=self._environment, stdout=output, stderr=subprocess.STDOUT
             )
-        wait_until(self._answers, "the app answers")
+        wait_until(self._answers, "the app responds")
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -104,7 +104,7 @@ class Server:
         return self._output.read_text()
 
     def events(self, **having: object) -> list[dict[str, Any]]:
-        """The log lines, each of which must be JSON, that have these values."""
+        """Return the log lines with these values; each line must be JSON."""
         events = [json.loads(line) for line in self.output().splitlines()]
         return [event for event in events if having.items() <= event.items()]
 

@@ -1,4 +1,4 @@
-"""The app with routes that take their time, or fail, for the tests of what then happens."""
+"""The app with additional slow and failing routes, for tests."""
 
 import time
 

@@ -10,7 +10,7 @@ BLINK = "AppleWebKit/537.36 (KHTML, like Gecko)"
 CRAWLER = "compatible; Googlebot/2.1; +http://www.google.com/bot.html"
 
 
-# Filebeat has the same rules; its test takes this table.
+# Filebeat has the same rules; its test uses this table.
 TABLE = [
     ("safari", f"{MAC} {WEBKIT} Version/18.5 Safari/605.1.15"),
     ("safari", f"{IPHONE} {WEBKIT} Version/18.5 Mobile/15E148 Safari/604.1"),
@@ -37,7 +37,7 @@ TABLE = [
     ("other", "Mozilla/5.0 (Windows NT 10.0; WOW64; Trident/7.0; rv:11.0) like Gecko"),
     ("other", "Opera/9.80 (J2ME/MIDP; Opera Mini/9.80; U; en) Presto/2.5.25 Version/10.54"),
     ("other", ""),
-    # Made up to be mistaken.
+    # Made up to confuse the rules.
     ("bot", "Mozilla/5.0 Cubot/bot"),
     ("bot", "Mozilla/5.0 xcubot"),
     ("bot", "CUBOT"),
@@ -56,5 +56,5 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("family", "user_agent"), TABLE)
-def test_the_family_is_told_from_what_imitates_it(family: str, user_agent: str) -> None:
+def test_the_family_is_distinguished_from_imitations(family: str, user_agent: str) -> None:
     assert browsers.family(user_agent) == family

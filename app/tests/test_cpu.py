@@ -27,7 +27,7 @@ def eight_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
     ],
 )
-def test_the_limit_is_the_cgroups_quota_or_the_cpus_there_are(
+def test_the_limit_is_the_cgroups_quota_or_the_number_of_cpus(
     tmp_path: Path, files: dict[str, str], cpus: float
 ) -> None:
     for name, text in files.items():
@@ -37,5 +37,5 @@ def test_the_limit_is_the_cgroups_quota_or_the_cpus_there_are(
 
 
 @pytest.mark.parametrize(("cpus", "workers"), [(0.1, 1), (1, 1), (1.5, 2), (2, 2), (4, 4), (64, 4)])
-def test_a_worker_per_cpu_begun_up_to_four(cpus: float, workers: int) -> None:
+def test_one_worker_per_started_cpu_up_to_four(cpus: float, workers: int) -> None:
     assert worker_count(cpus) == workers

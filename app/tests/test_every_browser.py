@@ -1,7 +1,7 @@
-"""What every family of browsers is given: by the app as the environment sets it up, or by one that runs.
+"""Every browser family gets the page: from the app in-process, or from a running one.
 
-That is at APP_URL, with a certificate of the authority in the file APP_CA, and at the address APP_ADDRESS,
-whatever its name resolves to.
+APP_URL selects a running app. Its certificate is verified with the authority in the file APP_CA, and its
+host name resolves to APP_ADDRESS.
 """
 
 import os

@@ -17,7 +17,7 @@ PAGE = "text/html; charset=utf-8"
         ("text/html;q=0.5, application/json", "application/json"),
     ],
 )
-def test_the_greeting_comes_in_the_format_that_is_accepted(
+def test_the_greeting_has_the_accepted_format(
     client: FlaskClient, accept: str | None, content_type: str
 ) -> None:
     response = client.get("/", headers={"Accept": accept} if accept else {})
@@ -33,7 +33,7 @@ def test_json_holds_the_message(client: FlaskClient) -> None:
     }
 
 
-def test_a_greeting_is_text_not_html() -> None:
+def test_a_greeting_is_escaped() -> None:
     client = create_app(Settings(greeting="<b>Moin</b> & ahoi")).test_client()
     assert "<h1>&lt;b&gt;Moin&lt;/b&gt; &amp; ahoi</h1>" in client.get("/").text
 
@@ -45,7 +45,7 @@ def test_an_unknown_format_is_refused(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/nowhere"])
-def test_every_response_is_secured(client: FlaskClient, path: str) -> None:
+def test_every_response_has_security_headers(client: FlaskClient, path: str) -> None:
     headers = client.get(path).headers
     assert headers["Content-Security-Policy"].startswith("default-src 'none'; ")
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]

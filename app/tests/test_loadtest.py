@@ -13,7 +13,7 @@ def load(url: str, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=APP, capture_output=True, text=True, check=False, timeout=60)
 
 
-def test_it_prints_what_it_measured_and_passes(tmp_path: Path) -> None:
+def test_it_prints_the_results_and_passes(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         result = load(f"http://hello.home.arpa:{server.port}", "--address", "127.0.0.1", "--min-rate", "10")
     assert result.returncode == 0, result.stderr
@@ -24,7 +24,7 @@ def test_it_prints_what_it_measured_and_passes(tmp_path: Path) -> None:
     assert 0 < float(rows["p50"][0]) <= float(rows["p95"][0]) <= float(rows["p99"][0])
 
 
-def test_each_limit_that_is_not_kept_fails_it(tmp_path: Path) -> None:
+def test_each_exceeded_limit_fails_it(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         result = load(f"http://127.0.0.1:{server.port}", "--min-rate", "1e9", "--max-p99", "0.001")
     assert result.returncode == 1
@@ -34,14 +34,14 @@ def test_each_limit_that_is_not_kept_fails_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [(), ("--max-errors", "99")])
-def test_a_server_that_is_not_there_fails_it(options: tuple[str, ...]) -> None:
+def test_an_unreachable_server_fails_it(options: tuple[str, ...]) -> None:
     result = load(f"http://127.0.0.1:{free_port()}", *options)
     assert result.returncode == 1
     assert "FAILED: 100.00 % of the requests failed" in result.stderr
     assert "times: [Errno 111] Connection refused" in result.stdout
 
 
-def test_an_answer_that_never_comes_fails_it() -> None:
+def test_a_missing_response_fails_it() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         result = load(f"http://127.0.0.1:{silent.getsockname()[1]}")
     assert result.returncode == 1

@@ -25,7 +25,7 @@ def record(message: str, **attributes: object) -> logging.LogRecord:
     return logging.makeLogRecord(made)
 
 
-def test_a_line_outside_of_a_request_has_no_request_fields(formatter: logs.JsonFormatter) -> None:
+def test_a_line_outside_a_request_has_no_request_fields(formatter: logs.JsonFormatter) -> None:
     assert json.loads(formatter.format(record("two\nlines"))) == {
         "time": "1970-01-01T00:00:00.250+00:00",
         "level": "warning",
@@ -35,7 +35,7 @@ def test_a_line_outside_of_a_request_has_no_request_fields(formatter: logs.JsonF
     }
 
 
-def test_a_line_is_one_line_whatever_is_in_it(formatter: logs.JsonFormatter) -> None:
+def test_every_event_is_one_line(formatter: logs.JsonFormatter) -> None:
     line = formatter.format(record("\n\u2028\ud800", fields={"path": Path("/x")}))
     assert len(line.encode().splitlines()) == 1
     assert json.loads(line)["path"] == "/x"
@@ -57,7 +57,7 @@ def test_a_line_within_a_request_has_its_ids(app: Flask, formatter: logs.JsonFor
 
 
 @pytest.mark.parametrize(("trusted", "address"), [(0, "127.0.0.1"), (1, "192.0.2.7"), (2, "203.0.113.9")])
-def test_the_client_address_is_what_the_trusted_proxies_say(
+def test_the_client_address_is_taken_from_trusted_proxies(
     caplog: pytest.LogCaptureFixture, trusted: int, address: str
 ) -> None:
     caplog.set_level(logging.INFO)

@@ -21,7 +21,7 @@ def value(text: str, sample: str) -> float:
     return float(found[0])
 
 
-def test_the_workers_counts_are_one_sum(tmp_path: Path) -> None:
+def test_counts_of_all_workers_are_summed(tmp_path: Path) -> None:
     with Server(tmp_path, workers=2) as server:
         sent = 0
 
@@ -47,7 +47,7 @@ def test_the_workers_counts_are_one_sum(tmp_path: Path) -> None:
     assert re.search(r'^homeserver_app_build_info\{python="3\.\S+",revision="unknown"\} 1\.0$', text, re.M)
 
 
-def test_a_worker_that_dies_leaves_its_counts_and_nothing_in_progress(tmp_path: Path) -> None:
+def test_a_dead_worker_keeps_its_counts_but_nothing_in_progress(tmp_path: Path) -> None:
     with Server(tmp_path, "tests.slow:create_app()", workers=1) as server:
         server.get("/")
         visitor = broken_off(server, "/slow/60.0")
@@ -64,7 +64,7 @@ def test_a_worker_that_dies_leaves_its_counts_and_nothing_in_progress(tmp_path: 
     assert sorted(left) == [f"counter_{worker}.db", f"histogram_{worker}.db"]
 
 
-def test_a_bucket_shows_a_trace_that_fell_into_it(tmp_path: Path) -> None:
+def test_a_bucket_has_an_exemplar_within_its_bounds(tmp_path: Path) -> None:
     with Server(tmp_path, "tests.slow:create_app()", workers=2) as server:
         traces = {}
         for seconds in ("0.3", "0.7", "0.3"):
@@ -80,7 +80,7 @@ def test_the_public_port_has_no_metrics(client: FlaskClient) -> None:
     assert client.get("/metrics").status_code == 404
 
 
-def test_a_method_made_up_is_not_a_label_of_its_own(tmp_path: Path) -> None:
+def test_an_unknown_method_does_not_get_its_own_label(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         requests.request("BREW", f"http://127.0.0.1:{server.port}/", timeout=10)
         text = server.metrics()
@@ -88,7 +88,7 @@ def test_a_method_made_up_is_not_a_label_of_its_own(tmp_path: Path) -> None:
     assert value(text, sample) == 1
 
 
-def test_browsers_are_counted_apart(tmp_path: Path) -> None:
+def test_browsers_are_counted_separately(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         server.get("/", **{"User-Agent": "Mozilla/5.0 (Macintosh) Version/18.5 Safari/605.1.15"})
         server.get("/", **{"User-Agent": "Mozilla/5.0 (X11; rv:145.0) Gecko/20100101 Firefox/145.0"})
@@ -100,7 +100,7 @@ def test_browsers_are_counted_apart(tmp_path: Path) -> None:
     assert logged == ["safari", "firefox"]
 
 
-def test_a_port_in_use_is_one_clear_message(tmp_path: Path) -> None:
+def test_a_port_in_use_gives_one_clear_message(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         server = Server(tmp_path, metrics_port=port)
@@ -112,7 +112,7 @@ def test_a_port_in_use_is_one_clear_message(tmp_path: Path) -> None:
     assert "Traceback" not in server.output()
 
 
-def test_what_an_earlier_run_left_is_not_counted(tmp_path: Path) -> None:
+def test_metrics_of_an_earlier_run_are_not_counted(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         server.get("/")
         server.process.kill()
@@ -122,20 +122,20 @@ def test_what_an_earlier_run_left_is_not_counted(tmp_path: Path) -> None:
         assert 'route="/"' not in server.metrics()
 
 
-def test_the_directory_goes_with_the_server(tmp_path: Path) -> None:
+def test_the_directory_is_removed_with_the_server(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         server.get("/")
     assert not server.metrics_directory.exists()
 
 
-def test_clearing_touches_nothing_else(tmp_path: Path) -> None:
+def test_clearing_deletes_only_metrics(tmp_path: Path) -> None:
     for name in ("counter_1.db", "exemplars_1.json", "notes.txt"):
         (tmp_path / name).write_text("")
     metrics.remove(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
 
 
-def test_an_exemplar_half_written_is_skipped(tmp_path: Path) -> None:
+def test_a_partially_written_exemplar_is_skipped(tmp_path: Path) -> None:
     mine = exemplars.ExemplarFile(tmp_path)
     mine.put({"le": "1.0"}, 0.5, "a" * 32)
     mine.put({"le": "1.0", "route": "x" * exemplars.WIDTH}, 0.5, "b" * 32)

@@ -1,4 +1,4 @@
-"""The image holds what requirements.txt names and nothing else: so it must name all that is needed."""
+"""The image contains exactly the packages in requirements.txt, so the list must be complete."""
 
 from importlib.metadata import requires
 
@@ -9,8 +9,9 @@ from .server import APP
 
 
 def pinned() -> dict[str, Requirement]:
-    lines = (line for line in (APP / "requirements.txt").read_text().splitlines() if not line.startswith("#"))
-    return {canonicalize_name(requirement.name): requirement for requirement in map(Requirement, lines)}
+    lines = (APP / "requirements.txt").read_text().splitlines()
+    named = (Requirement(line.removesuffix(" \\")) for line in lines if not line.startswith(("#", " ")))
+    return {canonicalize_name(requirement.name): requirement for requirement in named}
 
 
 def needed_by(name: str) -> set[str]:
@@ -26,6 +27,6 @@ def test_every_package_has_one_exact_version() -> None:
     assert all(str(requirement.specifier).startswith("==") for requirement in pinned().values())
 
 
-def test_whatever_a_package_needs_is_there_too() -> None:
+def test_dependencies_of_packages_are_listed_too() -> None:
     missing = {name: needed_by(name) - pinned().keys() for name in pinned()}
     assert not {name: needs for name, needs in missing.items() if needs}

@@ -76,7 +76,7 @@ def test_a_bad_variable_gets_one_clear_message(variable: str, value: str, messag
     assert str(caught.value) == message
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     with pytest.raises(SettingsError) as caught:
         read(PORT="x", THREADS="y", COLOUR="z")
     assert [line.split()[0].removeprefix(PREFIX) for line in str(caught.value).splitlines()] == [

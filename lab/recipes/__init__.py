@@ -1,1 +1,1 @@
-"""How each part of the lab is made."""
+"""How each part of the lab is built."""

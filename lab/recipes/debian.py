@@ -9,11 +9,11 @@ from lab.recipes.overlay import copy_overlay
 
 _SMALL_AND_FAST = (
     "--variant=minbase",
-    # With /usr merged from the start, the package that merges it, and perl with it, is not needed.
+    # With /usr merged from the start, neither the package that merges it nor its Perl is needed.
     "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
     "--include=usr-is-merged",
     "--dpkgopt=force-unsafe-io",
-    # Nobody reads manuals in a throwaway machine, and unpacking them takes time at each start.
+    # A throwaway machine needs no manuals, and unpacking them takes time at each start.
     *(f"--dpkgopt=path-exclude=/usr/share/{directory}/*" for directory in ("man", "doc", "info", "locale")),
 )
 
@@ -82,7 +82,7 @@ def programs(job: Job, suite: str, packages: Sequence[str], links: Mapping[str, 
         "sbin",
         "lib",
         "lib64",
-    ):  # all of them are in /usr, only some packages do not know
+    ):  # everything belongs in /usr, but not all packages put it there
         if (root / directory).is_dir():
             shutil.copytree(root / directory, root / "usr" / directory, symlinks=True, dirs_exist_ok=True)
             shutil.rmtree(root / directory)

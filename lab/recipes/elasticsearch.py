@@ -14,7 +14,7 @@ HOME = "usr/share/elasticsearch"
 
 _DISTRIBUTION = "org.elasticsearch.distribution.integ-test-zip:elasticsearch"
 _COMPILER = "org.eclipse.jdt:ecj:3.43.0"
-# It answers `GET /`, which this distribution does not, and every client begins with it.
+# Answers `GET /`, every client's first request, which this distribution lacks.
 _MODULE = "rest-root"
 _JAVA_RELEASE = "17"
 

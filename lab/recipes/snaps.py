@@ -24,7 +24,7 @@ def snap(job: Job, name: str, overlay: str, parts: Mapping[str, str], links: Map
         _place(job.find(source), tree / place)
     for link, target in links.items():
         (tree / link).symlink_to(target)
-    # zstd: half of gzip's time, and snapd reads both.
+    # zstd takes half of gzip's time, and snapd reads both.
     job.run(
         *("mksquashfs", tree, job.out / f"{name}.snap"),
         *(

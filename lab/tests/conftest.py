@@ -13,8 +13,8 @@ Lab = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def lab_directory(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A lab of the tests' own: other machines may run on this host meanwhile."""
-    # Real machines are made in one place, where the next run finds what a killed one left.
+    """A separate lab for the tests, because other machines may run on this host."""
+    # Real machines share one directory, where the next run finds the remains of a killed one.
     directory = MACHINES if request.node.get_closest_marker("machine") else tmp_path / "lab"
     monkeypatch.setenv("HOMESERVER_LAB_DIR", str(directory))
     monkeypatch.setenv("HOMESERVER_LAB_BRIDGE", "labtest0")
@@ -24,7 +24,7 @@ def lab_directory(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: p
 
 @pytest.fixture
 def lab(lab_directory: Path) -> Iterator[Lab]:
-    """Runs `python -m lab`, and removes at the end what machines are left."""
+    """Run `python -m lab`, and remove remaining machines at the end."""
     yield run_lab
     for record in lab_directory.glob("*/"):
         run_lab("down", "--name", record.name)

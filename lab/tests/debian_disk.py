@@ -1,4 +1,4 @@
-"""A small disk with cloud-init, from packages alone: no registry has a cloud image."""
+"""A small disk with cloud-init, built from packages, because no registry has a cloud image."""
 
 import shutil
 

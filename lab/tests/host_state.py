@@ -1,4 +1,4 @@
-"""What a machine could leave on its host."""
+"""Everything that a machine could leave on its host."""
 
 import shutil
 import subprocess
@@ -9,7 +9,7 @@ from lab import process
 
 
 def host_state(lab_directory: Path, names: list[str]) -> dict[str, list[str]]:
-    """Return all that is compared before and after, but not what plainly is of this host's other machines."""
+    """Return the state to compare before and after, without that of this host's other machines."""
     return {
         "mounts": sorted(_mounts(lab_directory)),
         "links": sorted(_links(names)),
@@ -33,7 +33,7 @@ def _lines(*command: str) -> list[str]:
 
 
 def _mounts(lab_directory: Path) -> Iterator[str]:
-    """Mounts where machines could leave some; elsewhere a package builder may come and go meanwhile."""
+    """Return mounts in the lab's directories; elsewhere, package builders may change them meanwhile."""
     for line in Path("/proc/self/mounts").read_text().splitlines():
         if any(
             Path(line.split()[1]).is_relative_to(top)
@@ -69,7 +69,7 @@ def _files(lab_directory: Path, names: list[str]) -> Iterator[str]:
 
 
 def changes(before: dict[str, list[str]], after: dict[str, list[str]]) -> dict[str, list[str]]:
-    """What came and what went, by kind."""
+    """Return added and removed items, by kind."""
     return {
         kind: [f"{'+' if line in after[kind] else '-'} {line}" for line in sorted(differing)]
         for kind in before

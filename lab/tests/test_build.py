@@ -28,11 +28,11 @@ def fail(job: Job) -> None:
 
 
 def outcomes(lines: list[str]) -> dict[str, str]:
-    """The last word on each part."""
+    """Return the last status of each part."""
     return {line.split()[0]: " ".join(line.split()[3:]) for line in lines}
 
 
-def test_what_is_missing_is_built_and_then_comes_from_the_cache(cache: Cache) -> None:
+def test_missing_parts_are_built_and_then_cached(cache: Cache) -> None:
     need = Part("need", make)
     part = Part("part", make, needs=(need,))
     lines: list[str] = []
@@ -63,22 +63,22 @@ def test_two_parts_are_built_at_once(cache: Cache) -> None:
     obtain(cache, [Part("one", meet), Part("two", meet)], print)
 
 
-def test_a_part_waits_for_what_it_needs(cache: Cache) -> None:
-    def look(job: Job) -> None:
+def test_a_part_waits_for_its_needs(cache: Cache) -> None:
+    def check_needs(job: Job) -> None:
         assert (job.needs["need"] / "file").is_file()
 
     need = Part("need", make)
-    obtain(cache, [Part("part", look, needs=(need,)), need], print)
+    obtain(cache, [Part("part", check_needs, needs=(need,)), need], print)
 
 
-def test_the_largest_part_is_begun_first(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_largest_part_is_started_first(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "AT_ONCE", 1)
     lines: list[str] = []
     obtain(cache, [Part("small", make, gigabytes=0.5), Part("large", make, gigabytes=1)], lines.append)
     assert list(outcomes(lines)) == ["large", "small"]
 
 
-def test_a_failure_is_told_and_what_else_was_built_stays(cache: Cache) -> None:
+def test_a_failure_is_reported_and_other_parts_are_kept(cache: Cache) -> None:
     good, bad = Part("good", make), Part("bad", fail)
     lines: list[str] = []
     with pytest.raises(LabError, match="bad cannot be made"):
@@ -88,7 +88,7 @@ def test_a_failure_is_told_and_what_else_was_built_stays(cache: Cache) -> None:
     assert cache.scratch.exists(), "the next try starts from what was downloaded and compiled"
 
 
-def test_after_a_failure_nothing_more_is_begun(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_failure_no_new_part_is_started(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "AT_ONCE", 1)
 
     def linger(_job: Job) -> None:
@@ -100,7 +100,7 @@ def test_after_a_failure_nothing_more_is_begun(cache: Cache, monkeypatch: pytest
     assert "later" not in outcomes(lines)
 
 
-def test_compiler_caches_are_removed_when_all_is_built(cache: Cache) -> None:
+def test_compiler_caches_are_removed_when_all_parts_are_built(cache: Cache) -> None:
     def compile_something(job: Job) -> None:
         (job.scratch / "object").write_text("large")
 
@@ -108,7 +108,7 @@ def test_compiler_caches_are_removed_when_all_is_built(cache: Cache) -> None:
     assert not cache.scratch.exists()
 
 
-def test_too_little_disk_is_said_before_anything_is_built(
+def test_insufficient_disk_space_is_reported_before_the_build(
     cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Usage(NamedTuple):
@@ -144,7 +144,7 @@ def test_a_second_build_waits_for_the_first(cache: Cache) -> None:
     assert outcomes(lines[1:]) == {"part": "from the cache"}
 
 
-def test_build_names_the_bundle_and_the_root_and_prunes(
+def test_build_returns_the_bundle_and_the_root_and_prunes(
     cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Catalogue(NamedTuple):

@@ -22,6 +22,7 @@ def test_a_bundle_lists_every_file_in_it_with_its_checksum(tmp_path: Path) -> No
         bundle,
         settings={
             "description": "for a test",
+            "architecture": "arm64",
             "contents": {
                 "snaps": [{"name": "x", "version": "1", "source": "a-snap/x.snap", "file": "x.snap"}],
                 "images": [
@@ -44,6 +45,7 @@ def test_a_bundle_lists_every_file_in_it_with_its_checksum(tmp_path: Path) -> No
     assert manifest == {
         "format": 1,
         "description": "for a test",
+        "architecture": "arm64",
         "snaps": [{"name": "x", "version": "1", "file": "snaps/x.snap", "sha256": checksum("squashed")}],
         "images": [
             {"reference": "r/i:1", "purpose": "build", "file": "images/i.tar", "sha256": checksum("layers")}

@@ -28,7 +28,7 @@ def cache(tmp_path: Path) -> Cache:
     return Cache(tmp_path / "cache")
 
 
-def test_a_part_is_kept_with_all_that_its_recipe_made(cache: Cache) -> None:
+def test_a_part_keeps_all_files_of_its_recipe(cache: Cache) -> None:
     part = Part("one", write, settings={"text": "hello"})
     assert not cache.holds(part)
     made = cache.make(part)
@@ -37,7 +37,7 @@ def test_a_part_is_kept_with_all_that_its_recipe_made(cache: Cache) -> None:
     assert made == cache.path(part)
 
 
-def test_a_part_is_made_from_what_it_needs(cache: Cache) -> None:
+def test_a_part_is_built_from_its_needs(cache: Cache) -> None:
     needs = (Part("a", write, settings={"text": "a"}), Part("b", write, settings={"text": "b"}))
     whole = Part("whole", join, settings={"of": ["a/file", "b/file"]}, needs=needs)
     assert [part.name for part in with_needs([whole])] == ["a", "b", "whole"]
@@ -46,7 +46,7 @@ def test_a_part_is_made_from_what_it_needs(cache: Cache) -> None:
     assert (cache.path(whole) / "joined").read_text() == "a+b"
 
 
-def test_every_ingredient_changes_the_key(tmp_path: Path) -> None:
+def test_every_input_changes_the_key(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("1")
     need = Part("need", write)
@@ -64,7 +64,7 @@ def test_every_ingredient_changes_the_key(tmp_path: Path) -> None:
     assert len(keys) == 8
 
 
-def test_a_recipe_counts_but_not_its_comments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recipes_comments_do_not_change_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     keys = []
     for text in ("def make(job): pass", "# why\ndef make(job):\n    pass", "def make(job): return 1"):
@@ -95,13 +95,13 @@ def test_a_directory_is_hashed_by_names_contents_modes_and_links(tmp_path: Path)
 @pytest.mark.parametrize(
     "damage", ["change", "truncate", "remove", "add", "relink", "no manifest", "cut manifest"]
 )
-def test_a_damaged_entry_is_not_used_and_made_anew(cache: Cache, damage: str) -> None:
+def test_a_damaged_entry_is_rebuilt(cache: Cache, damage: str) -> None:
     part = Part("part", write)
     entry = cache.make(part)
     before = (entry / "file").stat()
     match damage:
         case "change":
-            (entry / "file").write_text("nade")  # of the same size and age: only a checksum can tell
+            (entry / "file").write_text("nade")  # same size and time: only the checksum differs
             os.utime(entry / "file", ns=(before.st_atime_ns, before.st_mtime_ns))
         case "truncate":
             (entry / "file").write_text("")
@@ -122,7 +122,7 @@ def test_a_damaged_entry_is_not_used_and_made_anew(cache: Cache, damage: str) ->
     assert sorted(path.name for path in entry.iterdir()) == [MANIFEST, "file", "link"]
 
 
-def test_a_recipe_that_fails_leaves_its_log_and_nothing_else(cache: Cache) -> None:
+def test_a_failed_recipe_leaves_only_its_log(cache: Cache) -> None:
     part = Part("part", fail_halfway)
     with pytest.raises(LabError, match=r"(?s)ended with 3.*the reason"):
         cache.make(part)
@@ -139,7 +139,7 @@ def test_a_missing_program_is_named(cache: Cache) -> None:
         cache.make(Part("part", needs_a_program))
 
 
-def test_what_a_killed_build_left_is_cleared(cache: Cache) -> None:
+def test_the_remains_of_a_killed_build_are_removed(cache: Cache) -> None:
     part = Part("part", write)
     cache.make(part)
     (cache.root / ".part-x1y2/out").mkdir(parents=True)
@@ -149,7 +149,7 @@ def test_what_a_killed_build_left_is_cleared(cache: Cache) -> None:
     assert cache.holds(part)
 
 
-def test_prune_removes_only_what_is_neither_named_nor_used_of_late(cache: Cache) -> None:
+def test_prune_only_removes_unwanted_entries_not_used_recently(cache: Cache) -> None:
     need = Part("need", write)
     current = Part("current", join, settings={"of": ["need/file"]}, needs=(need,))
     old, recent = Part("old", write), Part("recent", write)
@@ -162,7 +162,7 @@ def test_prune_removes_only_what_is_neither_named_nor_used_of_late(cache: Cache)
     assert [cache.holds(part) for part in (need, current, old, recent)] == [True, True, False, True]
 
 
-def test_use_keeps_an_entry_from_being_pruned(cache: Cache) -> None:
+def test_use_protects_an_entry_from_pruning(cache: Cache) -> None:
     part = Part("part", write)
     manifest = cache.make(part) / MANIFEST
     os.utime(manifest, (0, 0))

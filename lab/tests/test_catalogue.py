@@ -5,14 +5,25 @@ import pytest
 import yaml
 
 from lab.cache import Part, with_needs
-from lab.catalogue import LAB, MICROK8S_SNAP, VERSIONS, catalogue, pinned_versions
-from lab.catalogue.images import MICROK8S_IMAGES, REGISTRY, Image, owner_images
+from lab.catalogue import (
+    EARLIER,
+    LAB,
+    MICROK8S_SNAP,
+    VERSIONS,
+    catalogue,
+    lab_images,
+    pinned_versions,
+    version_overrides,
+)
+from lab.catalogue.images import EXAMPLE_IMAGES, MICROK8S_IMAGES, REGISTRY, Image, owner_images
 from lab.catalogue.programs import (
     ALERTMANAGER,
+    BLACKBOX_EXPORTER,
     CALICO_MODULE,
     CNI_PLUGINS,
     COLLECTOR,
     CONTAINERD,
+    ELASTICSEARCH_EXPORTER,
     FILEBEAT,
     JAEGER,
     JAEGER_MODULE,
@@ -20,17 +31,18 @@ from lab.catalogue.programs import (
     NODE_EXPORTER,
     PROMETHEUS,
     PROMETHEUS_MODULE,
+    PYTHON_SUITE,
 )
 from lab.recipes.golang import MODULES
 
 PINNED = pinned_versions()
-# No registry of packages has them: they have no replica in the lab, or are off.
+# Package registries do not have them: they are disabled in the lab, or have no replicas there.
 NOT_IN_THE_LAB = {"grafana", "kube_state_metrics", "kibana", "logstash"}
-IMAGES = (*MICROK8S_IMAGES, *owner_images(PINNED["images"]))
+IMAGES = (*MICROK8S_IMAGES, *owner_images(lab_images()), *EXAMPLE_IMAGES)
 
 
 def required(module: str) -> dict[str, str]:
-    """The versions that a module's go.mod asks for, by module path."""
+    """Return the module versions in a module's go.mod."""
     text = (MODULES / module / "go.mod").read_text()
     return dict(re.findall(r"^(?:require )?\s*(\S+) (v\S+)", text, re.MULTILINE))
 
@@ -39,12 +51,26 @@ def tag(reference: str) -> str:
     return reference.rpartition(":")[2].removeprefix("v")
 
 
-def test_every_image_that_the_inventory_pins_and_the_lab_can_build_is_in_the_bundle_under_its_name() -> None:
+def test_the_bundle_has_every_pinned_image_that_the_lab_can_build() -> None:
     entries = catalogue().bundle.settings["contents"]["images"]  # type: ignore[index]
     references = {entry["reference"] for entry in entries}
-    missing = {name for name, image in PINNED["images"].items() if f"{REGISTRY}/{image}" not in references}
+    missing = {name for name, image in lab_images().items() if f"{REGISTRY}/{image}" not in references}
     assert missing == NOT_IN_THE_LAB
     assert len(references) == len(IMAGES)
+
+
+def test_a_home_in_the_lab_runs_other_versions_only_where_the_lab_builds_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert version_overrides()["images"].keys() == EARLIER.keys()
+    assert version_overrides()["images"]["jaeger"] == f"docker.io/jaegertracing/jaeger:{JAEGER}"
+
+    # An image that is built here has another digest.
+    digest = {"grafana": f"{PINNED['images']['grafana']}@sha256:{'2f' * 32}"}
+    monkeypatch.setattr(
+        "lab.catalogue.pinned_versions", lambda: PINNED | {"images": PINNED["images"] | digest}
+    )
+    assert version_overrides()["images"]["grafana"] == PINNED["images"]["grafana"]
 
 
 @pytest.mark.parametrize(
@@ -55,27 +81,31 @@ def test_every_image_that_the_inventory_pins_and_the_lab_can_build_is_in_the_bun
         ("metrics-server", "addons", "sigs.k8s.io/metrics-server"),
         ("alertmanager", "alertmanager", "github.com/prometheus/alertmanager"),
         ("node-exporter", "node-exporter", "github.com/prometheus/node_exporter"),
+        ("blackbox-exporter", "blackbox-exporter", "github.com/prometheus/blackbox_exporter"),
+        (
+            "elasticsearch-exporter",
+            "elasticsearch-exporter",
+            "github.com/prometheus-community/elasticsearch_exporter",
+        ),
         ("opentelemetry-collector", "collector", "go.opentelemetry.io/collector/otelcol"),
         ("filebeat", "filebeat", "github.com/elastic/beats/v7"),
     ],
 )
-def test_a_program_is_built_from_the_release_that_its_image_is_named_after(
-    image: str, module: str, path: str
-) -> None:
+def test_a_program_has_the_version_of_its_image(image: str, module: str, path: str) -> None:
     (reference,) = (candidate.reference for candidate in IMAGES if candidate.name == image)
     assert required(module)[path] == f"v{tag(reference)}"
 
 
-def test_prometheus_is_the_release_that_its_image_is_named_after() -> None:
-    # As a module, 3.5.1 is called 0.305.1.
+def test_prometheus_has_the_version_of_its_image() -> None:
+    # As a module, 3.5.1 has the version 0.305.1.
     path, _, version = PROMETHEUS_MODULE.partition("@")
     major, minor, patch = PROMETHEUS.split(".")
     assert version == f"v0.{major}{minor:0>2}.{patch}"
     assert required("prometheus")[path] == version
 
 
-def test_jaeger_is_the_release_that_its_image_is_named_after() -> None:
-    # The release that is 2.13 as a program is 1.76 as a module: 2.0 came out with 1.63.
+def test_jaeger_has_the_version_of_its_image() -> None:
+    # The program version 2.13 is the module version 1.76: 2.0 was released with 1.63.
     path, _, version = JAEGER_MODULE.partition("@")
     major, minor, patch = map(int, JAEGER.split("."))
     assert version == f"v{major - 1}.{minor + 63}.{patch}"
@@ -88,13 +118,15 @@ def test_jaeger_is_the_release_that_its_image_is_named_after() -> None:
         ("prometheus", PROMETHEUS),
         ("alertmanager", ALERTMANAGER),
         ("node_exporter", NODE_EXPORTER),
+        ("blackbox_exporter", BLACKBOX_EXPORTER),
+        ("elasticsearch_exporter", ELASTICSEARCH_EXPORTER),
         ("opentelemetry_collector", COLLECTOR),
         ("filebeat", FILEBEAT),
         ("jaeger", JAEGER),
     ],
 )
-def test_a_program_says_it_is_the_version_that_the_inventory_pins(image: str, stamp: str) -> None:
-    assert tag(PINNED["images"][image]) == stamp
+def test_a_program_reports_the_pinned_version(image: str, stamp: str) -> None:
+    assert tag(lab_images()[image]) == stamp
 
 
 def test_the_traefik_image_follows_the_inventory() -> None:
@@ -104,19 +136,19 @@ def test_the_traefik_image_follows_the_inventory() -> None:
     assert traefik.reference == "docker.io/library/traefik:v9.8.7"
 
 
-def test_the_python_image_is_the_debian_and_the_python_that_its_tag_says() -> None:
-    # Debian 12's Python is 3.11; of another the lab has no packages.
-    assert tag(PINNED["images"]["python"]) == "3.11-slim-bookworm"
+def test_the_python_image_has_the_debian_and_python_of_its_tag() -> None:
+    # Debian 13 has Python 3.13; the lab has no packages of other versions.
+    assert tag(PINNED["images"]["python"]) == f"3.13-slim-{PYTHON_SUITE}"
 
 
-def test_kubernetes_is_of_the_track_that_the_inventory_pins_and_what_the_snap_says() -> None:
+def test_kubernetes_has_the_pinned_track_and_the_version_of_the_snap() -> None:
     track = PINNED["microk8s_channel"].partition("/")[0]
     assert KUBERNETES.startswith(f"v{track}.")
     assert required("kubernetes")["k8s.io/kubernetes"] == KUBERNETES
     assert yaml.safe_load((LAB / "snap/meta/snap.yaml").read_text())["version"] == KUBERNETES
 
 
-def test_stamped_versions_are_those_that_are_built() -> None:
+def test_stamped_versions_are_the_built_ones() -> None:
     assert required("containerd")["github.com/containerd/containerd/v2"] == CONTAINERD
     assert required("cni")["github.com/containernetworking/plugins"] == CNI_PLUGINS
     path, _, version = CALICO_MODULE.partition("@")
@@ -124,7 +156,7 @@ def test_stamped_versions_are_those_that_are_built() -> None:
 
 
 @pytest.mark.parametrize("image", IMAGES, ids=lambda image: image.name)
-def test_an_image_takes_files_only_from_parts_it_needs_and_says_what_it_is(image: Image) -> None:
+def test_an_image_only_takes_files_from_its_needs_and_is_described(image: Image) -> None:
     sources = [*image.files.values(), *([image.base] if image.base else [])]
     assert {source.partition("/")[0] for source in sources} == {need.name for need in image.needs}
     labels = image.part().settings["config"]["Labels"]  # type: ignore[index]
@@ -132,7 +164,7 @@ def test_an_image_takes_files_only_from_parts_it_needs_and_says_what_it_is(image
     assert labels["org.opencontainers.image.version"] in image.reference
 
 
-def test_the_snap_takes_files_only_from_parts_it_needs() -> None:
+def test_the_snap_only_takes_files_from_its_needs() -> None:
     sources = MICROK8S_SNAP.settings["parts"].values()  # type: ignore[attr-defined]
     assert {source.partition("/")[0] for source in sources} == {need.name for need in MICROK8S_SNAP.needs}
 
@@ -143,14 +175,14 @@ def test_no_two_parts_share_a_name() -> None:
     assert set(names.values()) == {1}
 
 
-def test_a_key_does_not_depend_on_where_the_project_lies() -> None:
+def test_a_key_does_not_depend_on_the_project_directory() -> None:
     assert str(LAB) not in repr(
         [part.settings for part in with_needs([catalogue().bundle, catalogue().rootfs])]
     )
     assert VERSIONS.is_file()
 
 
-def test_parts_keep_their_keys_from_one_look_to_the_next() -> None:
+def test_keys_of_parts_are_stable() -> None:
     def keys() -> list[tuple[str, str]]:
         everything: list[Part] = list(with_needs([catalogue().bundle, catalogue().rootfs]))
         return [(part.name, part.key) for part in everything]

@@ -1,4 +1,4 @@
-"""What the lab adds to Elasticsearch's small distribution, and lays out as the official image has it."""
+"""The lab's additions to Elasticsearch's minimal distribution, laid out like the official image."""
 
 import json
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from lab.catalogue import pinned_versions
-from tests.search import Engine, elasticsearch_running
+from tests.support.search import Engine, elasticsearch_running
 
 PINNED = pinned_versions()["images"]
 ROLES = "monitor:\n  cluster: [monitor]\nnothing:\n  cluster: []\n"
@@ -21,7 +21,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         "xpack.security.transport.ssl.enabled": False,
         "xpack.security.authc.realms.file.file.order": 0,
     }
-    # bcrypt, at the least cost, of "secret".
+    # bcrypt of "secret" at the lowest cost.
     password = "$2a$04$fMOyfkdHcXWo9Tksl1yTs.RUCFvHG0GiEaRyeIL.39ovwR/V.T.le"
     files = {
         "roles.yml": ROLES,
@@ -32,7 +32,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         yield running
 
 
-def test_it_says_what_it_is_to_who_may_monitor(engine: Engine) -> None:
+def test_it_describes_itself_to_users_who_may_monitor(engine: Engine) -> None:
     about = engine.ask("", auth=("monitor", "secret"))
     assert about["version"]["number"] == PINNED["elasticsearch"].rpartition(":")[2]
     assert about["version"]["build_flavor"] == "default"
@@ -41,16 +41,16 @@ def test_it_says_what_it_is_to_who_may_monitor(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(("user", "status"), [(("nothing", "secret"), 403), (None, 401)])
-def test_it_says_nothing_to_others(engine: Engine, user: tuple[str, str] | None, status: int) -> None:
+def test_it_rejects_other_users(engine: Engine, user: tuple[str, str] | None, status: int) -> None:
     assert requests.get(engine.url, auth=user, timeout=10).status_code == status
 
 
-def test_it_answers_head_without_a_body(engine: Engine) -> None:
+def test_head_requests_have_no_body(engine: Engine) -> None:
     answer = requests.head(engine.url, auth=("monitor", "secret"), timeout=10)
     assert (answer.status_code, answer.content) == (200, b"")
 
 
-def test_what_it_logs_is_json_in_the_fields_of_ecs(engine: Engine) -> None:
+def test_its_log_is_json_with_ecs_fields(engine: Engine) -> None:
     lines = [json.loads(line) for line in (engine.directory / "output").read_text().splitlines()]
     assert {line["event.dataset"] for line in lines} == {"elasticsearch.server"}
     assert all({"@timestamp", "log.level", "message"} <= line.keys() for line in lines)

@@ -25,12 +25,12 @@ def test_a_programs_output_is_returned() -> None:
         (["sh", "-c", "echo hint; echo cause >&2; exit 1"], "cause$"),
     ],
 )
-def test_a_failure_says_which_program_and_the_last_of_what_it_said(command: list[str], message: str) -> None:
+def test_a_failure_names_the_program_and_its_last_output(command: list[str], message: str) -> None:
     with pytest.raises(LabError, match=message):
         host.run(*command)
 
 
-def test_an_ordinary_user_is_told_to_be_root(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_ordinary_user_has_to_become_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(LabError, match="sudo"):
         host.require_root()
@@ -61,7 +61,7 @@ def test_only_missing_packages_are_installed(
     assert (tmp_path / "calls").read_text().splitlines() == calls
 
 
-def test_a_host_without_apt_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_without_apt_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(LabError, match="Debian and Ubuntu: there is no apt to install a b with"):
         host.ensure_packages(["a", "b"])

@@ -22,7 +22,7 @@ def program(tmp_path: Path) -> Path:
 
 
 def read(archive: Path) -> tuple[dict[str, Any], dict[str, Any], list[bytes]]:
-    """What a container engine reads: the index, the config, and the layers."""
+    """Read an image like a container engine: the index, the config, and the layers."""
     with tarfile.open(archive) as tar:
         contents = {member.name: extract(tar, member) for member in tar}
     (index,) = json.loads(contents["manifest.json"])
@@ -35,7 +35,7 @@ def extract(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     return file.read()
 
 
-def test_an_archive_says_what_the_image_specification_asks(tmp_path: Path, program: Path) -> None:
+def test_an_archive_follows_the_image_specification(tmp_path: Path, program: Path) -> None:
     layers = [tmp_path / "1.tar", tmp_path / "2.tar"]
     write_layer(layers[0], {"program": program})
     write_layer(layers[1], {"etc/other": program})
@@ -57,7 +57,7 @@ def test_the_same_content_gives_the_same_bytes(tmp_path: Path, program: Path) ->
         write_layer(tmp_path / "layer.tar", {"b": program, "a": program})
         write_archive(tmp_path / "image.tar", "x:1", CONFIG, [tmp_path / "layer.tar"])
         written.append((tmp_path / "image.tar").read_bytes())
-        os.link(program, tmp_path / f"linked-{age}")  # as the cache may do at any time
+        os.link(program, tmp_path / f"linked-{age}")  # the cache may do this at any time
     assert written[0] == written[1]
 
 
@@ -68,7 +68,7 @@ def test_files_keep_their_mode_and_belong_to_root(tmp_path: Path, program: Path)
     assert (member.name, member.mode, member.uid, member.mtime) == ("usr/bin/program", 0o755, 0, 0)
 
 
-def test_a_tree_keeps_links_and_leaves_out_what_is_mounted_over(tmp_path: Path) -> None:
+def test_a_tree_keeps_links_and_omits_mount_points(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     for directory in ("usr/bin", "dev", "proc/1"):
         (tree / directory).mkdir(parents=True)

@@ -1,7 +1,8 @@
-"""Real machines. Every one is made and removed here by the commands that a user types."""
+"""Real machines, created and removed with the commands that a user types."""
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,17 +23,19 @@ from lab.tests.host_state import changes, host_state
 pytestmark = [pytest.mark.machine, pytest.mark.skipif(os.geteuid() != 0, reason="machines take root")]
 
 A, B = "labtest-a", "labtest-b"
+HOME, WORKER = "labtest", "labtest-2"
+NAMES = [A, B, HOME, WORKER]
 
 
 @pytest.fixture
 def nothing_left(lab_directory: Path, lab: Lab) -> Iterator[None]:
-    """Compares the host before and after the test."""
+    """Compare the host before and after the test."""
     lab("build")
-    for name in (A, B):  # of an earlier run that was cut off
-        lab("down", "--name", name)
-    before = host_state(lab_directory, [A, B])
+    for remains in lab_directory.glob("*/"):  # of an interrupted earlier run
+        lab("down", "--name", remains.name)
+    before = host_state(lab_directory, NAMES)
     yield
-    assert not changes(before, host_state(lab_directory, [A, B]))
+    assert not changes(before, host_state(lab_directory, NAMES))
 
 
 def machine(name: str) -> Machine:
@@ -47,8 +50,25 @@ def in_machine(name: str, command: str) -> str:
     return done.stdout.strip()
 
 
+def hosts_that_answer() -> list[str]:
+    """Return the hosts of the home's inventory, in order, after Ansible has reached each of them."""
+    ansible = shutil.which("ansible")
+    assert ansible
+    command = [
+        ansible,
+        "all",
+        "--one-line",
+        "--inventory",
+        str(machine(HOME).inventory),
+        "--module-name=ping",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert not done.returncode, done.stdout + done.stderr
+    return sorted(line.split(" | ")[0] for line in done.stdout.splitlines() if " | SUCCESS" in line)
+
+
 @pytest.mark.usefixtures("nothing_left")
-def test_a_machine_comes_is_used_again_and_leaves_nothing(lab: Lab) -> None:
+def test_a_machine_is_created_reused_and_removed_completely(lab: Lab) -> None:
     status = json.loads(lab("--json", "up", "--name", A).stdout)
     (found,) = status["machines"]
     assert (found["name"], found["state"], found["address"]) == (A, "running", "10.214.0.2")
@@ -75,7 +95,7 @@ def test_a_machine_comes_is_used_again_and_leaves_nothing(lab: Lab) -> None:
 
 
 @pytest.mark.usefixtures("nothing_left")
-def test_two_machines_made_at_once_reach_each_other(lab: Lab) -> None:
+def test_two_machines_created_at_once_reach_each_other(lab: Lab) -> None:
     command = [sys.executable, "-m", "lab", "up", "--name"]
     making = [subprocess.Popen([*command, name], cwd=ROOT) for name in (A, B)]
     assert [process.wait() for process in making] == [0, 0]
@@ -91,6 +111,74 @@ def test_two_machines_made_at_once_reach_each_other(lab: Lab) -> None:
     lab("down", "--name", A)
     in_machine(B, "ping -c 1 -W 5 10.214.0.1")
     lab("down", "--name", B)
+
+
+def memory_is_limited(name: str) -> bool:
+    """Return whether a program that takes more than 512 MiB is killed, perhaps with its connection."""
+    eat = machine(name).ssh("python3 -c 'bytearray(600 * 2**20)'")
+    return subprocess.run(eat, capture_output=True, check=False, timeout=60).returncode in (137, 255)
+
+
+def boot(name: str) -> str:
+    """Return what names the current boot, or nothing if the machine does not answer."""
+    ask = machine(name).ssh("-o", "ConnectTimeout=2", "cat /proc/sys/kernel/random/boot_id")
+    return subprocess.run(ask, capture_output=True, text=True, check=False).stdout
+
+
+def reboot(name: str, command: str) -> None:
+    """Reboot the machine by a command, which may end with its connection, and wait until it answers again."""
+    before = boot(name)
+    subprocess.run(machine(name).ssh(command), capture_output=True, check=False, timeout=60)
+    wait_until(lambda: boot(name) not in ("", before))
+
+
+def states(lab: Lab) -> list[str]:
+    return [found["state"] for found in json.loads(lab("status", "--json").stdout)["machines"]]
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_a_home_of_two_machines_is_switched_off_and_on(
+    lab: Lab, lab_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOMESERVER_LAB_MEMORY", "512")
+    lab("up", "--name", HOME, "--nodes=2")
+    monkeypatch.delenv("HOMESERVER_LAB_MEMORY")
+
+    # Like a container's, in a hierarchy that the machine's systemd does not tidy up itself.
+    group = "$(findmnt -rnt cgroup,cgroup2 -o TARGET | grep -m1 -E '(memory|cgroup)$')/container"
+    for command in ("systemctl reboot", "reboot -ff"):
+        in_machine(WORKER, f"mkdir -p {group}/inner && echo written >> /root/kept")
+        reboot(WORKER, command)
+        assert in_machine(WORKER, f"cat /root/kept; find {group} 2>/dev/null || rm /root/kept") == "written"
+    assert memory_is_limited(WORKER)
+
+    in_machine(WORKER, "echo written > /root/kept")
+    lab("cut", "--name", WORKER)
+    left = host_state(lab_directory, [WORKER])
+    assert (left["control groups"], f"vb-{WORKER}" in left["links"]) == ([], False)
+    assert not [line for line in left["processes"] if WORKER in line]
+    subprocess.run(machine(HOME).ssh("poweroff"), check=False, timeout=60)
+    wait_until(lambda: states(lab) == ["stopped", "stopped"])
+
+    for name in (WORKER, HOME):
+        lab("start", "--name", name)
+    assert in_machine(WORKER, "cat /root/kept") == "written"
+    assert memory_is_limited(WORKER)
+
+    in_machine(WORKER, "echo 10.214.0.2 labtest >> /etc/hosts")
+    lab("address", "--name", WORKER, "10.214.0.77")
+    lab("cut", "--name", HOME)
+    lab("address", "--name", HOME)
+    lab("start", "--name", HOME)
+    assert hosts_that_answer() == [HOME, WORKER]
+    addresses = in_machine(WORKER, "hostname -I; cat /etc/hosts")
+    assert addresses == "10.214.0.77 \n127.0.0.1 localhost\n10.214.0.77 labtest-2\n10.214.0.2 labtest"
+    assert in_machine(HOME, f"hostname -I; ping -c 1 -W 5 {machine(WORKER).address} >&2") == "10.214.0.3"
+
+    lab("cut", "--name", HOME)
+    lab("down", "--name", HOME)
+    interrupt_up(HOME, lambda: STEPS["booted"](lab_directory / WORKER), "--nodes=2")
+    lab("down", "--name", HOME)
 
 
 @pytest.mark.usefixtures("nothing_left")
@@ -115,8 +203,8 @@ def test_snapd_installs_a_snap_without_waiting_for_its_store(lab: Lab, tmp_path:
     lab("down", "--name", A)
 
 
-def supervisor(one: process.Process) -> bool:
-    return Path(one.argv[0]).name == "systemd-nspawn" and f"--machine={A}" in one.argv
+def supervisor(one: process.Process, name: str = A) -> bool:
+    return Path(one.argv[0]).name == "systemd-nspawn" and f"--machine={name}" in one.argv
 
 
 def init(one: process.Process) -> bool:
@@ -129,9 +217,7 @@ def init(one: process.Process) -> bool:
 
 @pytest.mark.usefixtures("nothing_left")
 @pytest.mark.parametrize("victim", [supervisor, init])
-def test_nothing_is_left_of_a_machine_that_was_killed(
-    lab: Lab, victim: Callable[[process.Process], bool]
-) -> None:
+def test_nothing_is_left_of_a_killed_machine(lab: Lab, victim: Callable[[process.Process], bool]) -> None:
     lab("up", "--name", A)
     killed = [one.pid for one in process.processes() if victim(one)]
     assert killed
@@ -141,7 +227,7 @@ def test_nothing_is_left_of_a_machine_that_was_killed(
 
 
 @pytest.mark.usefixtures("nothing_left")
-def test_a_killed_machine_can_be_made_anew(lab: Lab) -> None:
+def test_a_killed_machine_can_be_recreated(lab: Lab) -> None:
     lab("up", "--name", A)
     in_machine(A, "touch /root/old")
     process.end(supervisor)
@@ -156,19 +242,23 @@ STEPS: dict[str, Callable[[Path], bool]] = {
     "unpacking": lambda directory: (directory / "root/etc").exists(),
     "bridge": lambda _directory: Path("/sys/class/net/labtest0").exists(),
     "booting": lambda directory: (directory / "console.log").exists(),
-    "booted": lambda _directory: any(map(supervisor, process.processes())),
+    "booted": lambda directory: any(supervisor(one, directory.name) for one in process.processes()),
 }
+
+
+def interrupt_up(name: str, condition: Callable[[], bool], *options: str) -> None:
+    """Create a home, and kill that as soon as the condition is true."""
+    command = [sys.executable, "-m", "lab", "up", "--name", name, *options]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE) as making:
+        wait_until(condition, pause=0)
+        making.kill()
 
 
 @pytest.mark.usefixtures("nothing_left")
 @pytest.mark.parametrize("step", STEPS)
-def test_making_a_machine_can_be_cut_off_at_any_step(lab: Lab, lab_directory: Path, step: str) -> None:
+def test_creation_can_be_interrupted_at_any_step(lab: Lab, lab_directory: Path, step: str) -> None:
     for clean in (("up", "--name", A), ("down", "--name", A)):
-        with subprocess.Popen(
-            [sys.executable, "-m", "lab", "up", "--name", A], cwd=ROOT, stderr=subprocess.PIPE
-        ) as making:
-            wait_until(lambda: STEPS[step](lab_directory / A), pause=0)
-            making.kill()
+        interrupt_up(A, lambda: STEPS[step](lab_directory / A))
         lab(*clean)
         if clean[0] == "up":
             assert in_machine(A, "hostname") == A
@@ -176,7 +266,7 @@ def test_making_a_machine_can_be_cut_off_at_any_step(lab: Lab, lab_directory: Pa
 
 
 @pytest.mark.usefixtures("nothing_left")
-def test_a_machine_that_cannot_boot_shows_what_it_last_said(
+def test_a_machine_that_cannot_boot_shows_its_last_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     system = tmp_path / "nothing.tar"

@@ -30,14 +30,14 @@ def test_a_process_is_found_by_an_argument_and_by_its_root(sleeper: "subprocess.
     assert not found[0].runs_in(Path("/nowhere"))
 
 
-def test_what_belongs_is_killed_and_nothing_else(sleeper: "subprocess.Popen[bytes]") -> None:
+def test_only_matching_processes_are_killed(sleeper: "subprocess.Popen[bytes]") -> None:
     process.end(lambda one: MARK + "/else" in one.argv)
     assert sleeper.poll() is None
     process.end(lambda one: MARK in one.argv)
     assert sleeper.wait(timeout=5) == -9
 
 
-def test_what_does_not_end_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_does_not_exit_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     immortal = process.Process(2**22 + 1, ("immortal",), None)
     monkeypatch.setattr(process, "processes", lambda: iter([immortal]))
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""A real virtual machine, emulated where there is no hardware virtualisation. That takes minutes."""
+"""A real virtual machine, emulated without hardware virtualisation, which takes minutes."""
 
 import hashlib
 import os
@@ -26,17 +26,15 @@ CHECKSUM = hashlib.sha256(CONTENT).hexdigest()
 
 
 @pytest.mark.usefixtures("lab_directory")
-def test_a_machines_address_is_of_this_host_alone() -> None:
+def test_a_machines_address_is_a_loopback_address() -> None:
     assert str(qemu.Qemu().subnet) == "127.214.0.0/24"
 
 
 @pytest.mark.parametrize(
     ("image", "message"),
-    [("/nowhere/disk.img", "is not there"), ("http://example.org/disk.img", "only a path or an https URL")],
+    [("/nowhere/disk.img", "is not there"), ("http://example.org/disk.img", "use a path or an https URL")],
 )
-def test_an_image_that_will_not_do_is_refused(
-    monkeypatch: pytest.MonkeyPatch, image: str, message: str
-) -> None:
+def test_an_unsupported_image_is_rejected(monkeypatch: pytest.MonkeyPatch, image: str, message: str) -> None:
     monkeypatch.setenv("HOMESERVER_LAB_IMAGE", image)
     monkeypatch.setattr(qemu, "ensure_packages", lambda _names: None)
     with pytest.raises(LabError, match=f"HOMESERVER_LAB_IMAGE={image}.*{message}"):
@@ -70,7 +68,7 @@ def test_a_published_image_is_checked(published: Path, job: Job, checksum: str |
         ("absent.img", "1" * 64, "cannot be downloaded"),
     ],
 )
-def test_an_image_that_is_not_what_was_published_is_refused(
+def test_an_image_with_a_wrong_checksum_is_rejected(
     published: Path, job: Job, name: str, checksum: str | None, message: str
 ) -> None:
     with pytest.raises(LabError, match=message):
@@ -103,16 +101,24 @@ def test_hardware_virtualisation_is_used_if_a_kernel_runs_with_it(
 
     backend = qemu.Qemu()
     backend.create(machine, tmp_path)
+    backend.start(machine)
     (running,) = [
         one for one in process.processes() if f"hostfwd=tcp:{machine.address}:443-:443" in str(one.argv)
     ]
     assert running.argv[running.argv.index("-accel") + 1] == accelerator
     assert backend.is_running(machine)
+    with pytest.raises(LabError, match=f"moves while it is off: first `python -m lab cut --name {NAME}`"):
+        backend.move(machine)
     backend.clear(NAME)
     assert not backend.is_running(machine)
+    backend.move(machine)
+    backend.start(machine)
+    (again,) = [one for one in process.processes() if one.argv == running.argv]
+    assert again.pid != running.pid
+    backend.clear(NAME)
 
 
-def test_cloud_init_is_told_the_machines_keys_and_users(
+def test_cloud_init_gets_the_machines_keys_and_users(
     lab_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(qemu, "run", lambda *_: "")
@@ -124,9 +130,9 @@ def test_cloud_init_is_told_the_machines_keys_and_users(
     qemu._make_seed(machine)
     text = (lab_directory / NAME / "seed/user-data").read_text()
     assert text.startswith("#cloud-config\n")
-    told = yaml.safe_load(text)
-    assert told["ssh_keys"] == {"ed25519_private": "private\n", "ed25519_public": "public\n"}
-    assert {user["name"]: user["ssh_authorized_keys"] for user in told["users"]} == {
+    user_data = yaml.safe_load(text)
+    assert user_data["ssh_keys"] == {"ed25519_private": "private\n", "ed25519_public": "public\n"}
+    assert {user["name"]: user["ssh_authorized_keys"] for user in user_data["users"]} == {
         "root": ["ssh-ed25519 AAAA me"],
         "owner": ["ssh-ed25519 AAAA me"],
     }
@@ -139,13 +145,13 @@ def _program(path: Path, text: str) -> None:
 
 @pytest.mark.machine
 @pytest.mark.skipif(os.geteuid() != 0, reason="machines take root")
-def test_a_virtual_machine_comes_tells_its_facts_and_leaves_nothing(
+def test_a_virtual_machine_boots_returns_its_facts_and_is_removed_completely(
     lab: Lab, lab_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (image,) = obtain(Cache(cache_root()), [DEBIAN_DISK], print)
     monkeypatch.setenv("HOMESERVER_LAB_IMAGE", str(image))
     monkeypatch.setenv("HOMESERVER_LAB_MEMORY", "768")
-    lab("down", "--name", NAME)  # of an earlier run that was cut off
+    lab("down", "--name", NAME)  # of an interrupted earlier run
     before = host_state(lab_directory, [NAME])
 
     lab("up", "--name", NAME, "--backend", "qemu")

@@ -8,12 +8,24 @@ import pytest
 
 from lab.cache import Job
 from lab.host import LabError
-from lab.recipes import containers, debian, elasticsearch, golang, maven, npm, overlay, pypi, snaps
+from lab.recipes import (
+    containers,
+    debian,
+    elasticsearch,
+    golang,
+    maven,
+    overlay,
+    placeholder,
+    postgres,
+    pypi,
+    snaps,
+)
+from tests.support.jaeger import WITHOUT_PAGES
 
 
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
-    """A job whose needs are directories beside it, made on the way."""
+    """A job whose needs are directories next to it, created on first use."""
 
     class Needs(dict[str, Path]):
         def __missing__(self, name: str) -> Path:
@@ -28,7 +40,7 @@ def job(tmp_path: Path) -> Job:
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Stands in for the package that overlays are directories of."""
+    """A fake of the package that contains the overlay directories."""
     root = tmp_path / "package"
     monkeypatch.setattr(overlay, "LAB", root)
     (root / "thing/meta").mkdir(parents=True)
@@ -46,7 +58,7 @@ def a_program(path: Path, text: str) -> None:
     path.chmod(0o755)
 
 
-def test_an_overlay_is_copied_as_it_is_but_for_what_python_leaves(job: Job, package: Path) -> None:
+def test_an_overlay_is_copied_without_pythons_caches(job: Job, package: Path) -> None:
     assert package.is_dir()
     overlay.files(job, "thing")
     assert sorted(path.relative_to(job.out).as_posix() for path in job.out.rglob("*")) == [
@@ -56,7 +68,7 @@ def test_an_overlay_is_copied_as_it_is_but_for_what_python_leaves(job: Job, pack
     assert (job.out / "link").readlink() == Path("run")
 
 
-def test_a_wheel_is_unpacked_with_its_programs_executable(job: Job, tmp_path: Path) -> None:
+def test_a_wheel_is_unpacked_with_executable_programs(job: Job, tmp_path: Path) -> None:
     wheel = tmp_path / "tool_bin-1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("tool_bin-1.0.data/scripts/tool", "program")
@@ -72,7 +84,7 @@ def test_a_wheel_is_unpacked_with_its_programs_executable(job: Job, tmp_path: Pa
     assert not (job.out / "tool_bin-1.0.dist-info/WHEEL").stat().st_mode & 0o111
 
 
-def test_go_programs_are_built_by_the_lab_s_own_toolchain_alone(
+def test_go_programs_are_built_with_the_labs_own_toolchain_only(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     toolchain = job.needs["go"] / "go"
@@ -104,21 +116,17 @@ def test_files_of_a_module_are_copied(job: Job) -> None:
     assert (job.out / "file.yaml").read_text() == "found\n"
 
 
-def test_pages_are_built_by_the_lab_s_own_npm_and_run_no_script_of_a_dependency(job: Job) -> None:
+def test_a_program_without_its_pages_is_built_with_a_placeholder(job: Job) -> None:
+    page = '"$GOMODCACHE/m@v1/ui/dist/index.html"'
     a_program(
         job.needs["go"] / "go/bin/go",
-        'mkdir -p "$GOMODCACHE/m@v1/web" && echo {} >"$GOMODCACHE/m@v1/web/package.json"',
+        f'if [ $1 = mod ]; then mkdir -p "$GOMODCACHE/m@v1/ui" && chmod a-w "$GOMODCACHE/m@v1/ui"\n'
+        f"else cp {page} {job.out}/page; fi",
     )
-    a_program(
-        job.needs["node"] / npm.NPM / "npm-cli.js",
-        f'cat package.json && echo "$@" >>{job.out}/told && mkdir -p dist && npx',
+    placeholder.build(
+        job, "m@v1", "ui/dist/index.html", {"module": "httpbin", "packages": ["tool"], "stamps": {}}
     )
-    a_program(job.needs["node"] / npm.NPM / "npx-cli.js", "echo page >dist/index.html")
-    npm.web_pages(job, "m@v1", "web", [["run", "build"]], {"root/static": "dist"})
-    assert (job.out / "root/static/index.html").read_text() == "page\n"
-    installed, built = (job.out / "told").read_text().splitlines()
-    assert installed.startswith("ci --ignore-scripts")
-    assert built == "run build"
+    assert WITHOUT_PAGES in (job.out / "page").read_text()
 
 
 @pytest.mark.skipif(not shutil.which("mksquashfs"), reason="squashfs-tools come with the first `lab build`")
@@ -142,7 +150,7 @@ def test_a_snap_holds_overlay_parts_and_links(job: Job, package: Path, tmp_path:
     assert not list(unpacked.rglob(".manifest.json"))
 
 
-def test_an_image_is_made_of_a_base_and_files_of_other_parts(job: Job) -> None:
+def test_an_image_consists_of_a_base_and_files_of_other_parts(job: Job) -> None:
     (job.needs["userland"] / "root/etc").mkdir(parents=True)
     (job.needs["userland"] / "root/etc/os-release").write_text("ID=test\n")
     a_program(job.needs["program"] / "tool", "true")
@@ -158,7 +166,29 @@ def test_an_image_is_made_of_a_base_and_files_of_other_parts(job: Job) -> None:
     assert contents == ["etc/\netc/os-release\n", "usr/bin/tool\n"]
 
 
-def test_a_machine_gets_its_packages_overlay_and_commands(
+def test_postgresql_has_the_user_and_the_directories_of_its_image(job: Job) -> None:
+    userland = job.needs["userland"] / "root"
+    for directory in (
+        "etc/postgresql",
+        "usr/share/perl",
+        "usr/share/i18n",
+        "usr/local/bin",
+        "var/lib/postgresql",
+    ):
+        (userland / directory).mkdir(parents=True)
+    (userland / "var/run").symlink_to("/run")
+    (userland / "etc/passwd").write_text("root:x:0:0::/root:\npostgres:x:101:103::/var/lib/postgresql:\n")
+    (userland / "etc/group").write_text("root:x:0:\npostgres:x:103:\n")
+    postgres.root(job, "userland/root")
+    root = job.out / "root"
+    assert "postgres:x:999:999::/var" in (root / "etc/passwd").read_text()
+    assert (root / "etc/group").read_text() == "root:x:0:\npostgres:x:999:\n"
+    assert (root / "var/run/postgresql").stat().st_mode & 0o7777 == 0o3777
+    assert (root / "usr/local/bin/docker-entrypoint.sh").stat().st_mode & 0o111
+    assert not (root / "var/lib/postgresql").exists()
+
+
+def test_a_machine_has_its_packages_overlay_and_commands(
     job: Job, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert package.is_dir()
@@ -168,11 +198,11 @@ def test_a_machine_gets_its_packages_overlay_and_commands(
     )
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
     debian.machine(job, "bookworm", ["systemd", "snapd"], "thing", ["useradd owner"])
-    told = (tmp_path / "args").read_text().splitlines()
-    assert "--include=systemd,snapd" in told
-    assert '--customize-hook=chroot "$1" useradd owner' in told
-    assert told[told.index("bookworm") + 1] == str(job.out / "rootfs.tar")
-    assert told[-3:] == ["link", "meta", "run"]
+    arguments = (tmp_path / "args").read_text().splitlines()
+    assert "--include=systemd,snapd" in arguments
+    assert '--customize-hook=chroot "$1" useradd owner' in arguments
+    assert arguments[arguments.index("bookworm") + 1] == str(job.out / "rootfs.tar")
+    assert arguments[-3:] == ["link", "meta", "run"]
 
 
 def test_programs_are_unpacked_into_a_merged_usr(
@@ -194,7 +224,7 @@ def test_programs_are_unpacked_into_a_merged_usr(
     ]
 
 
-def test_a_compiler_that_fails_is_quoted(job: Job) -> None:
+def test_a_compilers_error_is_quoted(job: Job) -> None:
     a_program(job.needs["go"] / "go/bin/go", "echo main.go:1: undefined: x >&2; exit 2")
     with pytest.raises(LabError, match=r"(?s)go ended with 2.*main\.go:1: undefined: x"):
         golang.build(job, "httpbin", ["tool"], {})
@@ -202,26 +232,27 @@ def test_a_compiler_that_fails_is_quoted(job: Job) -> None:
 
 @pytest.fixture
 def mvn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Stands in for Maven: it puts an empty file where it is told to, or a file of that name from here."""
+    """A fake Maven that writes an empty file, or a file of that name from here, to the requested path."""
     here = tmp_path / "maven-central"
     here.mkdir()
     a_program(
         tmp_path / "bin/mvn",
         "for option; do case $option in -Dartifact=*) artifact=${option#*=};; "
         "-DoutputDirectory=*) to=${option#*=};; esac; done\n"
-        f'mkdir -p "$to" && echo "$artifact" >>{here}/asked && cp {here}/* "$to"',
+        f'mkdir -p "$to" && echo "$artifact" >>{here}/requested && cp {here}/* "$to"',
     )
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
     return here
 
 
-def test_an_artifact_of_maven_is_a_library_unless_it_says_otherwise(job: Job, mvn: Path) -> None:
+def test_a_maven_artifact_is_a_library_by_default(job: Job, mvn: Path) -> None:
     assert maven.artifact(job, "org.example:tool:1.0", job.out) == job.out / "tool-1.0.jar"
     assert maven.artifact(job, "org.example:tool:1.0:zip", job.out) == job.out / "tool-1.0.zip"
-    assert (mvn / "asked").read_text().splitlines() == ["org.example:tool:1.0", "org.example:tool:1.0:zip"]
+    requests = (mvn / "requested").read_text().splitlines()
+    assert requests == ["org.example:tool:1.0", "org.example:tool:1.0:zip"]
 
 
-def test_a_zip_file_of_maven_is_unpacked_with_its_programs_executable(job: Job, mvn: Path) -> None:
+def test_a_zip_file_of_maven_is_unpacked_with_executable_programs(job: Job, mvn: Path) -> None:
     with zipfile.ZipFile(mvn / "tool-1.0.zip", "w") as archive:
         archive.writestr("tool-1.0/bin/tool", "program")
         archive.writestr("tool-1.0/README", "text")
@@ -231,14 +262,14 @@ def test_a_zip_file_of_maven_is_unpacked_with_its_programs_executable(job: Job, 
     assert [path.name for path in job.out.iterdir()] == ["tool-1.0"]
 
 
-def test_elasticsearch_is_laid_out_as_in_its_image_and_runs_from_anywhere(job: Job, mvn: Path) -> None:
+def test_elasticsearch_is_laid_out_like_its_image_and_runs_from_anywhere(job: Job, mvn: Path) -> None:
     with zipfile.ZipFile(mvn / "elasticsearch-8.0.0.zip", "w") as distribution:
         for file in ("bin/elasticsearch", "lib/core.jar", "modules/security/plugin.jar", "config/users"):
             distribution.writestr(f"elasticsearch-8.0.0/{file}", file)
     userland = job.needs["userland"] / "root"
     a_program(
         userland / "usr/lib/jvm/java/bin/java",
-        f'echo "$@" >{job.out}/told\n'
+        f'echo "$@" >{job.out}/arguments\n'
         'while [ "$1" != -d ]; do shift; done; mkdir -p "$2/lab"; >"$2/lab/A.class"',
     )
     (userland / "usr/lib/jvm/java/conf").symlink_to("/etc/java")
@@ -253,4 +284,4 @@ def test_elasticsearch_is_laid_out_as_in_its_image_and_runs_from_anywhere(job: J
     module = home / "modules/rest-root"
     assert zipfile.ZipFile(module / "rest-root.jar").namelist() == ["lab/A.class"]
     assert "elasticsearch.version=8.0.0\n" in (module / "plugin-descriptor.properties").read_text()
-    assert f"-classpath {home}/lib/core.jar" in (job.out / "told").read_text()
+    assert f"-classpath {home}/lib/core.jar" in (job.out / "arguments").read_text()

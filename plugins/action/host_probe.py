@@ -1,4 +1,4 @@
-"""The action plugin host_probe: the module's result, also for a host on which no module can run."""
+"""Runs `homeserver.stack.host_probe`, and returns a result for hosts on which no module can run."""
 
 from __future__ import annotations
 
@@ -25,25 +25,30 @@ _CAUSES = (
 
 
 class ActionModule(ActionBase):
-    """Look at a host, whatever state it is in."""
+    """Probe a host in any state."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Run the module; that it cannot run is a result too."""
+        """Run the module; if it cannot run, that is the result."""
         super().run(tmp, task_vars)
         user = str((task_vars or {}).get("ansible_user", "the user"))
-        before = time.time()
         try:
             result: dict[str, Any] = self._execute_module("homeserver.stack.host_probe", task_vars=task_vars)
         except AnsibleError as error:
             return {"unfit": why_unfit(str(error), user)}
         if "host" in result:
-            return {"unfit": {}, "host": result["host"] | {"clock_skew": _skew(result["host"], before)}}
+            return {"unfit": {}, "host": result["host"] | {"clock_skew": self._clock_skew()}}
         said = (str(result.get(key, "")) for key in ("module_stderr", "module_stdout", "msg"))
         return {"unfit": why_unfit("\n".join(said), user)}
 
+    def _clock_skew(self) -> float:
+        """Ask a host for its time alone, which takes but a moment."""
+        before = time.time()
+        told = self._low_level_execute_command("date +%s.%N", sudoable=False)["stdout"]
+        return skew(float(told.strip()), before, time.time())
+
 
 def why_unfit(said: str, user: str) -> dict[str, str]:
-    """Give what is `wrong` with a host on which no module runs, and the `fix`, from what was said there."""
+    """Return what is `wrong` with a host on which no module runs, and the `fix`, from its output."""
     last = said.strip().splitlines()[-1] if said.strip() else "no answer"
     for sign, wrong, fix in _CAUSES:
         if sign in said.lower():
@@ -51,7 +56,6 @@ def why_unfit(said: str, user: str) -> dict[str, str]:
     return {"wrong": f"it cannot be looked at: {said.strip()}", "fix": "try: ansible all -m ping"}
 
 
-def _skew(host: dict[str, Any], before: float) -> float:
-    """How many seconds a host's clock is ahead of this machine's, beyond what the question took."""
-    theirs = float(host["time"])
-    return max(theirs - time.time(), 0) + min(theirs - before, 0)
+def skew(theirs: float, before: float, after: float) -> float:
+    """Return how many seconds a clock is surely ahead of ours, which was read before and after it."""
+    return max(theirs - after, 0) + min(theirs - before, 0)

@@ -1,77 +1,76 @@
-"""Runs `homeserver.stack.kubernetes_apply`, rendering and applying from the control machine."""
+"""Runs `homeserver.stack.kubernetes_apply` on the control machine."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 
-from ..module_utils.kubernetes_application import Application, Outcome, without_cluster
-from ..module_utils.kubernetes_cluster import Cluster, RefusedError, UnreachableError
-from ..module_utils.kubernetes_objects import ManifestError, Object, read
-from ..module_utils.kubernetes_waiting import ApplicationError
-
-ARGUMENTS: dict[str, dict[str, Any]] = {
-    "application": {"type": "str", "required": True},
-    "definitions": {"type": "list", "elements": "dict", "default": []},
-    "files": {"type": "list", "elements": "path", "default": []},
-    "kubeconfig": {"type": "path", "required": True},
-    "partial": {"type": "bool", "default": False},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "templates": {"type": "list", "elements": "str", "default": []},
-    "timeout": {"type": "int", "default": 300},
-}
+from ..module_utils.kubernetes.application import Application, Outcome, without_cluster
+from ..module_utils.kubernetes.cluster import UnreachableError
+from ..module_utils.kubernetes.objects import Object, read
+from ..module_utils.kubernetes.registries import with_pull_secrets
+from ..plugin_utils.cluster_action import Arguments, ClusterAction
 
 
-class ActionModule(ActionBase):
-    """The whole of the module: nothing of it runs elsewhere, so no Secret gets into a file or a log there."""
+class ActionModule(ClusterAction):
+    """Render manifests and apply them, or delete an application."""
 
-    _supports_check_mode = True
-    _requires_connection = False
+    ARGUMENTS: ClassVar = {
+        "application": {"type": "str", "required": True},
+        "definitions": {"type": "list", "elements": "dict", "default": []},
+        "files": {"type": "list", "elements": "path", "default": []},
+        "partial": {"type": "bool", "default": False},
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "templates": {"type": "list", "elements": "str", "default": []},
+        "timeout": {"type": "int", "default": 300},
+        "volumes": {"type": "str", "choices": ["keep", "delete"]},
+    }
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Render everything, then apply it; or delete it."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        _, arguments = self.validate_argument_spec(ARGUMENTS)
-        try:
-            objects = list(self._objects(arguments, task_vars or {}))
-            outcome, result["warnings"] = self._carry_out(arguments, objects)
-        except (ApplicationError, ManifestError, RefusedError, UnreachableError) as error:
-            return result | {"failed": True, "msg": str(error)}
-        result |= {"created": outcome.created, "updated": outcome.updated, "deleted": outcome.deleted}
-        result["changed"] = bool(outcome.created or outcome.updated or outcome.deleted)
-        if self._task.diff:
-            result["diff"] = outcome.diff
-        return result
+    def act(self, arguments: Arguments, task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Render everything before anything is applied."""
+        objects = with_pull_secrets(
+            str(arguments["application"]), self._objects(arguments, task_vars), self.logins(task_vars)
+        )
+        outcome, warnings = self._carry_out(arguments, objects)
+        result = {
+            "created": outcome.created,
+            "updated": outcome.updated,
+            "deleted": outcome.deleted,
+            "changed": bool(outcome.created or outcome.updated or outcome.deleted),
+            "warnings": warnings,
+        }
+        return result | ({"diff": outcome.diff} if self._task.diff else {})
 
-    def _carry_out(self, arguments: dict[str, Any], objects: list[Object]) -> tuple[Outcome, list[str]]:
-        """Do it in the cluster; in check mode, the cluster may be yet to come."""
-        name = str(arguments["application"])
+    def _carry_out(self, arguments: Arguments, objects: list[Object]) -> tuple[Outcome, list[str]]:
+        """Apply or delete the application; in check mode the cluster need not exist yet."""
+        name = str(arguments["application"])  # without Ansible's tags, which YAML cannot represent
         present = arguments["state"] == "present"
         check_mode = self._task.check_mode
         try:
-            cluster = Cluster(str(arguments["kubeconfig"]), patient=not check_mode)
+            cluster = self.connect(arguments["kubeconfig"])
         except UnreachableError as error:
             if not check_mode:
                 raise
             outcome = without_cluster(name, objects) if present else Outcome()
             return outcome, [f"{name}: rendered, but not checked by Kubernetes: {error}"]
-        application = Application(cluster, name, timeout=arguments["timeout"], check_mode=check_mode)
+        timeout, say = arguments["timeout"], self._display.display
+        application = Application(cluster, name, timeout=timeout, check_mode=check_mode, say=say)
         if present:
-            application.present(objects, partial=arguments["partial"])
+            delete_volumes = arguments["volumes"] == "delete"
+            application.present(objects, partial=arguments["partial"], delete_volumes=delete_volumes)
         else:
-            application.absent()
+            application.absent(delete_volumes=arguments["volumes"] != "keep")
         return application.outcome, cluster.warnings
 
-    def _objects(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> Iterator[Object]:
-        """Read all manifests, wherever they come from.
+    def _objects(self, arguments: Arguments, task_vars: dict[str, Any]) -> Iterator[Object]:
+        """Read all manifests: definitions, files and templates.
 
         Raises:
-            ManifestError: one is not what Kubernetes takes.
+            ManifestError: one is not a Kubernetes object.
             AnsibleError: a template or a file is not found, or a template cannot be rendered.
         """
         if arguments["state"] == "absent":

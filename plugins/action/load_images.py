@@ -1,4 +1,4 @@
-"""The action plugin load_images."""
+"""Runs `homeserver.stack.load_images`, partly on the control machine and partly on the host."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.homeserver.stack.plugins.module_utils.checksums import sha256
 
 _STAGING = "~/.homeserver-images"
-"""Where archives arrive: always the same place, so that the next run uses what an interrupted one left."""
+"""Where archives are copied to: always the same place, so the next run finds those of an interrupted one."""
 
 
 class ActionModule(ActionBase):
-    """Bring image archives to a host and have them loaded there."""
+    """Copy image archives to a host and load them there."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Copy what the host has not loaded yet, and wait until it has."""
+        """Copy the archives that the host has not loaded yet, and wait until they are loaded."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         files = {image["reference"]: Path(image["file"]).expanduser() for image in self._task.args["images"]}
         found = self._sideload(files, {}, task_vars)
@@ -39,7 +39,7 @@ class ActionModule(ActionBase):
     def _sideload(
         self, files: dict[str, Path], arrived: dict[str, str], task_vars: dict[str, Any] | None
     ) -> dict[str, Any]:
-        """Run the module on the host, and give what it returns."""
+        """Run the module sideload on the host, and return its result."""
         images = [{"reference": reference, "sha256": _sum(file)} for reference, file in files.items()]
         options = {name: self._task.args[name] for name in ("keep", "timeout") if name in self._task.args}
         arguments = {"images": images, "arrived": arrived, **options}
@@ -51,7 +51,7 @@ class ActionModule(ActionBase):
         return done
 
     def _copy(self, file: Path, directory: str) -> str:
-        """Copy an archive as it is; the module copy would read it three times to compare it first."""
+        """Copy an archive without comparing it first: the module copy reads it three times."""
         destination: str = self._connection._shell.join_path(directory, f"{_sum(file)}.tar")
         self._transfer_file(str(file), destination)
         return destination

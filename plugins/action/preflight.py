@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ansible.errors import AnsibleError, AnsibleFilterError
+from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.homeserver.stack.plugins.filter.microk8s import flags
 from ansible_collections.homeserver.stack.plugins.module_utils import (
+    apps,
+    constraints,
     grafana_dashboards,
+    joining,
     kibana_objects,
+    logstash_filters,
+    machines,
     preflight,
+    promtool,
 )
 from ansible_collections.homeserver.stack.plugins.module_utils.bundle import read_bundle
-from ansible_collections.homeserver.stack.plugins.module_utils.image_build import BuildError, find_builder
-from ansible_collections.homeserver.stack.plugins.module_utils.preflight import Problem, Specs
+from ansible_collections.homeserver.stack.plugins.module_utils.image_builders import BuildError, find_builder
+from ansible_collections.homeserver.stack.plugins.module_utils.preflight import Specs
+from ansible_collections.homeserver.stack.plugins.module_utils.problem import Problem
+from ansible_collections.homeserver.stack.plugins.module_utils.relations import wrong_relations
+from ansible_collections.homeserver.stack.plugins.module_utils.routes import Route, routes
 
 _ROLES = Path(__file__).parents[2] / "roles"
 
@@ -27,6 +35,9 @@ _NEEDED_IF = {
     "logstash": "elk_logstash_enabled",
 }
 """Images that run only if a variable says so."""
+
+_NAME_IMAGES = {"homeserver_image_mirror", "homeserver_image_prefix", "homeserver_version_overrides"}
+"""Variables without which it is not known what a bundle must have."""
 
 Evaluate = Callable[[Mapping[str, Any], str], Any]
 """Gives the value of a variable among others."""
@@ -39,6 +50,8 @@ class ActionModule(ActionBase):
         """Judge the `hosts`, each by its variables and by what was registered there as _preflight_probe."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         hostvars = (task_vars or {})["hostvars"]
+        groups = (task_vars or {})["groups"]
+        founder = groups["control_plane"][0]
         limits = preflight.Limits(**self._task.args["limits"])
         roles = self._roles()
         homes = [
@@ -46,8 +59,11 @@ class ActionModule(ActionBase):
             for host in self._task.args["hosts"]
         ]
         here = [("control machine", problem) for problem in preflight.missing_on_control_machine()]
-        problems = _lines([*here, *((home.name, problem) for home in homes for problem in home.problems())])
-        result["warnings"] = _lines((home.name, doubt) for home in homes for doubt in home.doubts())
+        found = ((home.name, problem) for home in homes for problem in home.problems(judge_values=not here))
+        doubts = ((home.name, doubt) for home in homes for doubt in home.doubts())
+        together = _Together(homes, founder, groups, hostvars, channels=not here)
+        problems = _lines([*here, *together.problems(), *found])
+        result["warnings"] = _lines([*doubts, *together.doubts()])
         if problems:
             count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
             result.update(failed=True, msg="\n".join([f"{count}, nothing was changed.", *problems]))
@@ -60,7 +76,9 @@ class ActionModule(ActionBase):
         return {
             path.name: _Role(
                 read(path / "meta/argument_specs.yml")["argument_specs"]["main"].get("options", {}),
+                read(path / "meta/constraints.yml"),
                 {**read(path / "defaults/main.yml"), "role_path": str(path)},
+                {name: value for file in path.glob("vars/**/*.yml") for name, value in read(file).items()},
             )
             for path in sorted(_ROLES.iterdir())
         }
@@ -77,11 +95,50 @@ def _lines(found: Iterable[tuple[str, Problem]]) -> list[str]:
     return [f"{', '.join(names)}: {problem}" for problem, names in owners.items()]
 
 
+class _Together:
+    """The machines of a home as one."""
+
+    def __init__(
+        self,
+        homes: list[_Home],
+        founder: str,
+        groups: Mapping[str, list[str]],
+        hostvars: Any,
+        *,
+        channels: bool,
+    ) -> None:
+        self._second = [home.name for home in homes if home.name in groups["control_plane"][1:]]
+        looked_at = [home.machine(channel=channels) for home in homes if home.stays]
+        fit = [machine for machine in looked_at if machine and machine.name not in self._second]
+        self._founder = next((machine for machine in fit if machine.name == founder), None)
+        self._workers = [machine for machine in fit if machine.name != founder]
+        names = {machine.name for machine in fit}
+        self._others = {
+            name: str(hostvars.raw_get(name).get("ansible_host", name))
+            for name in groups["home_servers"]
+            if name not in names
+        }
+
+    def problems(self) -> Iterator[machines.Found]:
+        """Name what does not go together. What runs on the founder is not known where it is left out."""
+        for name in self._second:
+            yield name, joining.second_control_plane(name)
+        if self._founder:
+            yield from machines.problems(self._founder, self._workers)
+
+    def doubts(self) -> Iterator[machines.Found]:
+        """Name what works today and may not tomorrow."""
+        if self._founder:
+            yield from machines.doubts(self._founder, self._workers, self._others)
+
+
 class _Role(NamedTuple):
-    """What a role lets its user set."""
+    """The options of a role with their constraints, and its variables."""
 
     options: dict[str, Any]
+    constraints: dict[str, Any]
     defaults: dict[str, Any]
+    vars: dict[str, Any]
 
 
 class _Home:
@@ -97,68 +154,107 @@ class _Home:
     ) -> None:
         self.name = name
         self._variables = variables
+        self._unset: Set[str] = frozenset()
         self._roles = roles
         self._specs: Specs = {role: content.options for role, content in roles.items()}
         self._evaluate = evaluate
         self._limits = limits
         self._probe = variables["_preflight_probe"]
 
-    def problems(self) -> Iterator[Problem]:
-        """Name everything wrong with the host and what is set for it."""
-        values, unreadable = self._values()
-        wrong = [*unreadable, *preflight.wrong_values(values, self._specs)]
-        yield from [*preflight.unknown_variables(self._variables, self._specs), *wrong]
-        if not wrong:  # else the rest would stumble over them
-            yield from self._inventory_problems()
+    @property
+    def stays(self) -> bool:
+        """Whether it is, or becomes, part of the home."""
+        return bool(self._variables.get("microk8s_state") != "absent")
+
+    def machine(self, *, channel: bool) -> machines.Machine | None:
+        """Return what the other machines have to fit; None of one that cannot be looked at."""
+        if self._probe["unfit"]:
+            return None
+        closed = self._variables.get("_preflight_ports", {}).get("closed", [])
+        wanted = self._channel if channel and not self._unset & _NAME_IMAGES else ""
+        return machines.Machine(self.name, self.address, self._probe["host"], closed, wanted)
+
+    @property
+    def address(self) -> str:
+        """Its address in the inventory."""
+        return str(self._variables.get("ansible_host", self.name))
+
+    def problems(self, *, judge_values: bool) -> Iterator[Problem]:
+        """Name everything wrong with the host and what is set for it, which takes packages to judge."""
+        yield from preflight.unknown_variables(self._variables, self._specs)
+        if judge_values:
+            yield from self._value_problems()
         if self._probe["unfit"]:
             yield Problem(**self._probe["unfit"])
         else:
             yield from preflight.unfit_host(self._probe["host"], self._limits)
-            yield from self._mismatches() if not wrong else ()
+            yield from self._mismatches() if judge_values else ()
+
+    def _value_problems(self) -> Iterator[Problem]:
+        wrong = self._wrong_values()
+        causes = []
+        for name in wrong:
+            # What is wrong only because of another that is wrong is not told.
+            self._unset = wrong.keys() - {name}
+            causes += self._wrong_value(name)
+        # Of variables that refer to each other in a circle, none is the cause.
+        yield from causes or [problem for problems in wrong.values() for problem in problems]
+        # The rest is judged as if what is wrong had its default, which causes no further problem.
+        self._unset = wrong.keys()
+        yield from self._inventory_problems()
 
     def doubts(self) -> Iterator[Problem]:
         """Name what works today and may not tomorrow."""
         if not self._probe["unfit"]:
-            address = str(self._variables.get("ansible_host", self.name))
-            yield from preflight.doubtful_host(self._probe["host"], address)
+            yield from preflight.doubtful_host(self._probe["host"], self.address)
 
-    def _values(self) -> tuple[dict[str, Any], list[Problem]]:
-        """The roles' variables that are set, and what is wrong with those that cannot be evaluated."""
-        values, unreadable = {}, []
-        for name in sorted(
-            {name for options in self._specs.values() for name in options} & self._variables.keys()
-        ):
-            try:
-                values[name] = self._value(name)
-            except AnsibleError as error:
-                wrong = f"{name} cannot be evaluated: {str(error).splitlines()[0]}"
-                unreadable.append(Problem(wrong, "correct it in the inventory"))
-        return values, unreadable
+    def _wrong_values(self) -> dict[str, list[Problem]]:
+        """What is wrong with each of the roles' variables that is set."""
+        options = {name for role in self._roles.values() for name in role.options}
+        judged = {name: self._wrong_value(name) for name in sorted(options & self._variables.keys())}
+        return {name: problems for name, problems in judged.items() if problems}
+
+    def _wrong_value(self, name: str) -> list[Problem]:
+        role = self._owner(name)
+        try:
+            value = self._evaluated(name)
+        except AnsibleError as error:
+            wrong = f"{name} cannot be evaluated: {str(error).splitlines()[0]}"
+            return [Problem(wrong, "correct it in the inventory")]
+        return constraints.wrong_value(name, role.options[name], role.constraints.get(name), value)
 
     def _value(self, name: str) -> Any:
-        role = next(role for role in self._roles.values() if name in role.options)
-        common = self._roles["common"].defaults
-        return self._evaluate({**common, **role.defaults, **self._variables}, name)
+        """Evaluate a variable, with numbers as such."""
+        role, value = self._owner(name), self._evaluated(name)
+        schema = constraints.schema(role.options[name]) if name in role.options else {}
+        return constraints.normal(schema, value)
+
+    def _owner(self, name: str) -> _Role:
+        """Return the role that has a variable."""
+        owners = (role for role in self._roles.values() if name in {**role.options, **role.vars})
+        return next(owners, self._roles["common"])
+
+    def _evaluated(self, name: str) -> Any:
+        common, role = self._roles["common"], self._owner(name)
+        given = {name: value for name, value in self._variables.items() if name not in self._unset}
+        ranked = {**common.defaults, **role.defaults, **given, **common.vars, **role.vars}
+        return self._evaluate(ranked, name)
 
     def _inventory_problems(self) -> Iterator[Problem]:
-        yield from preflight.wrong_domain(
-            self._value("homeserver_domain"), self._value("homeserver_acme_email")
+        yield from preflight.unknown_overrides(
+            self._value("homeserver_version_overrides"), self._value("homeserver_pinned_versions")
         )
-        yield from preflight.wrong_channel(self._channel)
         yield from preflight.repeated_routes(self._routes())
-        yield from self._flag_problems()
+        yield from wrong_relations(self._value)
         yield from self._dashboard_problems()
         yield from self._kibana_problems()
+        yield from self._logstash_problems()
+        yield from promtool.flaws(
+            self._value("prometheus_rules_extra"), self._value("prometheus_scrape_configs")
+        )
         yield from self._builder_problems()
-        if directory := self._value("homeserver_bundle"):
+        if (directory := self._value("homeserver_bundle")) and not self._unset & _NAME_IMAGES:
             yield from self._bundle_problems(Path(directory).expanduser())
-
-    def _flag_problems(self) -> Iterator[Problem]:
-        for name in (name for name in self._roles["microk8s"].options if name.endswith("_args")):
-            try:
-                flags(self._value(name))
-            except AnsibleFilterError as error:
-                yield Problem(f"{error} (variable {name})", "correct it in the inventory")
 
     def _dashboard_problems(self) -> Iterator[Problem]:
         taken = [file.stem for file in (_ROLES / "grafana/files/dashboards").glob("*/*.json")]
@@ -172,8 +268,14 @@ class _Home:
         for flaw in kibana_objects.flaws(self._value("elk_kibana_files"), taken):
             yield Problem(f"{flaw.wrong} (elk_kibana_files)", flaw.fix)
 
+    def _logstash_problems(self) -> Iterator[Problem]:
+        filters = self._value("elk_logstash_filters_extra")
+        if filters and self._value("elk_logstash_enabled") and (flaw := logstash_filters.flaw(filters)):
+            fix = "write filters as they stand between the braces of the section filter"
+            yield Problem(f"elk_logstash_filters_extra cannot be read by Logstash: {flaw}", fix)
+
     def _builder_problems(self) -> Iterator[Problem]:
-        if any(app.get("source") for app in self._value("flask_app_apps")):
+        if apps.sources(self._value("flask_app_apps"), ""):
             try:
                 find_builder()
             except BuildError as error:
@@ -189,8 +291,10 @@ class _Home:
             "manifests": bundle.manifests,
             "snaps": [snap["name"] for snap in bundle.snaps],
         }
+        named = [prefix + image for name, image in versions["images"].items() if self._runs(name)]
         needed = {
-            "images": [prefix + image for name, image in versions["images"].items() if self._runs(name)],
+            # From a bundle without any, only the rest is installed.
+            "images": named if bundle.images else [],
             "manifests": versions["manifests"],
             "snaps": ["microk8s"],
         }
@@ -204,19 +308,21 @@ class _Home:
         """Name what does not go together of the host and what is set for it."""
         host = self._probe["host"]
         yield from preflight.fails_on_cgroup_v1(host, self._value("microk8s_extra_kubelet_args"))
+        yield from preflight.cannot_encrypt(host, wanted=self._value("microk8s_encrypt_between_nodes"))
         yield from preflight.missing_channel(self._channel, host["channels"])
+        platform = self._value("homeserver_platform") if "homeserver_platform" in self._variables else ""
+        yield from preflight.wrong_architecture(host, platform, self._bundle_architecture())
         if host["microk8s"]:
             yield from preflight.wrong_upgrade(host["microk8s"]["version"], self._channel)
+
+    def _bundle_architecture(self) -> str:
+        directory = self._value("homeserver_bundle")
+        return read_bundle(Path(directory).expanduser())[0].architecture if directory else ""
 
     @property
     def _channel(self) -> str:
         return str(self._value("homeserver_versions")["microk8s_channel"])
 
-    def _routes(self) -> Iterator[tuple[str, str, str]]:
-        domain = self._value("homeserver_domain")
-        for own in ("alertmanager", "grafana", "kibana", "prometheus", "traefik"):
-            yield f"{own}.{domain}", "/", f"the one of this project's own {own}"
-        for variable in ("traefik_routes", "flask_app_apps"):
-            for entry in self._value(variable):
-                host = entry.get("host") or f"{entry['name']}.{domain}"
-                yield host, entry.get("path") or "/", f"{entry['name']} in {variable}"
+    def _routes(self) -> Iterator[Route]:
+        names = ("homeserver_domain", "homeserver_hosts", "flask_app_apps", "traefik_routes")
+        return routes(*(self._value(name) for name in names))

@@ -1,46 +1,34 @@
-"""Runs `homeserver.stack.run_job` from the control machine."""
+"""Runs `homeserver.stack.run_job` on the control machine."""
 
 from __future__ import annotations
 
 import secrets
-from typing import Any
+from typing import Any, ClassVar
 
-from ansible.plugins.action import ActionBase
-
-from ..module_utils.kubernetes_cluster import Cluster, RefusedError, UnreachableError
-from ..module_utils.kubernetes_errand import RefusalError, run
-from ..module_utils.kubernetes_objects import ManifestError, Object, prepare
-from ..module_utils.kubernetes_waiting import ApplicationError
-
-ARGUMENTS: dict[str, dict[str, Any]] = {
-    "application": {"type": "str", "required": True},
-    "definition": {"type": "dict", "required": True},
-    "kubeconfig": {"type": "path", "required": True},
-    "timeout": {"type": "int", "default": 300},
-}
+from ..module_utils.kubernetes.jobs import run
+from ..module_utils.kubernetes.objects import Object, prepare
+from ..plugin_utils.cluster_action import Arguments, ClusterAction
 
 
-class ActionModule(ActionBase):
-    """Run it, and tell what it said when it failed; a dry run may run nothing in the cluster."""
+class ActionModule(ClusterAction):
+    """Run a Job to its end."""
 
-    _supports_check_mode = True
-    _requires_connection = False
+    ARGUMENTS: ClassVar = {
+        "application": {"type": "str", "required": True},
+        "definition": {"type": "dict", "required": True},
+        "timeout": {"type": "int", "default": 300},
+    }
+    SKIPPED_IN_CHECK_MODE = True
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Run the Job to its end."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        _, arguments = self.validate_argument_spec(ARGUMENTS)
-        if self._task.check_mode:
-            return result
-        try:
-            (job,) = prepare(str(arguments["application"]), [_named(arguments["definition"])])
-            run(Cluster(str(arguments["kubeconfig"])), job, arguments["timeout"])
-        except (ApplicationError, ManifestError, RefusalError, RefusedError, UnreachableError) as error:
-            return result | {"failed": True, "msg": str(error)}
-        return result
+    def act(self, arguments: Arguments, task_vars: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+        """Fail with what the Job wrote, if it fails."""
+        (job,) = prepare(arguments["application"], [_with_unique_name(arguments["definition"])])
+        cluster = self.connect(arguments["kubeconfig"])
+        run(cluster, job, arguments["timeout"], say=self._display.display)
+        return {}
 
 
-def _named(job: Object) -> Object:
-    """Give it a name that no other run's has."""
+def _with_unique_name(job: Object) -> Object:
+    """Return the Job under a name that no other run uses."""
     metadata = job["metadata"] | {"name": f"{job['metadata']['name']}-{secrets.token_hex(3)}"}
     return {**job, "metadata": metadata}

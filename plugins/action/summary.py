@@ -1,139 +1,126 @@
-"""The action plugin summary."""
+"""Runs `homeserver.stack.summary` on the control machine."""
 
 from __future__ import annotations
 
-import http.client
+import socket
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
-from ansible_collections.homeserver.stack.plugins.module_utils import http_probe, summary
-from kubernetes import client, config
+from ..module_utils import http_probe, summary
+from ..module_utils.kubernetes.cluster import Cluster
+from ..module_utils.kubernetes.objects import MANAGED_BY, MANAGER, Object
+from ..plugin_utils.cluster_action import Arguments, ClusterAction
 
-_OURS = "app.kubernetes.io/managed-by=homeserver"
-_ANSWERS = (401, 403)  # a service that asks for a password is healthy
-
-ARGUMENTS = {
-    "kubeconfig": {"type": "path", "required": True},
-    "address": {"required": True},
-    "ca_file": {"type": "path", "default": ""},
-    "secrets_dir": {"type": "path", "required": True},
-    "timeout": {"type": "int", "default": 60},
-}
+_OURS = f"{MANAGED_BY}={MANAGER}"
+_TRAEFIK = "app.kubernetes.io/name=traefik"
 
 
-class ActionModule(ActionBase):
-    """Read the cluster from the control machine."""
+class ActionModule(ClusterAction):
+    """Read the cluster and ask its services."""
 
-    _requires_connection = False
+    ARGUMENTS: ClassVar = {
+        "address": {"required": True},
+        "ca_file": {"type": "path", "default": ""},
+        "machines": {"type": "dict", "default": {}},
+        "secrets_dir": {"type": "path", "required": True},
+        "timeout": {"type": "int", "default": 60},
+    }
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def act(self, arguments: Arguments, task_vars: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
         """Sum up what runs."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        _, arguments = self.validate_argument_spec(ARGUMENTS)
-        try:
-            rows = _rows(**arguments)
-        except (client.ApiException, config.ConfigException, OSError) as error:
-            raise AnsibleActionFail(f"the cluster does not answer: {error}") from error
-        unhealthy = [f"{row.component}: {row.state} {row.url}".rstrip() for row in rows if not row.healthy]
-        result.update(table=summary.table(rows).splitlines(), unhealthy=unhealthy)
-        return result
+        cluster = self.connect(arguments["kubeconfig"])
+        rows = _rows(cluster, arguments)
+        system = _settled_system(cluster, arguments["timeout"])
+        found = cluster.find("v1", "Node")
+        machines = {name: _called(name, str(host)) for name, host in arguments["machines"].items()}
+        microk8s = summary.cluster_row(found, system, arguments["address"])
+        traefik = [
+            *_workloads(cluster, "traefik", label_selector=_TRAEFIK),
+            *cluster.find("v1", "Service", "traefik", label_selector=_TRAEFIK),
+        ]
+        asked = summary.asked_at(found, traefik, machines, arguments["address"])
+        nodes = _nodes(cluster, found, _node_flaws(asked, rows, arguments))
+        volumes = summary.volumes_by_node(cluster.find("v1", "PersistentVolume"))
+        faults = [row for row in (microk8s, *rows) if not row.healthy]
+        return {
+            "report": summary.report(microk8s, nodes, rows, volumes, summary.strangers(found, machines)),
+            "unhealthy": [
+                *(f"{row.component}: {row.state} {row.url}".rstrip() for row in faults),
+                *(f"{node.name}: {node.state}" for node in nodes if not node.healthy),
+            ],
+        }
 
 
-def _rows(kubeconfig: str, address: str, ca_file: str, secrets_dir: str, timeout: int) -> list[summary.Row]:
-    cluster = _Cluster(kubeconfig)
-    workloads = cluster.workloads()
-    routes = list(summary.find_routes(cluster.ingress_routes(), cluster.services(), workloads))
+def _called(name: str, host: str) -> set[str]:
+    """Return the names and addresses that a machine of the inventory may have in the cluster."""
+    host = host or name
+    try:
+        found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    except OSError:  # only ssh knows it
+        found = set()
+    return {name.lower(), host.lower(), host.lower().partition(".")[0], *found}
+
+
+def _nodes(cluster: Cluster, found: list[Object], flaws: Mapping[str, str]) -> list[summary.NodeRow]:
+    names = [node["metadata"]["name"] for node in found if summary.is_ready(node)]
+    with ThreadPoolExecutor() as pool:
+        stats = dict(zip(names, pool.map(cluster.stats, names), strict=True))
+    return summary.node_rows(found, cluster.find("v1", "Pod"), stats, flaws)
+
+
+def _node_flaws(asked: Mapping[str, str], rows: list[summary.Row], arguments: Arguments) -> dict[str, str]:
+    """Ask each node for a page that the founder serves; the nodes' addresses are by their names."""
+    page = next((row.url for row in rows if row.url and row.healthy), "")
+
+    def flaw(address: str) -> str:
+        wrong = _flaw(page, address, arguments["ca_file"], arguments["timeout"]) if page else ""
+        return f"at {address} {wrong}" if wrong else ""
+
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(asked, pool.map(flaw, asked.values()), strict=True))
+
+
+def _rows(cluster: Cluster, arguments: Arguments) -> list[summary.Row]:
+    workloads = _workloads(cluster, label_selector=_OURS)
+    ingress_routes = cluster.find("traefik.io/v1alpha1", "IngressRoute", label_selector=_OURS)
+    services = cluster.find("v1", "Service", label_selector=_OURS)
+    routes = list(summary.find_routes(ingress_routes, services, workloads))
 
     def flaw(route: summary.Route) -> str:
-        return _flaw(route.url, address, ca_file, timeout if route.workload else 0)
+        patience = arguments["timeout"] if route.workload else 0
+        return _flaw(route.url, arguments["address"], arguments["ca_file"], patience)
 
     asked = list(summary.served(routes, workloads))
     with ThreadPoolExecutor() as pool:
         flaws = dict(zip([route.url for route in asked], pool.map(flaw, asked), strict=True))
-    secrets = sorted(map(str, Path(secrets_dir).glob("*.password")))
+    secrets = sorted(map(str, Path(arguments["secrets_dir"]).glob("*.password")))
     return [
-        summary.cluster_row(cluster.nodes(), cluster.settled_system(timeout), address, kubeconfig),
         *summary.workload_rows(workloads, routes, secrets, flaws.__getitem__),
-        *summary.foreign_rows(routes, flaws.__getitem__),
+        *summary.foreign_rows(routes, secrets, flaws.__getitem__),
     ]
 
 
-class _Cluster:
-    """Lists objects as the API writes them."""
+def _settled_system(cluster: Cluster, timeout: int) -> list[Object]:
+    """Return MicroK8s' own workloads, once all of them run or after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while True:
+        found = _workloads(cluster, "kube-system")
+        if not summary.unready(found) or time.monotonic() > deadline:
+            return found
+        time.sleep(1)
 
-    def __init__(self, kubeconfig: str) -> None:
-        self._client = config.new_client_from_config(kubeconfig)
-        self._core = client.CoreV1Api(self._client)
-        self._apps = client.AppsV1Api(self._client)
 
-    def nodes(self) -> list[summary.Object]:
-        """Give all nodes."""
-        return self._plain(self._core.list_node())
-
-    def services(self) -> list[summary.Object]:
-        """Give the services that this collection applied."""
-        return self._plain(self._core.list_service_for_all_namespaces(label_selector=_OURS))
-
-    def workloads(self) -> list[summary.Object]:
-        """Give the workloads that this collection applied."""
-        return self._workloads(label_selector=_OURS)
-
-    def settled_system(self, timeout: int) -> list[summary.Object]:
-        """Give MicroK8s' own workloads, once all of them run or after `timeout` seconds."""
-        deadline = time.monotonic() + timeout
-        while True:
-            found = self._workloads(field_selector="metadata.namespace=kube-system")
-            if not summary.unready(found) or time.monotonic() > deadline:
-                return found
-            time.sleep(1)
-
-    def _workloads(self, **selector: str) -> list[summary.Object]:
-        """Give workloads, each naming its kind."""
-        lists = {
-            "Deployment": self._apps.list_deployment_for_all_namespaces,
-            "StatefulSet": self._apps.list_stateful_set_for_all_namespaces,
-            "DaemonSet": self._apps.list_daemon_set_for_all_namespaces,
-        }
-        return [
-            {**entry, "kind": kind}
-            for kind, list_ in lists.items()
-            for entry in self._plain(list_(**selector))
-        ]
-
-    def ingress_routes(self) -> list[summary.Object]:
-        """Give the IngressRoutes that this collection applied; none before Traefik is there."""
-        custom = client.CustomObjectsApi(self._client)
-        try:
-            found = custom.list_cluster_custom_object(
-                "traefik.io", "v1alpha1", "ingressroutes", label_selector=_OURS
-            )
-        except client.ApiException as error:
-            if error.status == http.client.NOT_FOUND:
-                return []
-            raise
-        items: list[summary.Object] = found["items"]
-        return items
-
-    def _plain(self, answer: Any) -> list[summary.Object]:
-        items: list[summary.Object] = self._client.sanitize_for_serialization(answer)["items"]
-        return items
+def _workloads(cluster: Cluster, namespace: str = "", **selectors: str) -> list[Object]:
+    kinds = ("Deployment", "StatefulSet", "DaemonSet")
+    return [entry for kind in kinds for entry in cluster.find("apps/v1", kind, namespace, **selectors)]
 
 
 def _flaw(url: str, address: str, ca_file: str, timeout: int) -> str:
-    """What is wrong with the answer to a URL; it may take a moment until a new route is known everywhere."""
+    """Return what is wrong with the answer to a URL; a new route may take a moment to be known everywhere."""
     deadline = time.monotonic() + timeout
-    while (flaw := _flaw_now(url, address, ca_file)) and time.monotonic() < deadline:
+    while (flaw := http_probe.flaw(url, address, ca_file)) and time.monotonic() < deadline:
         time.sleep(1)
     return flaw
-
-
-def _flaw_now(url: str, address: str, ca_file: str) -> str:
-    try:
-        status = http_probe.status(url, address, ca_file)
-    except (OSError, http.client.HTTPException) as error:
-        return f"no answer: {error}"
-    return "" if status < http.client.BAD_REQUEST or status in _ANSWERS else f"answers {status}"

@@ -1,4 +1,4 @@
-"""What the modules that only look have in common."""
+"""The documentation that modules share which change nothing."""
 
 
 class ModuleDocFragment:

@@ -1,4 +1,4 @@
-"""The filter that makes one list of all of Alertmanager's receivers, whatever their kind."""
+"""The filter that makes one list of the receivers of Alertmanager, of all kinds."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _WANTED = {"severities": "severity", "teams": "team", "alerts": "alertname"}
 _PORTS = {"http": 80, "https": 443}
 
 _NTFY = '?{{ template "home.ntfy" . }}'
-"""What is added to a topic's URL, which Alertmanager takes for a template."""
+"""Suffix of the URL of a topic; Alertmanager reads it as a template."""
 
 
 def alertmanager_receivers(given: Mapping[str, Iterable[Mapping[str, Any]]]) -> list[Receiver]:
-    """Make one list of what is given by kind.
+    """Make one list of the receivers that are given by kind.
 
-    Each receiver gets its `kind`, a `name` of its own such as ntfy-1, the `matchers` of the alerts it wants,
-    the `port` it is reached at, or 0 where its address is none, and its `secrets`, by the file each is in.
+    Each receiver gets its `kind`, a unique `name` such as ntfy-1, the `matchers` of its alerts, the `port` of
+    its address, or 0 if the address is invalid, and its `secrets` by file name.
     """
     return [
         {
@@ -49,7 +49,7 @@ def _secrets(name: str, receiver: Mapping[str, Any], query: str) -> Iterator[tup
 
 
 def _port(receiver: Mapping[str, Any]) -> int:
-    """Return the TCP port of a receiver; one without an address has a public service's."""
+    """Return the TCP port of a receiver; one without an address uses a public service."""
     try:
         if "smarthost" in receiver:
             return urlsplit(f"//{receiver['smarthost']}").port or 0
@@ -60,8 +60,8 @@ def _port(receiver: Mapping[str, Any]) -> int:
 
 
 class FilterModule:
-    """The filter, by its name."""
+    """The filter by its name."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        """Give it to Ansible."""
+        """Return the filter by its name."""
         return {"alertmanager_receivers": alertmanager_receivers}

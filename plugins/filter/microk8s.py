@@ -1,27 +1,19 @@
-"""Filters that make and compare MicroK8s' launch configurations."""
+"""Filters that build and compare launch configurations of MicroK8s, and judge who is part of a cluster."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import yaml
-from ansible.errors import AnsibleFilterError
+from ansible_collections.homeserver.stack.plugins.module_utils import joining
+from ansible_collections.homeserver.stack.plugins.module_utils.problem import Problem
 
 Configuration = dict[str, Any]
 
 
 def flags(arguments: Mapping[str, Any]) -> dict[str, str | None]:
-    """Give the flags of a Kubernetes program as MicroK8s takes them: texts, or None to remove a flag.
-
-    Raises:
-        AnsibleFilterError: a flag has no dashes, or a value that MicroK8s cannot pass on.
-    """
-    for flag, value in arguments.items():
-        if not flag.startswith("--"):
-            raise AnsibleFilterError(f"{flag!r} is not a flag: write it with its dashes, as in '--v'")
-        if any(unfit in str(value) for unfit in " '\""):
-            raise AnsibleFilterError(f"{flag} is {value!r}: MicroK8s passes no value with spaces or quotes")
+    """Return the flags of a Kubernetes program in the form of MicroK8s: texts, or None to remove a flag."""
     return {flag: _flag_value(value) for flag, value in arguments.items()}
 
 
@@ -32,7 +24,7 @@ def _flag_value(value: Any) -> str | None:
 
 
 def hosts_toml(mirrors: Mapping[str, str]) -> dict[str, str]:
-    """Give containerd's hosts.toml for every registry that has a mirror, by the registry's name."""
+    """Return the hosts.toml of containerd for every registry with a mirror, by registry."""
     return {registry: f"{_server(registry)}{_mirror(url)}" for registry, url in mirrors.items()}
 
 
@@ -45,24 +37,70 @@ def _mirror(url: str) -> str:
 
 
 def launch_change(wanted: Configuration, applied: str) -> Configuration:
-    """Give the launch configuration that leads from the one applied last to the wanted one, {} if none.
+    """Return the launch configuration that turns the last applied one into the wanted one, or {}.
 
-    A launch configuration only adds: what the wanted one no longer holds has to be taken back by name.
+    A launch configuration only adds. Settings that are no longer wanted have to be removed by name.
     """
     before = _read(applied)
-    sections = before.keys() | wanted.keys()
-    change = {
-        section: _with_removals(section, before.get(section), wanted.get(section)) for section in sections
-    }
+    change = _change(wanted, before)
     return {} if change == before else change
+
+
+_KUBELET = "extraKubeletArgs"
+# What a join sets, and what MicroK8s finds out at each start.
+_OTHERS = {"--client-ca-file", "--node-labels", "--resolv-conf"}
+
+
+def worker_change(
+    wanted: Configuration, applied: str, arguments: Mapping[str, Mapping[str, str]]
+) -> Configuration:
+    """Return the launch configuration that gives a worker what is wanted, or {}.
+
+    A join replaces the arguments of its kubelet by the founder's, which no launch configuration tells. So
+    they are compared with those that it has.
+
+    Args:
+        wanted: the launch configuration of this worker.
+        applied: the last applied one.
+        arguments: of the kubelet, those `present` and the `default` ones of its snap.
+    """
+    before = _without(_read(applied))
+    # A worker can neither enable nor disable an addon, and MicroK8s would try for ever.
+    change = _change(_without(wanted), before)
+    kubelet = _kubelet_change(wanted.get(_KUBELET) or {}, arguments["present"], arguments["default"])
+    if kubelet:
+        return {**change, _KUBELET: kubelet}
+    return {} if change == before else change
+
+
+def _without(configuration: Configuration) -> Configuration:
+    return {key: value for key, value in configuration.items() if key not in (_KUBELET, "addons")}
+
+
+def _kubelet_change(
+    wanted: Mapping[str, str | None], present: Mapping[str, str], default: Mapping[str, str]
+) -> dict[str, str | None]:
+    expected = {**{flag: default.get(flag) for flag in present}, **wanted}
+    return {
+        flag: value
+        for flag, value in expected.items()
+        if present.get(flag) != value and (flag in wanted or flag not in _OTHERS)
+    }
 
 
 def _read(text: str) -> Configuration:
     try:
         parts = [part for part in yaml.safe_load_all(text) if part]
         return {section: content for part in parts for section, content in part.items()}
-    except (yaml.YAMLError, AttributeError):  # whatever that is, it is replaced
+    except (yaml.YAMLError, AttributeError):  # a broken configuration is replaced
         return {}
+
+
+def _change(wanted: Configuration, before: Configuration) -> Configuration:
+    sections = before.keys() | wanted.keys()
+    return {
+        section: _with_removals(section, before.get(section), wanted.get(section)) for section in sections
+    }
 
 
 def _with_removals(section: str, before: Any, wanted: Any) -> Any:
@@ -79,9 +117,56 @@ def _with_removals(section: str, before: Any, wanted: Any) -> Any:
     return before if wanted is None else wanted
 
 
+def cannot_join(own: joining.Facts, cluster: joining.Facts, name: str, founder: str) -> str:
+    """Return what forbids a host to join, from what microk8s_cluster found on it and on the founder."""
+    return _told(joining.cannot_join(own, cluster, name, founder))
+
+
+def other_minor(version: str, founders: str, founder: str) -> str:
+    """Return that a host has another minor version than the founder, or an empty text."""
+    return _told(joining.other_minor(version, founders, founder))
+
+
+def cannot_leave(cluster: joining.Facts, node: str, abandoned: Iterable[str]) -> str:
+    """Return what forbids a node to leave its cluster, or an empty text."""
+    return _told(joining.would_lose(joining.lost_volumes(cluster["volumes"], node, abandoned), node))
+
+
+def cannot_forget(cluster: joining.Facts, node: str, abandoned: Iterable[str]) -> str:
+    """Return what forbids to remove a node without its machine, or an empty text."""
+    return _told(joining.cannot_forget(node, cluster, cluster["member"]["node"], abandoned))
+
+
+def given_up(cluster: joining.Facts, node: str, abandoned: Iterable[str]) -> list[joining.Facts]:
+    """Return the volumes that are abandoned with a node."""
+    return joining.given_up(cluster["volumes"], node, abandoned)
+
+
+def workers_left(cluster: joining.Facts) -> str:
+    """Return what forbids to remove the founder, or an empty text."""
+    return _told(joining.workers_left(cluster["nodes"], cluster["member"]["node"]))
+
+
+def _told(problems: Iterable[Problem]) -> str:
+    return "\n".join(map(str, problems))
+
+
 class FilterModule:
-    """The filters, by name."""
+    """The filters by name."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        """Give them to Ansible."""
-        return {"flags": flags, "hosts_toml": hosts_toml, "launch_change": launch_change}
+        """Return the filters by name."""
+        filters = (
+            cannot_forget,
+            cannot_join,
+            cannot_leave,
+            flags,
+            given_up,
+            hosts_toml,
+            launch_change,
+            other_minor,
+            worker_change,
+            workers_left,
+        )
+        judgements = (joining.is_member, joining.why_join)
+        return {each.__name__: each for each in (*filters, *judgements)}

@@ -11,11 +11,11 @@ from ansible_collections.homeserver.stack.plugins.module_utils.bundle import Bun
 
 DOCUMENTATION = """
 name: bundle
-short_description: Read a bundle and verify it
+short_description: Reads a bundle and verifies it
 description:
-  - Gives what the bundle in a directory on the control machine holds.
+  - Returns the content of the bundle in a directory on the control machine.
   - Compares every file with its checksum first.
-  - Sums are cached by a file's size and time of change, so that only the first look is slow.
+  - Checksums are cached by the size and the modification time of a file, so only the first run is slow.
 options:
   _terms:
     description: The directory. Empty gives an empty bundle.
@@ -42,10 +42,10 @@ class LookupModule(LookupBase):
     """Read a bundle."""
 
     def run(self, terms: list[str], variables: object = None, **kwargs: Any) -> list[dict[str, Any]]:
-        """Read the bundle in the directory that is the only term.
+        """Read the bundle in the directory, the only term.
 
         Raises:
-            AnsibleLookupError: it cannot be read, or a file is not what the manifest says.
+            AnsibleLookupError: it cannot be read, or a file does not match the manifest.
         """
         self.set_options(var_options=variables, direct=kwargs)
         if not terms[0]:

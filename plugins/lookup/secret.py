@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+import string
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ansible.plugins.loader import lookup_loader
+from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
 DOCUMENTATION = """
 name: secret
-short_description: Read a generated secret, which is made if there is none
+short_description: Reads a generated secret, and creates it if it does not exist
 description:
-  - Gives what is in a file on the control machine.
-  - Where there is none, makes one with 32 random letters and digits, for its owner alone.
-  - In check mode no file is made. Where there is none yet, it gives a secret that is kept nowhere.
+  - Returns the content of a file on the control machine, without the white space at its end.
+  - If the file does not exist, creates it with 32 random letters and digits, readable by its owner only. It
+    is there as a whole or not at all, whatever interrupts the run.
+  - In check mode no file is created. If it does not exist, the lookup returns a secret that is not stored.
+  - A file with too little in it is an error, because a password that is lost must not become one that anybody
+    guesses.
 options:
   _terms:
     description: The file.
     required: true
-seealso:
-  - plugin: ansible.builtin.password
-    plugin_type: lookup
+  minimum:
+    description: Number of characters that a file has at least.
+    type: int
+    default: 8
 """
 
 EXAMPLES = """
@@ -36,16 +45,47 @@ _raw:
   elements: str
 """
 
+LENGTH = 32
+
 
 class LookupModule(LookupBase):
-    """Read or make a secret."""
+    """Read or create a secret."""
 
     def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[str]:
-        """Read the file that is the only term."""
+        """Read the file, the only term."""
         self.set_options(var_options=variables, direct=kwargs)
-        keep = Path(terms[0]).is_file() or not (variables or {}).get("ansible_check_mode")
-        password = lookup_loader.get("ansible.builtin.password", loader=self._loader, templar=self._templar)
-        found: list[str] = password.run(
-            [terms[0] if keep else "/dev/null"], variables, length=32, chars=["ascii_letters", "digits"]
+        file = Path(terms[0])
+        if not file.exists():
+            made = "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(LENGTH))
+            if (variables or {}).get("ansible_check_mode"):
+                return [made]
+            _create(file, made)
+        return [_read(file, self.get_option("minimum"))]
+
+
+def _read(file: Path, minimum: int) -> str:
+    try:
+        secret = file.read_text().rstrip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise AnsibleLookupError(f"the secret {file} cannot be read: {error}") from None
+    if len(secret) < minimum:
+        raise AnsibleLookupError(
+            f"the secret {file} has {len(secret)} characters, and at least {minimum} are needed: "
+            "restore the file from a backup, or delete it, and the next run makes a new one"
         )
-        return found
+    return secret
+
+
+def _create(file: Path, secret: str) -> None:
+    """Write a file as a whole, unless another process was faster."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, beside = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")  # for its owner alone
+    try:
+        with os.fdopen(handle, "w") as writing:
+            writing.write(f"{secret}\n")
+            writing.flush()
+            os.fsync(writing.fileno())
+        with suppress(FileExistsError):
+            os.link(beside, file)
+    finally:
+        Path(beside).unlink()

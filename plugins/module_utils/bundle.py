@@ -1,27 +1,32 @@
-"""A bundle: the directory on the control machine that an installation without internet is made from."""
+"""A bundle: a directory on the control machine with everything for an installation without internet."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import tarfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from .checksums import sha256
+from .image_reference import parse
 
 FORMAT = 1
 MANIFEST = "bundle.json"
 
 
 class Bundle(NamedTuple):
-    """What a bundle holds; every `file` is an absolute path on the control machine."""
+    """The content of a bundle; every `file` is an absolute path on the control machine."""
 
     snaps: list[dict[str, Any]]
     images: list[dict[str, Any]]
     manifests: dict[str, str]
+    architecture: str = ""
+    """What it runs on, such as amd64; empty if it does not say."""
 
 
 def read_bundle(directory: Path) -> tuple[Bundle, list[str]]:
-    """Read a bundle and check every file of it: the bundle, and a sentence about each thing wrong with it."""
+    """Read a bundle and check all its files; return it with a sentence about each flaw."""
     empty = Bundle([], [], {})
     try:
         content = json.loads((directory / MANIFEST).read_text())
@@ -35,7 +40,8 @@ def read_bundle(directory: Path) -> tuple[Bundle, list[str]]:
         _located(content.get(kind, []), directory) for kind in ("snaps", "images", "manifests")
     )
     wrong = [flaw for entry in [*snaps, *images, *manifests] if (flaw := _flaw(entry))]
-    return Bundle(snaps, images, {entry["name"]: entry["file"] for entry in manifests}), wrong
+    paths = {entry["name"]: entry["file"] for entry in manifests}
+    return Bundle(snaps, images, paths, content.get("architecture", "")), wrong
 
 
 def _located(entries: list[dict[str, Any]], directory: Path) -> list[dict[str, Any]]:
@@ -53,4 +59,34 @@ def _flaw(entry: dict[str, Any]) -> str:
         return f"{entry['file']} cannot be read ({error.strerror})"
     if found != entry["sha256"]:
         return f"{entry['file']} has SHA-256 {found}, not {entry['sha256']} as the manifest says"
+    digest = parse(entry.get("reference", "")).digest
+    if digest and digest not in _digests(Path(entry["file"])):
+        return f"{entry['file']} has no image with the digest of {entry['reference']}"
     return ""
+
+
+def _digests(archive: Path) -> set[str]:
+    """Return the digests of the images in an archive whose manifests have them.
+
+    Containerd compares all that a manifest names when it loads the archive.
+    """
+    try:
+        with tarfile.open(archive) as tar:
+            listed = {str(image["digest"]) for image in json.loads(_read(tar, "index.json"))["manifests"]}
+            return {digest for digest in listed if _digest(_read(tar, _blob(digest))) == digest}
+    # One in Docker's own format has no digests.
+    except (tarfile.TarError, KeyError, ValueError):
+        return set()
+
+
+def _blob(digest: str) -> str:
+    return f"blobs/{digest.replace(':', '/')}"
+
+
+def _digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def _read(tar: tarfile.TarFile, name: str) -> bytes:
+    file = tar.extractfile(name)
+    return file.read() if file else b""

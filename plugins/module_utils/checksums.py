@@ -1,4 +1,4 @@
-"""SHA-256 sums of large files on the control machine, each computed once."""
+"""SHA-256 checksums of large files on the control machine, each computed once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "home
 
 
 def sha256(file: Path, cache: Path = _CACHE) -> str:
-    """Give a file's SHA-256 as hex digits, from the cache while its size and time of change stay the same.
+    """Return the SHA-256 of a file in hex, from the cache while its size and modification time are the same.
 
     Raises:
         OSError: the file cannot be read.
@@ -38,7 +38,7 @@ def _write(cache: Path, known: dict[str, str]) -> None:
     cache.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=cache.parent)
     with os.fdopen(handle, "w") as stream:
-        # Of files that are gone nobody asks again.
+        # Forget files that no longer exist.
         json.dump(
             {stamp: sum_ for stamp, sum_ in known.items() if Path(stamp.rsplit(" ", 2)[0]).exists()}, stream
         )

@@ -1,4 +1,4 @@
-"""An owner's dashboards: what is wrong with them, and their text as Grafana is given it."""
+"""The dashboards of an owner: finds their flaws, and prepares their text for Grafana."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ansible_collections.homeserver.stack.plugins.module_utils.problem import Problem
+
 OPTIONAL_SOURCES = {"elasticsearch": "grafana_elasticsearch_url", "jaeger": "grafana_jaeger_url"}
-"""By uid, the data sources that a home may do without, and the variable that gives it one."""
+"""Optional data sources by uid, with the variable that enables each."""
 
 LARGEST = 1_000_000  # bytes; a ConfigMap holds 1 MiB
 
@@ -17,26 +19,19 @@ _UID = re.compile(r"[a-zA-Z0-9_-]{1,40}")
 
 
 class Dashboard(NamedTuple):
-    """What becomes a file of Grafana's."""
+    """A file for Grafana."""
 
     uid: str
     text: str
 
 
-class Flaw(NamedTuple):
-    """What is wrong, and what mends it."""
-
-    wrong: str
-    fix: str
-
-
 def load(paths: Iterable[str]) -> list[Dashboard]:
-    """Read dashboards that have no flaws."""
+    """Read dashboards without flaws."""
     return [_dashboard(json.loads(_path(path).read_text())) for path in paths]
 
 
-def flaws(paths: Iterable[str], taken: Iterable[str], missing: Iterable[str]) -> Iterator[Flaw]:
-    """Name all that is wrong with an owner's dashboards.
+def flaws(paths: Iterable[str], taken: Iterable[str], missing: Iterable[str]) -> Iterator[Problem]:
+    """Return everything that is wrong with the dashboards of an owner.
 
     Args:
         paths: their files.
@@ -48,14 +43,14 @@ def flaws(paths: Iterable[str], taken: Iterable[str], missing: Iterable[str]) ->
         try:
             content = _read(path)
         except ValueError as error:
-            yield Flaw(f"{path} {error}", "export the dashboard from Grafana again, as JSON")
+            yield Problem(f"{path} {error}", "export the dashboard from Grafana again, as JSON")
             continue
         dashboard = _dashboard(content)
         owner = owners.setdefault(dashboard.uid, path)
         if owner != path:
-            yield Flaw(f"{path} has the uid {dashboard.uid}, as has {owner}", 'give it another "uid"')
+            yield Problem(f"{path} has the uid {dashboard.uid}, as has {owner}", 'give it another "uid"')
         for uid in sorted(set(missing) & set(_sources(json.loads(dashboard.text)))):
-            yield Flaw(
+            yield Problem(
                 f"{path} asks the data source {uid}, which this home does without",
                 f"set {OPTIONAL_SOURCES[uid]}, or remove what asks it",
             )
@@ -90,7 +85,7 @@ def _path(path: str) -> Path:
 
 
 def _dashboard(content: Mapping[str, Any]) -> Dashboard:
-    """Let a dashboard that leaves its data sources to be chosen, as exported ones do, have this home's."""
+    """Fill in the data sources of this home where an exported dashboard leaves the choice."""
     text = json.dumps({key: value for key, value in content.items() if key != "__inputs"}, ensure_ascii=False)
     for asked in content.get("__inputs", []):
         if asked.get("type") == "datasource":
@@ -99,7 +94,7 @@ def _dashboard(content: Mapping[str, Any]) -> Dashboard:
 
 
 def _sources(node: Any) -> Iterator[str]:
-    """Find the data sources that are named anywhere, by uid or, as in old dashboards, by name."""
+    """Find all data sources in a dashboard, by uid or, in old dashboards, by name."""
     if isinstance(node, list):
         for item in node:
             yield from _sources(item)

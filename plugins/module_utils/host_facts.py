@@ -1,4 +1,4 @@
-"""What a host is, read from the kernel's files. Needs nothing but Python and root."""
+"""The facts of a host, read from files of the kernel. Needs only Python and root."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from pathlib import Path
 from typing import Any
 
 _MICROK8S = re.compile(r"snap\.microk8s\.|kubepods")
+_NO_RULE = re.compile(
+    r"\s*(#.*|flush ruleset;?|(table|chain) [\w ]+\{|type \w+ hook \w+ priority [\w -]+;|\})?"
+)
+"""A line of /etc/nftables.conf without effect on any packet, as in the file that Debian ships."""
 _LISTENING = "0A"
+_NOT_OF_THE_HOST = ("lo", "cali", "vxlan.calico", "docker", "br-", "virbr", "cni")
 _LOOPBACK = ("0100007F", "0" * 24 + "01000000", "0" * 16 + "FFFF00000100007F")
 
 
@@ -23,19 +28,19 @@ def os_release(text: str) -> dict[str, str]:
 
 
 def memory_mib() -> int:
-    """Give the host's memory in MiB."""
+    """Return the memory of the host in MiB."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
 
 
 def disk_free_gib(path: Path) -> float:
-    """Give the free space in GiB where a path is, or will be."""
+    """Return the free space in GiB on the file system of a path, which need not exist yet."""
     while not path.exists():
         path = path.parent
     return round(shutil.disk_usage(path).free / 2**30, 1)
 
 
 def cgroups(root: Path = Path("/sys/fs/cgroup"), table: Path = Path("/proc/cgroups")) -> dict[str, Any]:
-    """Give the version of the control groups in use and the controllers that are switched on."""
+    """Return the version of control groups in use and the enabled controllers."""
     unified = root / "cgroup.controllers"
     if unified.exists():
         return {"version": 2, "controllers": unified.read_text().split()}
@@ -43,14 +48,22 @@ def cgroups(root: Path = Path("/sys/fs/cgroup"), table: Path = Path("/proc/cgrou
     return {"version": 1, "controllers": [row[0] for row in rows if row[3] == "1"]}
 
 
+def has_wireguard(modules: Path = Path("/sys/module"), modprobe: str = "/usr/sbin/modprobe") -> bool:
+    """Tell whether the kernel has WireGuard, built in or as a module that can be loaded."""
+    if (modules / "wireguard").exists():
+        return True
+    command = [modprobe, "--dry-run", "--quiet", "wireguard"]
+    return Path(modprobe).exists() and subprocess.run(command, check=False).returncode == 0
+
+
 def default_interface(routes: str) -> str:
-    """Give the interface of the IPv4 default route in /proc/net/route, or an empty text."""
+    """Return the interface of the IPv4 default route in /proc/net/route, or an empty text."""
     rows = [line.split() for line in routes.splitlines()[1:]]
     return next((row[0] for row in rows if row[1] == row[7] == "00000000"), "")
 
 
 def addresses(text: str) -> dict[str, dict[str, Any]]:
-    """Read `ip -json -4 address`: by address, its interface and whether it was lent by DHCP."""
+    """Read `ip -json -4 address`: the interface of each address, and whether it is from DHCP."""
     return {
         entry["local"]: {"interface": link["ifname"], "dynamic": bool(entry.get("dynamic"))}
         for link in json.loads(text or "[]")
@@ -59,7 +72,7 @@ def addresses(text: str) -> dict[str, dict[str, Any]]:
 
 
 def ip_addresses() -> dict[str, dict[str, Any]]:
-    """Give the host's IPv4 addresses as `addresses` does; none where iproute2 is missing."""
+    """Return the IPv4 addresses of the host as `addresses` does; none if iproute2 is missing."""
     ip = shutil.which("ip", path="/usr/sbin:/sbin:/usr/bin:/bin")
     if not ip:
         return {}
@@ -67,8 +80,28 @@ def ip_addresses() -> dict[str, dict[str, Any]]:
     return addresses(done.stdout)
 
 
+def has_idle_nftables(etc: Path = Path("/etc")) -> bool:
+    """Tell whether nftables.service starts with the host and has no rule of its own."""
+    configuration = etc / "nftables.conf"
+    if not (any((etc / "systemd/system").glob("*.wants/nftables.service")) and configuration.exists()):
+        return False
+    return all(map(_NO_RULE.fullmatch, configuration.read_text().splitlines()))
+
+
+def own_addresses() -> list[str]:
+    """Return the IPv4 addresses of the host without those of loopback and pods, the default route's first."""
+    routes = Path("/proc/net/route").read_text()
+    default = default_interface(routes)
+    found = {
+        address: about["interface"]
+        for address, about in ip_addresses().items()
+        if not about["interface"].startswith(_NOT_OF_THE_HOST)
+    }
+    return sorted(found, key=lambda address: found[address] != default)
+
+
 def listening(tables: Iterable[str]) -> Iterator[tuple[int, str]]:
-    """Give the port and inode of every socket in /proc/net/tcp and its like that others can connect to."""
+    """Yield the port and inode of every listening socket in files such as /proc/net/tcp."""
     for table in tables:
         for line in table.splitlines()[1:]:
             row = line.split()
@@ -78,11 +111,11 @@ def listening(tables: Iterable[str]) -> Iterator[tuple[int, str]]:
 
 
 def taken_ports(ports: Iterable[int], proc: Path = Path("/proc")) -> list[dict[str, Any]]:
-    """Give those of the ports that something else than MicroK8s and its pods listens on, and what that is."""
+    """Return the ports on which something other than MicroK8s and its pods listens, and what it is."""
     tables = [table.read_text() for name in ("tcp", "tcp6") if (table := proc / "net" / name).exists()]
     wanted = set(ports)
     inodes = {inode: port for port, inode in listening(tables) if port in wanted}
-    # The kernel's own sockets, an NFS server's for one, belong to no process.
+    # Sockets of the kernel, such as those of an NFS server, belong to no process.
     found = {port: {"process": "the kernel", "unit": "", "ours": False} for port in inodes.values()}
     if found:
         found |= {inodes[inode]: _program(process) for inode, process in _sockets(proc) if inode in inodes}
@@ -90,7 +123,7 @@ def taken_ports(ports: Iterable[int], proc: Path = Path("/proc")) -> list[dict[s
 
 
 def _sockets(proc: Path) -> Iterator[tuple[str, Path]]:
-    """Every open socket's inode with the directory of a process that has it open."""
+    """Return the inode of every open socket, with the directory of a process that has it open."""
     for descriptor in proc.glob("[0-9]*/fd/*"):
         try:
             target = str(descriptor.readlink())

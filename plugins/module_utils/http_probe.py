@@ -1,4 +1,4 @@
-"""Ask a web server at a known address by whatever name, as a client would once DNS has that name."""
+"""Asks a web server at a given address by any name, as a client does once DNS has that name."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import socket
 import ssl
 from urllib.parse import urlsplit
 
+_ASKS_FOR_A_PASSWORD = (401, 403)
+
 
 def status(url: str, address: str, ca_file: str = "", timeout: float = 10) -> int:
-    """Give the status code of the answer to a GET; redirects are not followed.
+    """Return the status code of the answer to a GET; redirects are not followed.
 
     Args:
-        url: an https URL, whose host is named to the server and in its certificate.
+        url: an https URL; its host is sent to the server and must be in the certificate.
         address: where to connect to, at port 443.
-        ca_file: the authority that signs the certificate; empty trusts those of this machine.
-        timeout: how many seconds the answer may take.
+        ca_file: the certificate authority; empty trusts the authorities of this machine.
+        timeout: seconds until the answer must arrive.
 
     Raises:
         OSError: there is no connection, the certificate is not valid for the name, or no answer in time.
@@ -31,8 +33,20 @@ def status(url: str, address: str, ca_file: str = "", timeout: float = 10) -> in
         connection.close()
 
 
+def flaw(url: str, address: str, ca_file: str = "") -> str:
+    """Return the problem with the answer to a GET; an empty text if the page is healthy.
+
+    A page that asks for a password is.
+    """
+    try:
+        code = status(url, address, ca_file)
+    except (OSError, http.client.HTTPException) as error:
+        return f"no answer: {error}"
+    return "" if code < http.client.BAD_REQUEST or code in _ASKS_FOR_A_PASSWORD else f"answers {code}"
+
+
 class _Connection(http.client.HTTPSConnection):
-    """Connects to an address of our choice instead of the one DNS has."""
+    """Connects to a given address instead of the one in DNS."""
 
     def __init__(self, host: str, address: str, context: ssl.SSLContext, timeout: float) -> None:
         super().__init__(host, timeout=timeout, context=context)

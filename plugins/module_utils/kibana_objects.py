@@ -1,27 +1,22 @@
-"""An owner's saved objects for Kibana: what is wrong with them, and their text as Kibana is given it."""
+"""The saved objects of an owner: finds their flaws, and prepares their text for Kibana."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+from ansible_collections.homeserver.stack.plugins.module_utils.problem import Problem
 
 LARGEST = 1_000_000  # bytes; a ConfigMap holds 1 MiB
 
 Place = tuple[str, str]
-"""The type and the id of an object, of which Kibana has one."""
-
-
-class Flaw(NamedTuple):
-    """What is wrong, and what mends it."""
-
-    wrong: str
-    fix: str
+"""The type and the id of an object, which are unique in Kibana."""
 
 
 def ids(text: str) -> list[Place]:
-    """Name the objects of a file without flaws."""
+    """Return the objects of a file without flaws."""
     return [(each["type"], each["id"]) for _, each in _objects(text)]
 
 
@@ -30,8 +25,8 @@ def load(paths: Iterable[str]) -> list[str]:
     return [_path(path).read_text() for path in paths]
 
 
-def flaws(paths: Iterable[str], taken: Iterable[Iterable[str]]) -> Iterator[Flaw]:
-    """Name all that is wrong with an owner's files.
+def flaws(paths: Iterable[str], taken: Iterable[Iterable[str]]) -> Iterator[Problem]:
+    """Return everything that is wrong with the files of an owner.
 
     Args:
         paths: the files.
@@ -44,7 +39,7 @@ def flaws(paths: Iterable[str], taken: Iterable[Iterable[str]]) -> Iterator[Flaw
         try:
             places = ids(_read(path))
         except ValueError as error:
-            yield Flaw(
+            yield Problem(
                 f"{path} {error}", "export it from Kibana again, under Stack Management, Saved Objects"
             )
             continue
@@ -52,7 +47,7 @@ def flaws(paths: Iterable[str], taken: Iterable[Iterable[str]]) -> Iterator[Flaw
             owner = owners.setdefault(place, path)
             if owner != path:
                 kind, name = place
-                yield Flaw(f"{path} has the {kind} {name}, as has {owner}", "take it out of one of them")
+                yield Problem(f"{path} has the {kind} {name}, as has {owner}", "take it out of one of them")
 
 
 def _read(path: str) -> str:
@@ -92,7 +87,7 @@ def _path(path: str) -> Path:
 
 
 def _objects(text: str) -> Iterator[tuple[int, Any]]:
-    """Give the objects of a file, by the numbers of their lines; the last line may say how many they are."""
+    """Return the objects of a file by line number; the last line may contain their count."""
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue

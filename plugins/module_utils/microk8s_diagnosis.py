@@ -1,4 +1,4 @@
-"""What the logs of MicroK8s' services tell about why they do not run."""
+"""Explains from the logs of MicroK8s' services why they do not run."""
 
 from __future__ import annotations
 
@@ -49,12 +49,17 @@ _CAUSES = [
         "raise fs.inotify.* in microk8s_sysctl",
     ),
     (r"cannot allocate memory|oom-kill|signal: killed", "memory ran out", "add memory, or run less"),
+    (
+        r'[Ff]ailed to pull (?:and unpack )?image "([^"]+)"',
+        "the image {0} cannot be pulled, or not yet",
+        "if the line is only slow, run this again; else look at microk8s_registry_mirrors and the registry",
+    ),
     (r"Addon (\S+) was not found", "there is no addon {0}", "look at: microk8s status"),
 ]
 
 
 class Cause(NamedTuple):
-    """What most likely went wrong, and what mends it."""
+    """The most likely cause, and its fix."""
 
     what: str
     fix: str
@@ -64,7 +69,7 @@ class Cause(NamedTuple):
 
 
 def likely_cause(log: str) -> Cause | None:
-    """Find in a log the last thing that is known to keep MicroK8s from running."""
+    """Find the last known cause in a log."""
     found = [
         (match.end(), Cause(what.format(*match.groups()), fix))
         for sign, what, fix in _CAUSES
@@ -74,7 +79,7 @@ def likely_cause(log: str) -> Cause | None:
 
 
 def telling_lines(log: Iterable[str]) -> list[str]:
-    """Give the last few lines that look like errors, or just the last few if none does; alike ones once."""
+    """Return the last lines that look like errors, or else the last lines, without similar ones."""
     lines = [line.strip() for line in log if not _HELP.search(line)]
     telling = [line for line in lines if _TELLING.search(line)] or lines
     alike = {_VARYING.sub("", line)[:_SAME]: line[:_WIDTH] for line in telling}

@@ -8,21 +8,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.module_utils.errors import UnsupportedError
+from ansible_collections.homeserver.stack.plugins.module_utils.constraints import nearest
+from ansible_collections.homeserver.stack.plugins.module_utils.formats import is_dns_name
+from ansible_collections.homeserver.stack.plugins.module_utils.problem import Problem
 
 Specs = Mapping[str, Mapping[str, Any]]
 """By role, the options of its main entry point."""
-
-
-class Problem(NamedTuple):
-    """What is wrong, in whose words that may be, and what mends it."""
-
-    wrong: str
-    fix: str
-
-    def __str__(self) -> str:
-        return f"{self.wrong} -> {self.fix}"
 
 
 class Limits(NamedTuple):
@@ -32,27 +23,58 @@ class Limits(NamedTuple):
     memory_mib: int
     disk_gib: int
     disk_running_gib: int
-    clock_skew: int
+    clock_skew_seconds: int
 
 
-_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-_CHANNEL = re.compile(r"1\.\d+/(stable|candidate|beta|edge)")
-_PRIVATE = re.compile(r"(.*\.)?(home\.arpa|local|lan|internal|localdomain|localhost|test)")
 _IPV4 = re.compile(r"\d+(\.\d+){3}")
-_MACHINES = ("x86_64", "aarch64")
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _CONTROLLERS = ("cpu", "cpuset", "memory", "pids")
 _REFUSED_ADDONS = {
     "ingress": "its Traefik takes ports 80 and 443, and its removal takes every Traefik CRD along",
     "observability": "its removal takes every CRD of the Prometheus operator along",
 }
 
+PACKAGES = (
+    "bcrypt",
+    "cryptography",
+    "jsonschema",
+    "kubernetes",
+    "logstash-pipeline-parser",
+    "passlib",
+    "pathspec",
+)
+"""What the roles need on the control machine."""
+
+RENAMED = {
+    "disk_cleanup_pause_minutes": "disk_cleanup_cooldown_minutes",
+    "flask_app_drain_time": "flask_app_drain_seconds",
+    "flask_app_rollout_timeout": "flask_app_rollout_timeout_seconds",
+    "microk8s_certificate_warning": "microk8s_certificate_warning_days",
+    "microk8s_image_gc_high": "microk8s_image_gc_high_percent",
+    "microk8s_image_gc_low": "microk8s_image_gc_low_percent",
+    "microk8s_images_timeout": "microk8s_images_timeout_seconds",
+    "microk8s_install_timeout": "microk8s_install_timeout_seconds",
+    "microk8s_ready_timeout": "microk8s_ready_timeout_seconds",
+    "preflight_clock_skew": "preflight_clock_skew_seconds",
+    "traefik_drain_time": "traefik_drain_seconds",
+    "traefik_memory_limit": "traefik_memory_limit_mib",
+    "traefik_rate_limit": "traefik_rate_limit_per_second",
+    "traefik_rollout_timeout": "traefik_rollout_timeout_seconds",
+    "traefik_tracing_sample_rate": "traefik_tracing_sample_percent",
+    "traefik_upload_timeout": "traefik_upload_timeout_seconds",
+}
+"""Options by their former names."""
+
+GONE = {"traefik_replicas": "remove it: Traefik runs on every node"}
+"""What to do about options that are no more."""
+
 # ---- the control machine
 
 
 def missing_on_control_machine() -> Iterator[Problem]:
     """Name the Python packages and collections that the roles need and this machine has not."""
-    for package in ("kubernetes", "cryptography", "bcrypt", "passlib"):
-        if importlib.util.find_spec(package) is None:
+    for package in PACKAGES:
+        if importlib.util.find_spec(package.replace("-", "_")) is None:
             yield Problem(f"the Python package {package} is missing", "pip install -r requirements.txt")
     for collection in ("kubernetes.core", "community.crypto"):
         namespace, name = collection.split(".")
@@ -66,54 +88,32 @@ def missing_on_control_machine() -> Iterator[Problem]:
 
 
 def unknown_variables(names: Iterable[str], specs: Specs) -> Iterator[Problem]:
-    """Name the variables that look like a role's and are not."""
+    """Name the variables that look like a role's and are not, also if its prefix is misspelt."""
     known = [option for options in specs.values() for option in options]
     prefixes = tuple("homeserver_" if role == "common" else f"{role}_" for role in specs)
     for name in sorted(set(names) - set(known)):
-        if name.startswith(prefixes):
-            close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-            fix = f"did you mean {close[0]}?" if close else "docs/reference.md lists all there are"
-            yield Problem(f"unknown variable {name}", fix)
+        # An owner's own variable may well be called my_traefik_routes.
+        alike = (option for option in known if option[0] == name[0])
+        if name.startswith(prefixes) or difflib.get_close_matches(name, alike, n=1, cutoff=0.88):
+            yield Problem(f"unknown variable {name}", _right_name(name, known))
 
 
-def wrong_values(values: Mapping[str, Any], specs: Specs) -> Iterator[Problem]:
-    """Name the variables whose value is not one that a role takes, and those that have none and must."""
-    for options in specs.values():
-        for name, option in options.items():
-            if option.get("required") and name not in values:
-                yield Problem(f"{name} is not set", f"it is: {_description(option)}")
-        for name in options.keys() & values.keys():
-            result = ArgumentSpecValidator({name: options[name]}).validate({name: values[name]})
-            for error in result.errors:
-                wrong = f"unknown key {error.msg}" if isinstance(error, UnsupportedError) else error.msg
-                yield Problem(f"{wrong} (variable {name})", f"it is: {_description(options[name])}")
+def _right_name(name: str, known: Iterable[str]) -> str:
+    if name in GONE:
+        return GONE[name]
+    if name in RENAMED:
+        return f"it is called {RENAMED[name]} now"
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+    return f"did you mean {close[0]}?" if close else "docs/reference.md lists all there are"
 
 
-def _description(option: Mapping[str, Any]) -> str:
-    text = option["description"]
-    return text if isinstance(text, str) else " ".join(text)
-
-
-def wrong_domain(domain: str, acme_email: str) -> Iterator[Problem]:
-    """Tell whether a domain is no DNS name, or none that an ACME authority could certify."""
-    if not is_dns_name(domain):
-        fix = "write a name such as home.arpa: small letters, digits and hyphens between dots"
-        yield Problem(f"the domain is not a DNS name (homeserver_domain, {domain!r})", fix)
-    elif acme_email and _PRIVATE.fullmatch(domain):
-        fix = "use a domain of your own, or remove homeserver_acme_email"
-        yield Problem(f"ACME gives no certificate for a private domain (homeserver_domain, {domain!r})", fix)
-
-
-def is_dns_name(name: str) -> bool:
-    """Tell whether this is a name DNS can hold, in small letters and without a dot at its end."""
-    return len(name) <= 253 and all(_LABEL.fullmatch(label) for label in name.split("."))
-
-
-def wrong_channel(channel: str) -> Iterator[Problem]:
-    """Tell whether this is no channel of classic MicroK8s with a fixed minor version."""
-    if not _CHANNEL.fullmatch(channel):
-        wrong = f"not a channel to follow (homeserver_versions.microk8s_channel, {channel!r})"
-        yield Problem(wrong, "write a track and a risk such as 1.35/stable, without -strict, not latest")
+def unknown_overrides(overrides: Mapping[str, Any], pinned: Mapping[str, Any]) -> Iterator[Problem]:
+    """Name the images and manifests that are overridden but not installed."""
+    for section in ("images", "manifests"):
+        known = pinned[section]
+        for name in sorted((overrides.get(section) or {}).keys() - known):
+            wrong = f"unknown name {name} (homeserver_version_overrides.{section})"
+            yield Problem(wrong, nearest(name, known))
 
 
 def repeated_routes(routes: Iterable[tuple[str, str, str]]) -> Iterator[Problem]:
@@ -157,9 +157,9 @@ def _wrong_system(host: Mapping[str, Any], limits: Limits) -> Iterator[Problem]:
     if oldest is None or _numbers(release) < _numbers(oldest):
         expected = " or ".join(f"{ID} {version}" for ID, version in limits.distributions.items())
         yield Problem(f"{name} {release} will not do (expected {expected} or newer)", "install one of these")
-    if host["machine"] not in _MACHINES:
+    if host["machine"] not in ARCHITECTURES:
         yield Problem(
-            f"MicroK8s is not made for {host['machine']}", f"use a 64-bit system: {', '.join(_MACHINES)}"
+            f"MicroK8s is not made for {host['machine']}", f"use a 64-bit system: {', '.join(ARCHITECTURES)}"
         )
     missing = [controller for controller in _CONTROLLERS if controller not in host["cgroups"]["controllers"]]
     if missing:
@@ -167,6 +167,10 @@ def _wrong_system(host: Mapping[str, Any], limits: Limits) -> Iterator[Problem]:
             "add cgroup_enable=memory to the kernel's command line (Raspberry Pi: /boot/firmware/cmdline.txt)"
         )
         yield Problem(f"the kernel's control groups lack {', '.join(missing)}", fix)
+    if not host["sudo"]:
+        yield Problem(
+            "it has no sudo, which MicroK8s' own scripts call even as root", "on the host: apt install sudo"
+        )
     if not is_dns_name(host["hostname"]):
         fix = "on the host: hostnamectl set-hostname NAME, in small letters, digits and hyphens"
         yield Problem(f"the host name is not fit for a node (hostname, {host['hostname']!r})", fix)
@@ -183,10 +187,9 @@ def _wrong_resources(host: Mapping[str, Any], limits: Limits) -> Iterator[Proble
         wrong = f"too little disk free at /var/snap ({host['disk_free_gib']} GiB, expected {disk})"
         ease = variable if host["microk8s"] else "homeserver_storage_budget_gib"
         yield Problem(wrong, f"free some, add a disk, or lower {ease}")
-    if abs(host["clock_skew"]) > limits.clock_skew:
-        wrong = (
-            f"its clock is {host['clock_skew']:.0f} s off from here (expected at most {limits.clock_skew})"
-        )
+    if abs(host["clock_skew"]) > limits.clock_skew_seconds:
+        most = limits.clock_skew_seconds
+        wrong = f"its clock is {host['clock_skew']:.0f} s off from here (expected at most {most})"
         yield Problem(wrong, "on the one that is wrong: timedatectl set-ntp true")
 
 
@@ -213,6 +216,9 @@ def doubtful_host(host: Mapping[str, Any], address: str) -> Iterator[Problem]:
     if _IPV4.fullmatch(address) and address not in host["addresses"]:
         wrong = f"it has no address {address} itself, as behind NAT (ansible_host)"
         yield Problem(wrong, "give its own address, unless you forward ports 80, 443 and 16443 to it")
+    if host["idle_nftables"]:
+        wrong = "nftables.service has no rules, and a restart of it takes all pods their network for minutes"
+        yield Problem(wrong, "on the host: systemctl disable nftables.service, which removes nothing")
 
 
 def fails_on_cgroup_v1(host: Mapping[str, Any], kubelet_arguments: Mapping[str, Any]) -> Iterator[Problem]:
@@ -223,10 +229,16 @@ def fails_on_cgroup_v1(host: Mapping[str, Any], kubelet_arguments: Mapping[str, 
         yield Problem("it uses control groups of version 1, which Kubernetes refuses since 1.35", fix)
 
 
+def cannot_encrypt(host: Mapping[str, Any], *, wanted: bool) -> Iterator[Problem]:
+    """Tell whether a host lacks what Calico encrypts with."""
+    if wanted and not host["wireguard"]:
+        wrong = "its kernel has no WireGuard (microk8s_encrypt_between_nodes)"
+        fix = "install the kernel of your distribution, or set microk8s_encrypt_between_nodes: false"
+        yield Problem(wrong, fix)
+
+
 def wrong_upgrade(installed: str, wanted: str) -> Iterator[Problem]:
     """Tell whether the way from one MicroK8s version to another is none Kubernetes allows."""
-    if not _CHANNEL.fullmatch(wanted):
-        return  # which wrong_channel tells
     hop = _minor(wanted) - _minor(installed)
     if hop not in (0, 1):
         fix = (
@@ -235,7 +247,7 @@ def wrong_upgrade(installed: str, wanted: str) -> Iterator[Problem]:
             else f"stay with 1.{_minor(installed)} or newer"
         )
         wrong = f"MicroK8s {installed} cannot become {wanted}: one minor version up at a time"
-        yield Problem(f"{wrong} (homeserver_versions.microk8s_channel)", fix)
+        yield Problem(f"{wrong} (homeserver_version_overrides.microk8s_channel)", fix)
 
 
 def _minor(version: str) -> int:
@@ -244,7 +256,7 @@ def _minor(version: str) -> int:
 
 def missing_channel(channel: str, found: list[str] | str | None) -> Iterator[Problem]:
     """Tell whether the snap store has no such channel; `found` is its channels, or why they are not known."""
-    where = f"(homeserver_versions.microk8s_channel, {channel!r})"
+    where = f"(homeserver_version_overrides.microk8s_channel, {channel!r})"
     if isinstance(found, str):
         fix = "give the host internet, or set homeserver_bundle"
         yield Problem(f"the snap store does not say which channels there are: {found} {where}", fix)
@@ -253,3 +265,20 @@ def missing_channel(channel: str, found: list[str] | str | None) -> Iterator[Pro
         yield Problem(
             f"the snap store has no such channel {where}", f"did you mean {(close or ['1.35/stable'])[0]}?"
         )
+
+
+def wrong_architecture(host: Mapping[str, Any], platform: str, bundle: str) -> Iterator[Problem]:
+    """Tell whether images are built for other machines than the host, or a bundle is made for others.
+
+    Args:
+        host: what the module host_probe found.
+        platform: what images are built for, such as linux/amd64; empty if that comes from the host.
+        bundle: the architecture of the bundle, such as amd64; empty for any.
+    """
+    own = ARCHITECTURES.get(host["machine"], host["machine"])
+    if platform and platform != f"linux/{own}":
+        wrong = f"images are built for {platform}, and it runs linux/{own} (homeserver_platform)"
+        yield Problem(wrong, "remove homeserver_platform from the inventory")
+    if bundle and bundle != own:
+        wrong = f"the bundle is for {bundle}, and it runs {own} (homeserver_bundle)"
+        yield Problem(wrong, f"use a bundle that is made for {own}")

@@ -1,4 +1,4 @@
-"""What snapd on this host knows, asked through its socket; commands' output is for people."""
+"""Asks snapd on this host through its socket: the output of its commands is meant for people."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _RUNNING = "/v2/changes?select=in-progress"
 
 
 class SnapdError(Exception):
-    """The snap daemon does not answer, or answers with an error, which is this one's text."""
+    """The snap daemon does not answer, or it answers with the error in the message."""
 
 
 class Snap(NamedTuple):
-    """A snap that is installed here; `channel` is the one it follows, empty for a local file."""
+    """An installed snap; `channel` is the channel that it follows, empty for a local file."""
 
     version: str
     revision: str
@@ -26,7 +26,7 @@ class Snap(NamedTuple):
 
 
 def request(path: str, timeout: float = 30) -> Any:
-    """Ask snapd for a path of its API, waiting at most `timeout` seconds.
+    """Ask snapd for a path of its API, and wait at most `timeout` seconds.
 
     Raises:
         SnapdError: it does not answer, or refuses.
@@ -52,7 +52,7 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def version() -> str:
-    """Give snapd's version, or an empty text where there is none.
+    """Return the version of snapd, or an empty text if it is not installed.
 
     A socket without a daemon behind it counts as none too: systemd starts the daemon at the first question.
     """
@@ -63,7 +63,7 @@ def version() -> str:
 
 
 def snaps() -> dict[str, Snap]:
-    """Give the installed snaps by name.
+    """Return the installed snaps by name.
 
     Raises:
         SnapdError: snapd does not answer.
@@ -91,12 +91,12 @@ def wait_for_snaps(timeout: float) -> None:
 
 
 def _is_of_snap(change: dict[str, Any]) -> bool:
-    """Not so the registration of the device, which without internet goes on for ever."""
+    """Tell whether a change concerns a snap. The device registration does not, and it never ends offline."""
     return str(change["kind"]).endswith("-snap")
 
 
 def store_channels(snap: str) -> list[str]:
-    """Give the channels the snap store has of a snap.
+    """Return the channels of a snap in the store.
 
     Raises:
         SnapdError: the store cannot be reached or has no such snap.

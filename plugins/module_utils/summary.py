@@ -1,64 +1,235 @@
-"""What runs in a home, as a table. Nothing here talks to a cluster."""
+"""The report on everything that runs in a home. Nothing here sends a request."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import textwrap
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from kubernetes.utils import parse_quantity
+
+from .image_reference import parse
+from .routes import served_paths
+
 Object = dict[str, Any]
 Probe = Callable[[str], str]
-"""Says what is wrong with the answer to a URL, or an empty text."""
+"""Returns what is wrong with the answer to a URL, or an empty text."""
 
-_HOST = re.compile(r"Host\(`([^`]+)`\)")
-_PATH = re.compile(r"PathPrefix\(`([^`]+)`\)")
-_HEADINGS = ("component", "version", "state", "URL", "credentials")
+_HEADINGS = ("page", "version", "state", "URL", "user", "password")
+_NODE_HEADINGS = ("node", "version", "state", "memory", "disk", "pods")
+_GIB = 2**30
+_HOST_NAME = "kubernetes.io/hostname"
+_WIDTH = 110
+_PAGES = ("grafana", "kibana", "prometheus", "alertmanager", "jaeger", "traefik", "whoami")
+"""The pages of this stack in the order of the report. The owner's own come before them."""
+_USER = "admin"
+"""The user of every generated password that opens a page."""
 _FOREIGN = "route-"
-"""How the names of IngressRoutes begin that lead out of this stack."""
-_SHARED_LOGIN = "basic-auth"
-"""The middleware of Traefik's that lets in who may see Traefik's own dashboard."""
+"""Prefix of the IngressRoutes that lead out of this stack."""
+_SHARED_LOGIN = {"basic-auth", "admin-auth"}
+"""The middlewares that the password of the dashboard of Traefik opens."""
 
 
 class Row(NamedTuple):
-    """One line of the table."""
+    """One component, or one of its pages."""
 
     component: str
     version: str
     state: str
     url: str = ""
-    credentials: str = ""
+    password_file: str = ""
+    healthy: bool = True
+
+    @property
+    def user(self) -> str:
+        """The user whose password is in the file."""
+        return _USER if self.password_file else ""
+
+    @property
+    def shown_state(self) -> str:
+        """The state, marked if it is a fault."""
+        return _marked(self.state, healthy=self.healthy)
+
+
+class NodeRow(NamedTuple):
+    """A machine of the cluster."""
+
+    name: str
+    version: str
+    state: str
+    memory: str
+    disk: str
+    pods: str
     healthy: bool = True
 
 
+def _marked(state: str, *, healthy: bool) -> str:
+    return state if healthy else f"UNHEALTHY: {state}"
+
+
 class Route(NamedTuple):
-    """A host that Traefik answers for, and the workload behind it, if that is one of this stack's."""
+    """A host that Traefik serves, and the workload of this stack behind it, if any."""
 
     name: str
     url: str
     workload: str
     shares_login: bool = False
-    """It asks for the password of Traefik's dashboard."""
+    """Whether it asks for the password of the dashboard of Traefik."""
 
 
-def cluster_row(nodes: list[Object], system: list[Object], address: str, kubeconfig: str) -> Row:
-    """Sum up the nodes, and what MicroK8s itself runs on them."""
-    ready = [node for node in nodes if _is_ready(node)]
+def cluster_row(nodes: list[Object], system: list[Object], address: str) -> Row:
+    """Sum up the nodes and the workloads of MicroK8s itself."""
+    ready = [node for node in nodes if is_ready(node)]
     version = " ".join(sorted({node["status"]["nodeInfo"]["kubeletVersion"] for node in nodes}))
     lacking = unready(system)
     state = f"{len(ready)} of {len(nodes)} nodes ready" + "".join(f", {name} is not" for name in lacking)
     healthy = len(ready) == len(nodes) and not lacking
-    return Row("MicroK8s", version, state, f"https://{address}:16443", kubeconfig, healthy)
+    return Row("MicroK8s", version, state, f"https://{address}:16443", healthy=healthy)
 
 
 def unready(workloads: Iterable[Object]) -> list[str]:
-    """Name the workloads that have fewer pods ready than they should."""
+    """Return the names of workloads with fewer ready pods than they should have."""
     return [entry["metadata"]["name"] for entry in workloads if _pods(entry)[1] < _pods(entry)[0]]
 
 
-def _is_ready(node: Object) -> bool:
-    states = {state["type"]: state["status"] for state in node["status"]["conditions"]}
-    return states.get("Ready") == "True"
+def is_ready(node: Object) -> bool:
+    """Return whether pods start on a node."""
+    return _readiness(node).get("status") == "True"
+
+
+def _readiness(node: Object) -> Object:
+    return next((state for state in node["status"]["conditions"] if state["type"] == "Ready"), {})
+
+
+def node_rows(
+    nodes: Iterable[Object],
+    pods: Iterable[Object],
+    stats: Mapping[str, Object],
+    flaws: Mapping[str, str],
+) -> list[NodeRow]:
+    """Sum up the nodes, the oldest first.
+
+    Args:
+        nodes: The nodes of the cluster.
+        pods: All pods.
+        stats: What each node's kubelet measures, by the node's name; of others only the size is told.
+        flaws: What is wrong with the answers at a node's address, by its name.
+    """
+    running = Counter(
+        pod["spec"].get("nodeName") for pod in pods if pod["status"].get("phase") in ("Pending", "Running")
+    )
+    rows = []
+    for node in sorted(nodes, key=lambda node: (node["metadata"]["creationTimestamp"], _name(node))):
+        name, capacity = _name(node), node["status"]["capacity"]
+        measured, flaw = stats.get(name, {}).get("node", {}), flaws.get(name, "")
+        size, room = (parse_quantity(capacity[what]) for what in ("memory", "ephemeral-storage"))
+        rows.append(
+            NodeRow(
+                name,
+                node["status"]["nodeInfo"]["kubeletVersion"],
+                ", ".join(filter(None, (_node_state(node), flaw))),
+                _share(measured.get("memory", {}).get("workingSetBytes"), size, digits=1),
+                _share(measured.get("fs", {}).get("usedBytes"), room, digits=0),
+                f"{running[name]} of {capacity['pods']}",
+                healthy=is_ready(node) and not flaw,
+            )
+        )
+    return rows
+
+
+def _name(entry: Object) -> str:
+    name: str = entry["metadata"]["name"]
+    return name
+
+
+def _node_state(node: Object) -> str:
+    readiness = _readiness(node)
+    if readiness.get("status") == "True":
+        return "ready, takes no new pods" if node["spec"].get("unschedulable") else "ready"
+    since = f" since {readiness['lastTransitionTime']}" if "lastTransitionTime" in readiness else ""
+    return f"{'not ready' if readiness.get('status') == 'False' else 'away'}{since}"
+
+
+def _share(used: float | None, whole: Any, *, digits: int) -> str:
+    size = f"{float(whole) / _GIB:.{digits}f} GiB"
+    return size if used is None else f"{used / _GIB:.{digits}f} of {size}"
+
+
+def strangers(nodes: Iterable[Object], machines: Mapping[str, AbstractSet[str]]) -> list[str]:
+    """Return the nodes that the inventory lacks.
+
+    A machine may be reached at an address, and have a name, that its node does not have. So nodes that seem
+    to be strangers are, if there are more of them than machines that could be they.
+
+    Args:
+        nodes: The nodes of the cluster.
+        machines: The names and addresses of each machine in the inventory.
+    """
+    known = {_name(node): _called(node) for node in nodes}
+    unknown = [name for name, called in known.items() if not any(called & of for of in machines.values())]
+    unmatched = [of for of in machines.values() if not any(called & of for called in known.values())]
+    return unknown if len(unknown) > len(unmatched) else []
+
+
+def _called(node: Object) -> set[str]:
+    return {_name(node), *_addresses(node)}
+
+
+def _addresses(node: Object) -> list[str]:
+    return [entry["address"] for entry in node["status"].get("addresses", [])]
+
+
+def asked_at(
+    nodes: Sequence[Object],
+    traefik: Iterable[Object],
+    machines: Mapping[str, AbstractSet[str]],
+    founder: str,
+) -> dict[str, str]:
+    """Return the address at which to ask each other ready node for a page, where all nodes serve them.
+
+    Args:
+        nodes: The nodes of the cluster.
+        traefik: The workload and the Service of Traefik.
+        machines: The names and addresses of each machine in the inventory: only these are reached from here.
+        founder: The address at which every page is asked for anyway.
+    """
+    external: set[str] = set()
+    wanted = 0
+    for entry in traefik:
+        if entry["kind"] == "Service":
+            external |= set(entry["spec"].get("externalIPs", []))
+        else:
+            wanted = max(wanted, _pods(entry)[0])
+    there = external & set().union(*machines.values()) - {founder}
+    return {
+        _name(node): address
+        for node in nodes
+        if wanted >= len(nodes) and is_ready(node)
+        for address in _addresses(node)
+        if address in there
+    }
+
+
+def volumes_by_node(volumes: Iterable[Object]) -> dict[str, list[str]]:
+    """Return the claims of volumes that exist on one node only, by its host name, each with its size."""
+    found: dict[str, list[str]] = {}
+    for volume in volumes:
+        claim, hosts = volume["spec"].get("claimRef"), list(_hosts(volume))
+        if claim and len(hosts) == 1:
+            size = volume["spec"]["capacity"]["storage"]
+            found.setdefault(hosts[0], []).append(f"{claim['namespace']}/{claim['name']} {size}")
+    return {host: sorted(claims) for host, claims in sorted(found.items())}
+
+
+def _hosts(volume: Object) -> Iterator[str]:
+    required = volume["spec"].get("nodeAffinity", {}).get("required", {})
+    for term in required.get("nodeSelectorTerms", []):
+        for rule in term.get("matchExpressions", []):
+            if rule["key"] == _HOST_NAME and rule["operator"] == "In":
+                yield from rule["values"]
 
 
 def workload_rows(
@@ -66,7 +237,7 @@ def workload_rows(
 ) -> Iterator[Row]:
     """Sum up every Deployment, StatefulSet and DaemonSet, with a row for each of its hosts.
 
-    `secrets` are files whose names begin with the component they are for, and an underscore.
+    The names of the files `secrets` start with their component and an underscore.
     """
     for workload in workloads:
         name = workload["metadata"]["name"]
@@ -90,7 +261,7 @@ def _secret(component: str, secrets: Iterable[str]) -> str:
 
 
 def _pods(workload: Object) -> tuple[int, int]:
-    """How many pods there should be, and how many are ready."""
+    """Return how many pods a workload should have, and how many are ready."""
     status = workload["status"]
     if workload["kind"] == "DaemonSet":
         return status["desiredNumberScheduled"], status["numberReady"]
@@ -98,23 +269,24 @@ def _pods(workload: Object) -> tuple[int, int]:
 
 
 def version_of(image: str) -> str:
-    """Give the tag of an image reference."""
-    return image.partition("@")[0].rpartition("/")[2].partition(":")[2]
+    """Return the tag of an image reference."""
+    return parse(image).tag
 
 
-def foreign_rows(routes: Iterable[Route], probe: Probe) -> Iterator[Row]:
-    """Sum up the routes to other machines, and to services that are none of this stack's.
+def foreign_rows(routes: Iterable[Route], secrets: Iterable[str], probe: Probe) -> Iterator[Row]:
+    """Sum up the routes to other machines and to services outside this stack.
 
-    One that does not answer, such as a NAS that sleeps, is shown and is no fault of this stack.
+    One that does not answer, such as a sleeping NAS, is shown and does not count as unhealthy.
     """
     for route in routes:
         if not route.workload:
             state = probe(route.url) or "healthy"
-            yield Row(route.name.removeprefix(_FOREIGN), "", state, route.url)
+            secret = _secret("traefik", secrets) if route.shares_login else ""
+            yield Row(route.name.removeprefix(_FOREIGN), "", state, route.url, secret)
 
 
 def served(routes: Iterable[Route], workloads: Iterable[Object]) -> Iterator[Route]:
-    """Give the routes that somebody is there to answer: for what has 0 replicas one would wait in vain."""
+    """Return the routes without a workload of 0 replicas: nothing answers those."""
     resting = {workload["metadata"]["name"] for workload in workloads if not _pods(workload)[0]}
     for route in routes:
         if route.workload not in resting:
@@ -124,23 +296,17 @@ def served(routes: Iterable[Route], workloads: Iterable[Object]) -> Iterator[Rou
 def find_routes(
     ingress_routes: Iterable[Object], services: list[Object], workloads: list[Object]
 ) -> Iterator[Route]:
-    """Give the hosts of every IngressRoute, each with the shortest path it answers for."""
+    """Return the hosts of every IngressRoute, each with the shortest path that it serves."""
     for ingress in ingress_routes:
-        paths: dict[str, str] = {}
-        for rule in ingress["spec"]["routes"]:
-            prefix = _PATH.search(rule["match"])
-            path = f"{prefix[1].rstrip('/')}/" if prefix else "/"
-            for host in _HOST.findall(rule["match"]):
-                paths[host] = min(paths.get(host, path), path, key=len)
         workload = _behind(ingress, services, workloads)
         middlewares = [each for rule in ingress["spec"]["routes"] for each in rule.get("middlewares", [])]
-        shares_login = any(each["name"] == _SHARED_LOGIN for each in middlewares)
-        for host, path in paths.items():
+        shares_login = any(each["name"] in _SHARED_LOGIN for each in middlewares)
+        for host, path in served_paths(ingress).items():
             yield Route(ingress["metadata"]["name"], f"https://{host}{path}", workload, shares_login)
 
 
 def _behind(ingress: Object, services: list[Object], workloads: list[Object]) -> str:
-    """The workload whose pods an IngressRoute's first service leads to."""
+    """Return the workload behind the first service of an IngressRoute."""
     destinations = (entry for rule in ingress["spec"]["routes"] for entry in rule.get("services", []))
     named: Object = next(destinations, {})
     if named.get("kind") == "TraefikService":  # Traefik's own dashboard
@@ -161,11 +327,95 @@ def _selects(selector: Mapping[str, str], namespace: str, workload: Object) -> b
     return bool(workload["metadata"]["namespace"] == namespace) and selector.items() <= labels.items()
 
 
-def table(rows: Iterable[Row]) -> str:
-    """Lay rows out in columns."""
-    lines = [_HEADINGS, *(row[:5] for row in rows)]
+def page_rows(rows: Iterable[Row]) -> list[Row]:
+    """Return the rows with a page: the owner's own first, then those of this stack."""
+
+    def place(row: Row) -> int:
+        return _PAGES.index(row.component) if row.component in _PAGES else -1
+
+    return sorted((row for row in rows if row.url), key=place)
+
+
+def report(
+    cluster: Row,
+    nodes: list[NodeRow],
+    rows: list[Row],
+    volumes: Mapping[str, list[str]],
+    unknown: Iterable[str] = (),
+) -> list[str]:
+    """Return lines for a reader: the pages, the cluster, everything without a page, and the nodes.
+
+    Args:
+        cluster: The row of MicroK8s.
+        nodes: Its nodes. One alone takes no line of its own, and has all volumes.
+        rows: The components and their pages.
+        volumes: The volumes that exist on one node only, by the node's host name.
+        unknown: Nodes that the inventory lacks.
+    """
+    pages = [
+        (row.component, row.version, row.shown_state, row.url, row.user, row.password_file)
+        for row in page_rows(rows)
+    ]
+    several = len(nodes) > 1
+    return [
+        *_table(_HEADINGS, pages),
+        "",
+        ", ".join(
+            [
+                f"{cluster.component} {cluster.version}: {cluster.shown_state}",
+                *(
+                    f"memory {node.memory}, disk {node.disk}, {node.pods} pods"
+                    for node in nodes
+                    if not several
+                ),
+                cluster.url,
+            ]
+        ),
+        *(
+            f"{name} is a node of this cluster, but not in the inventory -> add it to workers; or, if it is"
+            f" gone for good: ansible-playbook playbooks/forget.yml -e node={name}"
+            for name in unknown
+        ),
+        *_parts([row for row in rows if not row.url]),
+        *(_of_several(nodes, volumes) if several else []),
+    ]
+
+
+def _of_several(nodes: Iterable[NodeRow], volumes: Mapping[str, list[str]]) -> Iterator[str]:
+    yield ""
+    cells = [
+        (
+            node.name,
+            node.version,
+            _marked(node.state, healthy=node.healthy),
+            node.memory,
+            node.disk,
+            node.pods,
+        )
+        for node in nodes
+    ]
+    yield from _table(_NODE_HEADINGS, cells)
+    if volumes:
+        yield "A volume is a directory of its node and does not move, nor does what uses it:"
+    for host, claims in volumes.items():
+        yield from _wrapped(f"  {host}: {', '.join(claims)}", "    ")
+
+
+def _table(headings: Sequence[str], cells: Iterable[Sequence[str]]) -> Iterator[str]:
+    lines = [headings, *cells]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
+    for line in lines:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+
+
+def _parts(rows: list[Row]) -> Iterator[str]:
+    """List components by their state, faults first."""
+    by_state: dict[str, list[str]] = {}
+    for row in sorted(rows, key=lambda row: row.healthy):
+        by_state.setdefault(row.shown_state, []).append(f"{row.component} {row.version}")
+    for state, names in by_state.items():
+        yield from _wrapped(f"Without a page, {state}: {', '.join(names)}", "  ")
+
+
+def _wrapped(line: str, indent: str) -> list[str]:
+    return textwrap.wrap(line, _WIDTH, subsequent_indent=indent, break_on_hyphens=False)

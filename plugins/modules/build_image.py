@@ -7,29 +7,30 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.image_build import BuildError, Image, archive_path, build
+from ..module_utils.image_build import Image, archive_path, build
+from ..module_utils.image_builders import BuildError
 
 DOCUMENTATION = """
 module: build_image
-short_description: Build a container image on the machine it runs on, which is to be the control machine
+short_description: Builds a container image on the control machine
 description:
-  - Builds an image with whichever of podman, docker and buildah is there, and saves it as an archive.
-  - The image's tag is a hash of its source and its base image, so that what did not change is not built
-    again. Caches, C(.git), virtual environments and what C(.dockerignore) names count as nothing.
-  - The build gets the arguments C(BASE) and C(REVISION), the hash. For a Python source, one with a
-    C(requirements.txt) and a base image called C(python), it finds all packages required, installed
-    for that Python, in C(build/site-packages), and so needs no network.
-  - Images are built one after the other, so that it may be left in the background and asked again later.
+  - Builds an image with podman, docker or buildah, whichever is installed, and saves it as an archive.
+  - The tag of the image is a hash of its source and its base image, so an unchanged image is not built again.
+    Caches, C(.git), virtual environments and files that C(.dockerignore) names are left out.
+  - The build gets the arguments C(BASE) and C(REVISION), the hash. A Python source has a
+    C(requirements.txt) and a base image named C(python). Its requirements are installed for that Python in
+    C(build/site-packages), so its build needs no network.
+  - Builds run one after the other, so the module can run in the background and be called again later.
 options:
   base:
     description: Reference of the base image.
     type: str
     required: true
   base_archive:
-    description: An archive of the base image; without one it is pulled.
+    description: An archive of the base image. Without one the base image is pulled.
     type: path
   directory:
-    description: Where the archives of built images are kept; those of earlier revisions are removed.
+    description: Directory of the archives of built images. Archives of earlier revisions are removed.
     type: path
     required: true
   name:
@@ -55,7 +56,7 @@ EXAMPLES = """
 - homeserver.stack.build_image:
     name: localhost/wiki
     source: /home/me/wiki
-    base: docker.io/library/python:3.11-slim-bookworm
+    base: docker.io/library/python:3.13-slim-trixie
     directory: /home/me/.cache/images
 """
 
@@ -91,7 +92,7 @@ def main() -> None:
 
 
 def _build(params: dict[str, Any], *, check: bool) -> dict[str, Any]:
-    """Name the image after its content, and build it if there is no archive of that name.
+    """Build the image if there is no archive of its revision.
 
     Raises:
         BuildError: it cannot be built.

@@ -1,45 +1,42 @@
-"""What `homeserver.stack.check_configuration` takes; the action plugin of its name does the work."""
+"""The documentation of the action check_configuration."""
 
 from __future__ import annotations
 
 DOCUMENTATION = """
 module: check_configuration
-short_description: Lets a program check its configuration before that gets into the cluster
+short_description: Lets a program check its configuration before it is applied
 description:
-  - Runs the program's own check, such as promtool's or amtool's, in the cluster, by the image that the
-    program itself runs from, in a pod that is gone afterwards.
-  - Does so only when the configuration is not the one that is in the cluster. Changes nothing.
-  - Fails with one message that holds what the program says.
-  - In check mode nothing is run.
+  - Runs a check such as that of promtool or amtool in the cluster, with the image of the program itself, in a
+    pod that is removed afterwards. The namespace C(check-<application>) remains.
+  - Runs it only when the configuration differs from the one in the cluster. Changes nothing.
+  - Fails with one message that contains the output of the check.
+  - Does nothing in check mode.
 options:
   application:
-    description: Whose configuration it is; an application of M(homeserver.stack.kubernetes_apply).
+    description: The application of M(homeserver.stack.kubernetes_apply) that the configuration belongs to.
     type: str
     required: true
   command:
-    description: The check as program and arguments, run in the directory that holds the files.
+    description: The program and the arguments of the check. It runs in the directory of the files.
     type: list
     elements: str
     required: true
   files:
-    description: The configuration, as the content of files by their names. It is shown nowhere.
+    description: The configuration, as contents by file name. It is never shown.
     type: dict
     required: true
   image:
-    description: The reference of the image that holds the program.
+    description: The reference of the image of the program.
     type: str
     required: true
   initially:
-    description: Whether it is checked also while there is none in the cluster yet.
+    description: Whether to check it when there is no configuration in the cluster yet.
     type: bool
     default: true
-  kubeconfig:
-    description: Path of the kubeconfig file on the control machine; its current context is used.
-    type: path
-    required: true
   live:
-    description: The object that holds the configuration in the cluster.
-    type: dict
+    description: The objects in the cluster that contain the configuration.
+    type: list
+    elements: dict
     required: true
     suboptions:
       kind:
@@ -56,17 +53,18 @@ options:
         type: str
         required: true
   timeout:
-    description: Seconds the check may take, with the download of its image.
+    description: Seconds the check may take, without the time to pull its image.
     type: int
     default: 300
 attributes:
   check_mode: {support: full}
 author:
   - The homeserver.stack maintainers
+extends_documentation_fragment: homeserver.stack.cluster
 """
 
 EXAMPLES = """
-- name: The rules are what Prometheus can read
+- name: Check that Prometheus can read the rules
   homeserver.stack.check_configuration:
     kubeconfig: "{{ homeserver_kubeconfig }}"
     application: prometheus
@@ -75,7 +73,7 @@ EXAMPLES = """
     files:
       prometheus.yml: "rule_files: [house.yml]"
       house.yml: "groups: []"
-    live: {kind: ConfigMap, namespace: monitoring, name: prometheus}
+    live: [{kind: ConfigMap, namespace: monitoring, name: prometheus}]
 """
 
 RETURN = """

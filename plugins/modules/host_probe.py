@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import socket
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homeserver.stack.plugins.module_utils import host_facts, snapd
+from ansible_collections.homeserver.stack.plugins.module_utils import (
+    host_facts,
+    membership,
+    snapd,
+)
 
 DOCUMENTATION = """
 module: host_probe
-short_description: Tell what a host is, before anything is installed on it
+short_description: Reads the facts of a host that matter before an installation
 description:
-  - Reads in one go what the role P(homeserver.stack.preflight#role) judges. Changes nothing.
-  - A host that cannot be reached, or has no Python or no root, does not fail the task.
-    It is the result.
+  - Reads everything at once that the role P(homeserver.stack.preflight#role) checks. Changes nothing.
+  - When a host cannot be reached, or has no Python or no root, the task does not fail. The result says so.
 options:
   ports:
     type: list
     elements: int
     default: []
-    description: The TCP ports to look at.
+    description: The TCP ports to check.
   channel:
     type: str
     default: ""
@@ -42,16 +45,17 @@ EXAMPLES = """
 
 RETURN = """
 unfit:
-  description: What is C(wrong) with a host that could not be looked at, and the C(fix). Else empty.
+  description: What is C(wrong) with a host that could not be probed, and the C(fix). Empty otherwise.
   type: dict
   returned: always
 host:
-  description: What was found.
+  description: The facts.
   type: dict
-  returned: if the host could be looked at
+  returned: if the host could be probed
 """
 
 _MICROK8S = "/snap/bin/microk8s"
+_FIREWALL = Path("/etc/homeserver-firewall.nft")
 
 
 def main() -> None:
@@ -71,7 +75,6 @@ def _host(ports: list[int], channel: str) -> dict[str, Any]:
     microk8s = snaps.get("microk8s")
     look_up = channel and snapd_version and not (microk8s and microk8s.channel == channel)
     return {
-        "time": time.time(),
         "os": host_facts.os_release(Path("/etc/os-release").read_text()),
         "machine": platform.machine(),
         "memory_mib": host_facts.memory_mib(),
@@ -81,15 +84,21 @@ def _host(ports: list[int], channel: str) -> dict[str, Any]:
         "interface": host_facts.default_interface(Path("/proc/net/route").read_text()),
         "addresses": host_facts.ip_addresses(),
         "taken_ports": host_facts.taken_ports(ports),
+        "idle_nftables": host_facts.has_idle_nftables(),
+        "wireguard": host_facts.has_wireguard(),
+        "sudo": shutil.which("sudo") is not None,
         "snapd": snapd_version,
         "microk8s": microk8s._asdict() if microk8s else None,
+        "member": membership.membership(),
+        "cluster": membership.cluster(),
+        "firewall": _FIREWALL.read_text() if _FIREWALL.exists() else "",
         "addons": _enabled_addons() if microk8s else [],
         "channels": _channels() if look_up else None,
     }
 
 
 def _enabled_addons() -> list[str]:
-    """The addons that are on; none while MicroK8s is stopped or broken, when it cannot tell."""
+    """Return the enabled addons; none while MicroK8s is stopped or broken, since it cannot list them."""
     status = subprocess.run(
         [_MICROK8S, "status", "--format", "short"], capture_output=True, text=True, check=False
     )

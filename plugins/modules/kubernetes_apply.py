@@ -1,4 +1,4 @@
-"""What `homeserver.stack.kubernetes_apply` takes and returns; the action plugin of its name does the work."""
+"""The documentation of the action kubernetes_apply."""
 
 from __future__ import annotations
 
@@ -6,19 +6,25 @@ DOCUMENTATION = """
 module: kubernetes_apply
 short_description: Applies all objects of one application to a cluster and waits until they run
 description:
-  - Renders every manifest on the control machine, lets the API server check all of them, and only then
-    applies those that differ, by server-side apply with the field manager C(homeserver).
+  - Renders all manifests on the control machine, lets the API server validate all of them, and then applies
+    those that differ, by server-side apply with the field manager C(homeserver).
   - Labels every object with C(app.kubernetes.io/managed-by=homeserver) and with C(app.kubernetes.io/part-of),
-    set to O(application). What carries both labels, was applied by this module and is no longer rendered is
-    deleted; namespaces, CRDs, volumes and volume claims are spared.
+    set to O(application). Deletes objects with both labels that this module applied and that are no longer
+    rendered, except namespaces, CRDs, volumes and volume claims. A workload whose kind changes, such as a
+    Deployment that becomes a DaemonSet, runs until its successor does.
+  - Gives pods whose images are in a registry of C(homeserver_registry_logins) a Secret to pull them with.
+  - Lets pods without a volume claim or a path of the host leave a node that does not answer after 20 seconds.
   - Annotates every pod template with C(homeserver.stack/config-hash), a hash of itself and of the ConfigMaps
-    and Secrets of the same application that it uses, so that a changed configuration rolls the pods.
-  - Waits until every Deployment, StatefulSet, DaemonSet and Job is rolled out, and fails as soon as one
-    cannot be, with one message that names the object, its pods, the reason and the last lines of their logs.
-  - In check mode the API server says what would happen. A cluster, namespace or CRD may be yet to come.
+    and Secrets of the same application that it uses. A changed configuration then rolls the pods.
+  - Waits until every Deployment, StatefulSet, DaemonSet and Job is rolled out. Fails as soon as one cannot be
+    rolled out, with one message that names the object, its pods, the reason and their last log lines.
+    The next run replaces a failed Job.
+  - When an image cannot be pulled, waits for ten minutes of the kubelet's retries, unless the error of the
+    registry is permanent. Shows every half minute what is awaited.
+  - In check mode the API server reports what would change. The cluster, namespaces and CRDs need not exist.
 options:
   application:
-    description: Name of the application; what is no longer rendered is looked for under this name.
+    description: Name of the application. Objects that are no longer rendered are found by this name.
     type: str
     required: true
   definitions:
@@ -27,52 +33,56 @@ options:
     elements: dict
     default: []
   files:
-    description: Plain manifests to apply, found as a role's files are, or by an absolute path.
+    description: Plain manifests to apply, found like the files of a role, or by an absolute path.
     type: list
     elements: path
     default: []
-  kubeconfig:
-    description: Path of the kubeconfig file on the control machine; its current context is used.
-    type: path
-    required: true
   partial:
     description:
-      - Whether the objects are only a part of the application, which shall start ahead of the rest.
-      - Then nothing is deleted, and nothing is waited for that the later call for all of it waits for.
+      - Whether the objects are only a part of the application that starts before the rest.
+      - Then the module deletes nothing and waits for no workload; the later call with all objects does.
     type: bool
     default: false
   state:
     description:
       - V(present) applies the objects.
-      - V(absent) deletes everything that carries the application's labels, volume claims included, and waits
-        until it is gone; no object needs to be given.
+      - V(absent) deletes all objects with the labels of the application, including volume claims, and waits
+        until they are gone. No object needs to be given.
     type: str
     choices: [present, absent]
     default: present
   templates:
-    description: Templates of manifests to apply, found as a role's are; each may hold several documents.
+    description: Templates of manifests to apply, found like the templates of a role.
     type: list
     elements: str
     default: []
   timeout:
-    description: Seconds that everything waited for may take together.
+    description: Seconds for all waiting together, without the time to pull images.
     type: int
     default: 300
+  volumes:
+    description:
+      - Whether volume claims that are no longer rendered are kept or deleted, with their data.
+      - V(present) keeps them unless told otherwise, and V(absent) deletes them. If V(absent) keeps one, its
+        namespace stays, too.
+    type: str
+    choices: [keep, delete]
 attributes:
   check_mode: {support: full}
   diff_mode: {support: full}
 author:
   - The homeserver.stack maintainers
+extends_documentation_fragment: homeserver.stack.cluster
 """
 
 EXAMPLES = """
-- name: The wiki runs as described
+- name: Apply the wiki
   homeserver.stack.kubernetes_apply:
     kubeconfig: "{{ homeserver_kubeconfig }}"
     application: wiki
     templates: [namespace.yaml.j2, wiki.yaml.j2]
 
-- name: The wiki is gone
+- name: Remove the wiki
   homeserver.stack.kubernetes_apply:
     kubeconfig: "{{ homeserver_kubeconfig }}"
     application: wiki
@@ -81,13 +91,13 @@ EXAMPLES = """
 
 RETURN = """
 created:
-  description: Objects that were not there before, each as kind, namespace and name.
+  description: Objects that did not exist before, each as kind, namespace and name.
   returned: success
   type: list
   elements: str
   sample: ["Deployment wiki/wiki"]
 updated:
-  description: Objects that were there and were changed.
+  description: Objects that existed and were changed.
   returned: success
   type: list
   elements: str

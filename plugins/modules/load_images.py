@@ -2,10 +2,10 @@
 
 DOCUMENTATION = """
 module: load_images
-short_description: Load images from the control machine into MicroK8s
+short_description: Loads images from the control machine into MicroK8s
 description:
   - Copies archives to a host and waits until its containerd has loaded them.
-  - An image that was loaded from the same archive before, and is still there, is not copied again.
+  - Does not copy an image again that was loaded from the same archive before and still exists.
 options:
   images:
     type: list
@@ -26,18 +26,18 @@ options:
     default: false
     description:
       - Whether these images stay when the disk is nearly full and no pod uses them.
-      - Those that an earlier call kept, and are none of these, stay no longer.
+      - The kubelet may remove images again that only an earlier call kept.
   timeout:
     type: int
     default: 600
     description:
-      - How many seconds loading may take. 0 does not wait, as for a MicroK8s that will be installed.
-      - Then images are kept only if containerd has loaded all of them.
+      - Seconds that loading may take. 0 does not wait, for a MicroK8s that is not installed yet.
+      - Without waiting, O(keep) has an effect only if containerd has loaded all images.
 author: The homeserver.stack maintainers
 attributes:
   check_mode:
     support: full
-    description: It tells whether anything would be loaded.
+    description: It reports which images would be loaded.
 """
 
 EXAMPLES = """
@@ -49,12 +49,12 @@ EXAMPLES = """
 
 RETURN = """
 loaded:
-  description: The images that were not there before.
+  description: The images that were missing before.
   type: list
   elements: str
   returned: always
 waiting:
-  description: The images that are copied, and that containerd has yet to load.
+  description: The copied images that containerd has not loaded yet.
   type: list
   elements: str
   returned: always

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import grp
+import re
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homeserver.stack.plugins.module_utils import snapd
+from ansible_collections.homeserver.stack.plugins.module_utils import (
+    host_facts,
+    membership,
+    snapd,
+)
 
 DOCUMENTATION = """
 module: microk8s_info
-short_description: Tell how far the installation of MicroK8s on a host has come
+short_description: Reads the state of the MicroK8s installation on a host
 description:
-  - Waits until snapd has finished what an earlier, perhaps interrupted, run began. Changes nothing.
+  - Waits until snapd has finished the changes of an earlier run. Changes nothing.
 options:
+  address:
+    type: str
+    default: ""
+    description: The address of the host in the inventory.
   sysctl:
     type: list
     elements: str
     default: []
-    description: The settings of the kernel to read.
+    description: The kernel settings to read.
   timeout:
     type: int
     default: 600
-    description: How many seconds snapd may take to finish.
+    description: Seconds that snapd may take to finish.
 author: The homeserver.stack maintainers
 extends_documentation_fragment: homeserver.stack.read_only
 """
@@ -35,16 +44,27 @@ EXAMPLES = """
 """
 
 RETURN = """
+address:
+  description:
+    - The IPv4 address that the node has or should have, that of the inventory if it is one of the host's.
+    - Otherwise the present one, or that of the default route. Empty if the host does not tell its addresses.
+  type: str
+  returned: always
+addresses:
+  description: The IPv4 addresses of the host.
+  type: list
+  elements: str
+  returned: always
 snapd:
-  description: The version of snapd, or an empty text where there is none.
+  description: The version of snapd, or an empty text if it is not installed.
   type: str
   returned: always
 snaps:
-  description: Of every snap, its C(version), C(revision), C(channel), and whether it is C(held).
+  description: The C(version), C(revision) and C(channel) of every snap, and whether it is C(held).
   type: dict
   returned: always
 stopped:
-  description: Whether C(microk8s stop) was the last word.
+  description: Whether MicroK8s was stopped by C(microk8s stop).
   type: bool
   returned: always
 written:
@@ -52,8 +72,18 @@ written:
   type: str
   returned: always
 applied:
-  description: The launch configuration that was applied last, as text.
+  description: The last applied launch configuration, as text.
   type: str
+  returned: always
+member:
+  description:
+    - The name of the host as a C(node), whether it is a C(worker), and whether C(joining) failed.
+    - The checksum of the certificate C(authority) that it trusts, and the C(servers) that a worker asks.
+  type: dict
+  returned: always
+kubelet:
+  description: The C(present) arguments of the kubelet, and the C(default) ones of its snap.
+  type: dict
   returned: always
 members:
   description: The logins in the group microk8s.
@@ -61,13 +91,14 @@ members:
   elements: str
   returned: always
 sysctl:
-  description: The settings of the kernel by name. One it does not know is missing.
+  description: The kernel settings by name, without those that the kernel does not know.
   type: dict
   returned: always
 """
 
 _OWNERS = Path("/etc/microk8s.yaml")
 _LAUNCHER = Path("/var/snap/microk8s/common/etc/launcher")
+_KUBELET = Path("/var/snap/microk8s/current/args/kubelet")
 _STOPPED = Path("/var/snap/microk8s/current/var/lock/stopped.lock")
 
 
@@ -75,13 +106,21 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         {
+            "address": {"default": ""},
             "sysctl": {"type": "list", "elements": "str", "default": []},
             "timeout": {"type": "int", "default": 600},
         },
         supports_check_mode=True,
     )
     try:
-        module.exit_json(**_info(module.params["sysctl"], module.params["timeout"]))
+        addresses = host_facts.own_addresses()
+        module.exit_json(
+            **_info(module.params["sysctl"], module.params["timeout"]),
+            address=_address(module.params["address"], addresses),
+            addresses=addresses,
+            member=membership.membership(),
+            kubelet=membership.kubelet_arguments(),
+        )
     except snapd.SnapdError as error:
         module.fail_json(msg=f"{error} -> on the host: snap changes, systemctl status snapd")
 
@@ -95,20 +134,30 @@ def _info(settings: list[str], timeout: int) -> dict[str, Any]:
         "snapd": version,
         "snaps": {name: snap._asdict() for name, snap in snaps.items()},
         "stopped": _STOPPED.exists(),
-        "written": _OWNERS.read_text() if _OWNERS.exists() else "",
+        "written": _read(_OWNERS),
         "applied": _applied(),
         "members": _members(),
         "sysctl": dict(_sysctl(name) for name in settings if _sysctl_file(name).exists()),
     }
 
 
-def _applied() -> str:
-    """Our own configuration, or before the first change of it the one of the installation.
+def _address(wanted: str, addresses: list[str]) -> str:
+    """Return the node's address; the first of the host's is that of the default route."""
+    present = re.findall(r"^--node-ip[= ](\S+)$", _read(_KUBELET), re.MULTILINE)
+    return next((address for address in [wanted, *present, *addresses] if address in addresses), "")
 
-    One that is still pending counts: parts of it may be in force already.
+
+def _applied() -> str:
+    """Return our own launch configuration, or that of the installation if there is none yet.
+
+    A pending one counts, since parts of it may be applied already.
     """
-    ours = [text for name in ("homeserver", "homeserver-addons") for text in _configuration(name)]
+    ours = [text for name in ("homeserver", "homeserver_addons") for text in _configuration(name)]
     return "\n---\n".join(ours or _configuration("install"))
+
+
+def _read(file: Path) -> str:
+    return file.read_text() if file.exists() else ""
 
 
 def _configuration(name: str) -> list[str]:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
+import ipaddress
 import json
+import math
 import re
 import socket
 import ssl
 import subprocess
 import time
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.pulls import Pulls
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.rollout import troubles
+from ansible_collections.homeserver.stack.plugins.module_utils.membership import DATA, is_worker, node_name
 from ansible_collections.homeserver.stack.plugins.module_utils.microk8s_diagnosis import (
     likely_cause,
     telling_lines,
@@ -20,17 +28,19 @@ from ansible_collections.homeserver.stack.plugins.module_utils.microk8s_diagnosi
 
 DOCUMENTATION = """
 module: microk8s_ready
-short_description: Wait until MicroK8s is fit for use
+short_description: Waits until MicroK8s is ready
 description:
-  - Waits until the launch configuration is applied, the node is ready, the workloads in kube-system
-    are rolled out, and access control by roles is in force.
+  - Waits until the launch configuration is applied, the services run without a break, the node is ready, the
+    workloads in kube-system are rolled out, and access control by roles is in force.
+  - On a worker, which has no control plane, waits until its way to that of its cluster is open.
+  - What should run on another node that does not answer is not awaited.
   - Fails with the service that does not run, its last log lines and the likely cause. Changes nothing.
 options:
   deployments:
     type: list
     elements: str
     default: []
-    description: The deployments in kube-system that must be there.
+    description: The deployments in kube-system that must exist.
   unawaited:
     type: list
     elements: str
@@ -39,11 +49,20 @@ options:
   timeout:
     type: int
     default: 600
-    description: How many seconds it may take.
-  certificate_warning:
+    description: Seconds to wait, without the time to pull images.
+  names:
+    type: list
+    elements: str
+    default: []
+    description: The names and addresses that the certificate of the API server must have.
+  address:
+    type: str
+    default: ""
+    description: The address of the node, which the certificates of the API server and the kubelet must have.
+  certificate_warning_days:
     type: int
     default: 30
-    description: How many days before a certificate expires there is a warning.
+    description: Days before the expiry of a certificate when the warnings start.
 author: The homeserver.stack maintainers
 extends_documentation_fragment: homeserver.stack.read_only
 """
@@ -54,33 +73,53 @@ EXAMPLES = """
 """
 
 RETURN = """
+calico_address:
+  description: The address of the node as Calico knows it.
+  type: str
+  returned: always
 certificates:
   description: The days until the C(CA), the C(server) and the C(front proxy client) certificate expire.
   type: dict
   returned: always
 kubeconfig_sha256:
-  description: The sum of the admin's kubeconfig for the host itself, without the space around it.
+  description: The checksum of the admin's kubeconfig for the host itself, without surrounding space.
   type: str
   returned: always
-sans:
-  description: The names and addresses the API server's certificate is valid for.
+missing_names:
+  description: The names and addresses that a certificate must have and lacks.
   type: list
   elements: str
+  returned: always
+node:
+  description: The name of the node.
+  type: str
   returned: always
 """
 
 _MICROK8S = "/snap/bin/microk8s"
 _LAUNCHER = Path("/var/snap/microk8s/common/etc/launcher")
 _KUBECONFIG = Path("/var/snap/microk8s/current/credentials/client.config")
-_CA = "/var/snap/microk8s/current/certs/ca.crt"
+_CERTIFICATES = DATA / "certs"
 _SERVICES = ("containerd", "k8s-dqlite", "kubelite", "cluster-agent")
-_PATIENCE = 30  # seconds in which a service may fail and recover, as while its configuration changes
+_SERVICES_OF_A_WORKER = ("containerd", "kubelite", "cluster-agent", "apiserver-proxy")
+_PATIENCE = 30  # seconds in which a service may fail and recover, for example while its configuration changes
 _RESTARTS = 4
+# Seconds after which a failed service counts as broken: MicroK8s itself restarts some, half a minute later.
+_FAILED = 90
+# Around a wrong flag kubelite runs in a loop, in which the API answers for some seconds each time. So it has
+# to run this many seconds since the kubelet is well, or to have been started long before.
+_STEADY = 15
+_LONG = 120
 _INTERVAL = 2
+_KUBELITE = "snap.microk8s.daemon-kubelite.service"
+_API_PORT = 16443
+_KUBELET_PORT = 10250
+_KUBELET_HEALTH_PORT = 10248
+_ERROR = 500
 
 
 class UnfitError(Exception):
-    """MicroK8s is not fit for use; the text says why."""
+    """MicroK8s is not ready; the message says why."""
 
 
 def main() -> None:
@@ -90,7 +129,9 @@ def main() -> None:
             "deployments": {"type": "list", "elements": "str", "default": []},
             "unawaited": {"type": "list", "elements": "str", "default": []},
             "timeout": {"type": "int", "default": 600},
-            "certificate_warning": {"type": "int", "default": 30},
+            "names": {"type": "list", "elements": "str", "default": []},
+            "address": {"default": ""},
+            "certificate_warning_days": {"type": "int", "default": 30},
         },
         supports_check_mode=True,
     )
@@ -100,106 +141,224 @@ def main() -> None:
         module.fail_json(msg=str(error))
     certificates = _certificates()
     for name, days in certificates.items():
-        if days < module.params["certificate_warning"]:
+        if days < module.params["certificate_warning_days"]:
             renewal = "ca.crt" if name == "CA" else f"{name.replace(' ', '-')}.crt"
             fix = f"on the host: sudo microk8s refresh-certs -e {renewal}"
             module.warn(f"the {name} certificate of the cluster expires in {days} days -> {fix}")
     kubeconfig = hashlib.sha256(_KUBECONFIG.read_bytes().strip()).hexdigest()
-    module.exit_json(certificates=certificates, sans=_sans(), kubeconfig_sha256=kubeconfig)
+    module.exit_json(
+        calico_address=_calico_address(),
+        certificates=certificates,
+        kubeconfig_sha256=kubeconfig,
+        missing_names=_missing_names(module.params["names"], module.params["address"]),
+        node=node_name(),
+    )
 
 
 def wait(deployments: list[str], unawaited: list[str], timeout: int) -> None:
-    """Wait at most `timeout` seconds.
+    """Wait at most `timeout` seconds, without those in which an image is pulled.
 
     Raises:
         UnfitError: it is not fit by then, or a service does not come up.
     """
     started = time.monotonic()
-    restarts = {unit["Id"]: int(unit["NRestarts"]) for unit in _units()}
-    settled = True
-    while (lacking := _lacking(deployments, unawaited)) or not settled:
-        # What became true only now may be the moment before a restart: it has to be true twice.
-        settled = not lacking
-        waited = time.monotonic() - started
-        if lacking and waited > _PATIENCE and (broken := _broken(restarts)):
+    services, images = Services(), Images()
+    while lacking := services.look() or _lacking(deployments, unawaited, images) or services.unsteady():
+        waited = time.monotonic() - started - images.seconds
+        if waited > _PATIENCE and (broken := services.broken()):
             raise UnfitError(_report(lacking, broken))
-        if lacking and waited > timeout:
+        if waited > timeout:
             raise UnfitError(_report(f"{lacking}, after {timeout} s", ""))
         time.sleep(_INTERVAL)
 
 
-def _lacking(deployments: list[str], unawaited: list[str]) -> str:
-    """The first thing that keeps MicroK8s from being fit, or an empty text."""
+class Services:
+    """What happens to MicroK8s' services while this looks at them."""
+
+    def __init__(self) -> None:
+        """Nothing has happened yet."""
+        self._restarts: dict[str, int] = {}
+        self._crashes: Counter[str] = Counter()
+        self._failed: dict[str, float] = {}
+        self._started = ""
+        self._well_since = math.inf
+
+    def look(self) -> str:
+        """Compare with the look before; return why Kubernetes does not run, or an empty text."""
+        units = _units()
+        self._count(units)
+        (kubelite,) = (unit for unit in units if unit["Id"] == _KUBELITE)
+        well = kubelite["ActiveState"] == "active" and _kubelet_is_well()
+        if kubelite["ActiveEnterTimestampMonotonic"] != self._started or not well:
+            self._started, self._well_since = kubelite["ActiveEnterTimestampMonotonic"], math.inf
+        if well:
+            self._well_since = min(self._well_since, time.monotonic())
+        return "" if well else "the kubelet does not run"
+
+    def unsteady(self) -> str:
+        """Return why Kubernetes may still end, or an empty text."""
+        now = time.monotonic()
+        # Microseconds of the clock that Python's is, too.
+        since_start = now - int(self._started) / 1_000_000
+        steady = since_start > _LONG or now - self._well_since > _STEADY
+        return "" if steady else f"Kubernetes has not run for {_STEADY} s without a break"
+
+    def _count(self, units: list[dict[str, str]]) -> None:
+        now = time.monotonic()
+        for unit in units:
+            name, restarts = unit["Id"], int(unit["NRestarts"])
+            before = self._restarts.get(name, restarts)
+            # A restart by command begins to count anew.
+            self._crashes[name] += restarts - before if restarts >= before else restarts
+            self._restarts[name] = restarts
+            if unit["ActiveState"] == "failed":
+                self._failed.setdefault(name, now)
+            else:
+                self._failed.pop(name, None)
+
+    def broken(self) -> str:
+        """Return a service that keeps crashing, or that has failed and is not started again."""
+        crashing = [name for name, crashes in self._crashes.items() if crashes >= _RESTARTS]
+        long_ago = time.monotonic() - _FAILED
+        failed = [name for name, since in self._failed.items() if since < long_ago]
+        return ([*crashing, *failed] or [""])[0]
+
+
+class Images:
+    """The images that pods in kube-system wait for.
+
+    Attributes:
+        seconds: how long some were being pulled.
+    """
+
+    def __init__(self) -> None:
+        """None has been pulled yet."""
+        self._pulls = Pulls(self)
+        self._looked = 0.0
+        self.seconds = 0.0
+
+    def look(self, pods: list[dict[str, Any]]) -> None:
+        """Count the time since the look before if an image is being pulled."""
+        now = time.monotonic()
+        if self._pulls.look([(pod, trouble) for pod in pods for trouble in troubles(pod)], now):
+            self.seconds += now - self._looked if self._looked else 0.0
+        self._looked = now
+
+    def events(self, namespace: str, field_selector: str) -> list[dict[str, Any]]:
+        """Return the events of a namespace whose fields match."""
+        where = (f"--namespace={namespace}", f"--field-selector={field_selector}", "--output=json")
+        listing = _kubectl("get", "events", *where)
+        return json.loads(listing.stdout)["items"] if listing.returncode == 0 else []
+
+
+def _lacking(deployments: list[str], unawaited: list[str], images: Images) -> str:
+    """Return the first reason why MicroK8s is not ready, or an empty text."""
     if pending := sorted(_LAUNCHER.glob("*.yaml")):
         return f"the launch configuration {pending[0]} is not applied"
+    if is_worker():
+        return _closed_way()
     listing = _kubectl(
-        "get", "nodes,deployments.apps,daemonsets.apps", "--namespace=kube-system", "--output=json"
+        "get", "nodes,deployments.apps,daemonsets.apps,pods", "--namespace=kube-system", "--output=json"
     )
     if listing.returncode:
         return f"the API server does not answer: {''.join(listing.stderr.splitlines()[-1:])}"
     objects = json.loads(listing.stdout)["items"]
+    images.look([entry for entry in objects if entry["kind"] == "Pod"])
     return _unready_node(objects) or _unfinished_workload(objects, deployments, unawaited) or _open_access()
 
 
+def _closed_way() -> str:
+    """Return why a worker does not reach the API of its cluster, or an empty text."""
+    context = ssl.create_default_context(cafile=_authority())
+    connection = http.client.HTTPSConnection("127.0.0.1", _API_PORT, timeout=5, context=context)
+    try:
+        connection.request("GET", "/readyz")
+        status = connection.getresponse().status
+        # Whoever has no name may not ask everything, and has reached it.
+        return "" if status < _ERROR else f"the API server of its cluster answers with {status}"
+    except (OSError, http.client.HTTPException) as error:
+        return f"it does not reach the API server of its cluster ({error}): is the founder's port 16443 open?"
+    finally:
+        connection.close()
+
+
+def _authority() -> str:
+    return str(_CERTIFICATES / ("ca.remote.crt" if is_worker() else "ca.crt"))
+
+
+def _kubelet_is_well() -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", _KUBELET_HEALTH_PORT, timeout=5)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().read() == b"ok"
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
 def _unready_node(objects: list[dict[str, Any]]) -> str:
-    name = socket.gethostname().lower()
+    name = node_name()
     nodes = {entry["metadata"]["name"]: entry for entry in objects if entry["kind"] == "Node"}
     if name not in nodes:
         return f"the node {name} has not registered"
-    ready = next(state for state in nodes[name]["status"]["conditions"] if state["type"] == "Ready")
+    ready = _readiness(nodes[name])
     return "" if ready["status"] == "True" else f"the node {name} is not ready: {ready['message']}"
 
 
+def _readiness(node: dict[str, Any]) -> dict[str, str]:
+    states = (state for state in node["status"].get("conditions", []) if state["type"] == "Ready")
+    return next(states, {"status": "Unknown", "message": "its kubelet has told nothing yet"})
+
+
 def _unfinished_workload(objects: list[dict[str, Any]], deployments: list[str], unawaited: list[str]) -> str:
-    workloads = {entry["metadata"]["name"]: entry for entry in objects if entry["kind"] != "Node"}
+    kinds = ("Deployment", "DaemonSet")
+    workloads = {entry["metadata"]["name"]: entry for entry in objects if entry["kind"] in kinds}
     missing = sorted(set(deployments) - workloads.keys())
+    nodes = [entry for entry in objects if entry["kind"] == "Node"]
+    silent = sum(_readiness(node)["status"] != "True" for node in nodes)
     waiting = [
-        name for name, entry in workloads.items() if name not in unawaited and not _is_rolled_out(entry)
+        name
+        for name, entry in workloads.items()
+        if name not in unawaited and not _is_rolled_out(entry, silent)
     ]
     if not (missing or waiting):
         return ""
     return f"not running in kube-system: {', '.join(missing + waiting)}"
 
 
-def _is_rolled_out(workload: dict[str, Any]) -> bool:
+def _is_rolled_out(workload: dict[str, Any], silent: int) -> bool:
+    """Tell whether all pods run, without those of a DaemonSet on nodes that do not answer."""
     status = workload["status"]
     if status.get("observedGeneration") != workload["metadata"]["generation"]:
         return False
     if workload["kind"] == "DaemonSet":
-        wanted = status["desiredNumberScheduled"]
-        return bool(wanted == status.get("updatedNumberScheduled", 0) == status.get("numberAvailable", 0))
+        wanted = status["desiredNumberScheduled"] - silent
+        return bool(min(status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0)) >= wanted)
     wanted = workload["spec"]["replicas"]
     return bool(wanted == status.get("updatedReplicas", 0) == status.get("availableReplicas", 0))
 
 
 def _open_access() -> str:
-    """Whether anybody may do anything, as in MicroK8s without its addon rbac."""
+    """Return a problem if anybody may do anything, as in MicroK8s without its addon rbac."""
     answer = _kubectl("auth", "can-i", "*", "*", "--as=homeserver:nobody").stdout.strip()
     return (
         "" if answer == "no" else f"access control by roles is not in force (may a stranger do all? {answer})"
     )
 
 
-def _broken(restarts: dict[str, int]) -> str:
-    """The service that gave up, or crashes again and again."""
-    for unit in _units():
-        crashed = int(unit["NRestarts"]) - restarts.get(unit["Id"], 0)
-        if unit["ActiveState"] == "failed" or crashed >= _RESTARTS:
-            return unit["Id"]
-    return ""
-
-
 def _units() -> list[dict[str, str]]:
-    names = [f"snap.microk8s.daemon-{service}.service" for service in _SERVICES]
-    shown = _run("systemctl", "show", "--property=Id,ActiveState,NRestarts", *names).stdout
+    services = _SERVICES_OF_A_WORKER if is_worker() else _SERVICES
+    names = [f"snap.microk8s.daemon-{service}.service" for service in services]
+    properties = "--property=Id,ActiveState,NRestarts,ActiveEnterTimestampMonotonic"
+    shown = _run("systemctl", "show", properties, *names).stdout
     return [dict(line.split("=", 1) for line in block.splitlines()) for block in shown.strip().split("\n\n")]
 
 
 def _report(lacking: str, broken: str) -> str:
-    """Tell why, from the logs of what does not run."""
+    """Explain the reason with the logs of services and pods that do not run."""
     agent = "snap.microk8s.daemon-cluster-agent.service"
-    kubelite = "snap.microk8s.daemon-kubelite.service"
-    unit = broken or (agent if "launch configuration" in lacking else kubelite)
+    unit = broken or (agent if "launch configuration" in lacking else _KUBELITE)
     journal = _run("journalctl", f"--unit={unit}", "--since=-5min", "--output=cat").stdout
     pods = [] if broken else _waiting_pods()
     logs = "\n".join([journal, *(log for _, log in pods)])
@@ -219,19 +378,19 @@ def _indented(log: str) -> list[str]:
 
 
 def _waiting_pods() -> list[tuple[str, str]]:
-    """The pods in kube-system that do not run, with why, and the log of those that crash."""
+    """Describe the pods in kube-system that do not run, with the reason and the log of crashed ones."""
     listing = _kubectl("get", "pods", "--namespace=kube-system", "--output=json")
     pods = json.loads(listing.stdout)["items"] if listing.returncode == 0 else []
     return [
-        (f"Pod {pod['metadata']['name']} waits: {waiting['reason']}", _last_words(pod, container["name"]))
+        (f"Pod {pod['metadata']['name']} waits: {waiting['reason']}", _last_lines(pod, container["name"]))
         for pod in pods
         for container in pod["status"].get("containerStatuses", [])
         if (waiting := container["state"].get("waiting"))
     ]
 
 
-def _last_words(pod: dict[str, Any], container: str) -> str:
-    """The log of a container that ended, or the warnings about its pod."""
+def _last_lines(pod: dict[str, Any], container: str) -> str:
+    """Return the log of a container that ended, or the warnings about its pod."""
     name = pod["metadata"]["name"]
     where = ("--namespace=kube-system", f"--container={container}", "--previous", "--tail=50")
     log = _kubectl("logs", name, *where)
@@ -250,19 +409,54 @@ def _certificates() -> dict[str, int]:
     }
 
 
-def _sans() -> list[str]:
-    """The names in the certificate that is served, which may be older than the one on disk."""
-    context = ssl.create_default_context(cafile=_CA)
+def _missing_names(names: list[str], address: str) -> list[str]:
+    """Return what the served certificates lack, which may be older than those on disk."""
+    needed = {_KUBELET_PORT: [address]}
+    # At a worker's port of the API the founder answers.
+    if not is_worker():
+        needed[_API_PORT] = [*names, address]
+    return sorted(
+        {name for port, wanted in needed.items() for name in _missing_at(port, filter(None, wanted))}
+    )
+
+
+def _missing_at(port: int, wanted: Iterable[str]) -> list[str]:
+    """Return the names that the certificate at a port lacks; none if the cluster's CA did not sign it."""
+    try:
+        present = {_canonical(name) for name in _names_at(port)}
+    except ssl.SSLCertVerificationError:
+        return []
+    return [name for name in wanted if _canonical(name) not in present]
+
+
+def _names_at(port: int) -> list[str]:
+    context = ssl.create_default_context(cafile=_authority())
     context.check_hostname = False
     with (
-        socket.create_connection(("127.0.0.1", 16443), timeout=10) as plain,
+        socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
         context.wrap_socket(plain) as connection,
     ):
         certificate: Any = connection.getpeercert()
-    return [name for _, name in certificate["subjectAltName"]]
+    return [name for _, name in certificate.get("subjectAltName", ())]
+
+
+def _canonical(name: str) -> str:
+    """Return the one spelling of an address or a name."""
+    try:
+        return str(ipaddress.ip_address(name))
+    except ValueError:
+        return name.lower()
+
+
+def _calico_address() -> str:
+    path = r"--output=jsonpath={.metadata.annotations.projectcalico\.org/IPv4Address}"
+    return _kubectl("get", "node", node_name(), path).stdout.partition("/")[0]
 
 
 def _kubectl(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run kubectl, which on a worker prints a sentence as if that were the answer."""
+    if is_worker():
+        return subprocess.CompletedProcess([], 1, "", "a worker has no kubectl")
     return _run(_MICROK8S, "kubectl", *arguments)
 
 

@@ -1,38 +1,35 @@
-"""What `homeserver.stack.run_job` takes; the action plugin of its name does the work."""
+"""The documentation of the action run_job."""
 
 from __future__ import annotations
 
 DOCUMENTATION = """
 module: run_job
-short_description: Runs a Job for what it finds out, and takes it away again
+short_description: Runs a Job once and removes it
 description:
-  - Fails with what the Job's pod said, if it ends with an error.
-  - Changes nothing that stays. In check mode nothing is run.
+  - Fails with the log of the Job if the Job fails.
+  - Leaves nothing in the cluster. Does nothing in check mode.
 options:
   application:
-    description: Whose errand it is; an application of M(homeserver.stack.kubernetes_apply).
+    description: The application of M(homeserver.stack.kubernetes_apply) that the Job belongs to.
     type: str
     required: true
   definition:
-    description: The Job, of one container. Its name is completed to one of its own.
+    description: A Job with one container. A random suffix makes its name unique.
     type: dict
     required: true
-  kubeconfig:
-    description: Path of the kubeconfig file on the control machine; its current context is used.
-    type: path
-    required: true
   timeout:
-    description: Seconds it may take, with the download of its image.
+    description: Seconds it may take, without the time to pull its image.
     type: int
     default: 300
 attributes:
   check_mode: {support: full}
 author:
   - The homeserver.stack maintainers
+extends_documentation_fragment: homeserver.stack.cluster
 """
 
 EXAMPLES = """
-- name: What is logged arrives
+- name: Check that a log line arrives
   homeserver.stack.run_job:
     kubeconfig: "{{ homeserver_kubeconfig }}"
     application: elk

@@ -11,20 +11,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.homeserver.stack.plugins.module_utils.image_reference import parse
 
 DOCUMENTATION = """
 module: sideload
-short_description: Have containerd load image archives that are on the host
+short_description: Loads image archives on the host into containerd
 description:
-  - MicroK8s' containerd loads every archive in its sideload directory, where it looks every few seconds, and
-    then renames it. What shall be waited for is loaded by command, which takes no such while.
-  - This is the part on the host of P(homeserver.stack.load_images#module), which is what a role uses.
+  - The containerd of MicroK8s checks its sideload directory every few seconds, loads every archive there and
+    then renames it. With a timeout, images are loaded by a command instead, which starts at once.
+  - Roles use P(homeserver.stack.load_images#module), and this module is its part on the host.
 options:
   images:
     type: list
     elements: dict
     required: true
-    description: The images that shall be loaded.
+    description: The images to load.
     suboptions:
       reference:
         type: str
@@ -33,28 +34,28 @@ options:
       sha256:
         type: str
         required: true
-        description: The sum of its archive.
+        description: The checksum of its archive.
   arrived:
     type: dict
     default: {}
-    description: By their reference, the paths of the archives that were copied to the host since.
+    description: Paths on the host of the archives copied since the last call, by reference.
   keep:
     type: bool
     default: false
     description:
-      - Whether the kubelet may not remove these images when the disk is nearly full and no pod uses them.
-      - Others that were kept before, and are none of these, may be removed again.
+      - Whether these images stay when the disk is nearly full and no pod uses them.
+      - The kubelet may remove images again that only an earlier call kept.
   timeout:
     type: int
     default: 600
     description:
-      - How many seconds loading may take. 0 does not wait.
-      - Then images are kept only if containerd has loaded all of them.
+      - Seconds that loading may take. 0 does not wait.
+      - Without waiting, O(keep) has an effect only if containerd has loaded all images.
 author: The homeserver.stack maintainers
 attributes:
   check_mode:
     support: full
-    description: It only tells what is missing.
+    description: It reports which archives are missing.
 """
 
 EXAMPLES = """
@@ -71,7 +72,7 @@ missing:
   elements: str
   returned: always
 waiting:
-  description: The references of the images whose archives containerd has yet to load.
+  description: The references of the images that containerd has not loaded yet.
   type: list
   elements: str
   returned: always
@@ -80,44 +81,49 @@ waiting:
 DIRECTORY = Path("/var/snap/microk8s/common/etc/sideload")
 _MICROK8S = "/snap/bin/microk8s"
 _PINNED = "io.cri-containerd.pinned"
-_FAILURES = 2  # of one archive; containerd tries again and again
+_FAILURES = 2  # of one archive; containerd retries forever
 _FAILED = "Failed to import"
 _LOG_LINES = 5
 
 
 class Archive(NamedTuple):
-    """An image and the sum of the archive it is in."""
+    """An image and the checksum of its archive."""
 
     reference: str
     sha256: str
 
     @property
+    def name(self) -> str:
+        """The name by which the kubelet asks containerd for the image."""
+        return parse(self.reference).exact
+
+    @property
     def path(self) -> Path:
-        """Where containerd looks for it."""
+        """The path where containerd finds it."""
         name = re.sub(r"[^\w.]+", "_", self.reference)[-100:]
         return DIRECTORY / f"{name}-{self.sha256[:12]}.tar"
 
     @property
     def loaded(self) -> Path:
-        """What containerd makes of it."""
+        """Its path after containerd has loaded it."""
         return self.path.with_suffix(".tar.loaded")
 
     def receive(self, file: Path) -> Path:
-        """Move a file there under a name that containerd does not look for, and give it."""
+        """Move a file to the directory under a name that containerd ignores, and return its path."""
         DIRECTORY.mkdir(parents=True, exist_ok=True)
         part = self.path.with_suffix(".part")
         shutil.move(file, part)
         return part
 
     def lay_out(self, file: Path) -> None:
-        """Have containerd load a file when it next looks, which may be when it is first started."""
+        """Let containerd load a file at its next check, which may be at its first start."""
         self.receive(file).rename(self.path)
 
     def load(self, file: Path, timeout: int) -> None:
-        """Load a file into a containerd that runs.
+        """Load a file into the running containerd.
 
         Raises:
-            SideloadError: that failed, or took more than `timeout` seconds.
+            SideloadError: it failed, or took more than `timeout` seconds.
         """
         part = self.receive(file)
         try:
@@ -128,13 +134,20 @@ class Archive(NamedTuple):
             raise SideloadError(f"cannot be loaded: {self.reference}\n{done.stderr.strip()}")
         part.rename(self.loaded)
 
+    def give_name(self) -> None:
+        """Name the loaded image by its digest, if it is asked for by that: its archive has only its tag."""
+        if digest := parse(self.reference).digest:
+            names = _images("ls", "--quiet", f"target.digest=={digest}").stdout.split()
+            if names and self.name not in names:
+                _images("tag", names[0], self.name)
+
 
 class SideloadError(Exception):
-    """An image was not loaded; the text says which and why."""
+    """An image was not loaded; the message says which and why."""
 
 
 class Sideload:
-    """The sideload directory and what is remembered of it: the sum of the archive each image came from."""
+    """The sideload directory, with a file of the checksums of all loaded archives."""
 
     def __init__(self, archives: list[Archive]) -> None:
         self._archives = archives
@@ -142,7 +155,7 @@ class Sideload:
         self._sums: dict[str, str] = json.loads(self._memory.read_text()) if self._memory.exists() else {}
 
     def missing(self) -> list[Archive]:
-        """Give the archives that are neither loaded nor waiting to be."""
+        """Return the archives that are neither loaded nor waiting to be loaded."""
         present = _present()
         return [
             archive
@@ -151,17 +164,17 @@ class Sideload:
         ]
 
     def _is_loaded(self, archive: Archive, present: set[str]) -> bool:
-        return archive.reference in present and self._sums.get(archive.reference) == archive.sha256
+        return archive.name in present and self._sums.get(archive.name) == archive.sha256
 
     def waiting(self) -> list[Archive]:
-        """Give the archives that containerd has yet to load."""
+        """Return the archives that containerd has not loaded yet."""
         return [archive for archive in self._archives if archive.path.exists()]
 
     def wait(self, timeout: int) -> None:
-        """Wait until containerd has loaded what is in the directory.
+        """Wait until containerd has loaded the archives in the directory.
 
         Raises:
-            SideloadError: it failed to, or took more than `timeout` seconds.
+            SideloadError: it failed, or took more than `timeout` seconds.
         """
         started = time.time()
         while waiting := self.waiting():
@@ -169,7 +182,7 @@ class Sideload:
             late = time.time() - started > timeout
             if late or len(failures) >= _FAILURES:
                 for archive in waiting:
-                    archive.path.unlink()  # so that containerd gives up, and the next run copies it again
+                    archive.path.unlink()  # containerd gives up, and the next run copies it again
                 names = ", ".join(archive.reference for archive in waiting)
                 reason = f"not loaded after {timeout} s" if late else "cannot be loaded"
                 raise SideloadError(
@@ -179,32 +192,34 @@ class Sideload:
         self._remember()
 
     def _remember(self) -> None:
-        """Note what was loaded, and give the space of its archives back."""
+        """Record the checksums of loaded archives, and delete the archives."""
         new = [archive for archive in self._archives if archive.loaded.exists()]
         if not new:
             return
-        absent = {archive.reference for archive in new} - _present()
+        for archive in new:
+            archive.give_name()
+        absent = {archive.name for archive in new} - _present()
         if absent:
             wrong = f"loaded, and yet there is no image {', '.join(sorted(absent))}"
             raise SideloadError(f"{wrong} -> is that the name in its archive?")
-        self._sums |= {archive.reference: archive.sha256 for archive in new}
+        self._sums |= {archive.name: archive.sha256 for archive in new}
         self._memory.write_text(json.dumps(self._sums))
         for archive in new:
             archive.loaded.unlink()
 
     def keep(self) -> None:
-        """Have the kubelet spare these images, and no longer those it had to spare before."""
-        wanted = {archive.reference for archive in self._archives}
+        """Pin these images, so that the kubelet keeps them, and unpin those of earlier calls."""
+        wanted = {archive.name for archive in self._archives}
         kept = set(_images("ls", "--quiet", f'labels."{_PINNED}"==pinned').stdout.split())
         for reference in wanted - kept:
             _images("label", reference, f"{_PINNED}=pinned")
-        # Of those that are none of ours, one is the pause image, which containerd itself keeps.
+        # Other images stay pinned: containerd itself pins the pause image.
         for reference in kept & self._sums.keys() - wanted:
             _images("label", reference, f"{_PINNED}=")
 
 
 def _present() -> set[str]:
-    """The images containerd has; none before it is installed, and while it starts we wait for it."""
+    """Return the images that containerd has; none before it is installed. Wait for it while it starts."""
     if not Path(_MICROK8S).exists():
         return set()
     for _ in range(60):
@@ -221,7 +236,7 @@ def _images(*arguments: str, timeout: int | None = None) -> subprocess.Completed
 
 
 def _failures(archive: Archive, since: float) -> list[str]:
-    """What the journal says of failures to load an archive."""
+    """Return the lines of the journal about failures to load an archive."""
     command = ["journalctl", "--unit", "snap.microk8s.daemon-containerd", "--since", f"@{since:.0f}"]
     journal = subprocess.run([*command, "--output", "cat"], capture_output=True, text=True, check=False)
     return [line for line in journal.stdout.splitlines() if archive.path.name in line and _FAILED in line]
@@ -247,7 +262,7 @@ def main() -> None:
 
 
 def _load(params: dict[str, Any], *, check: bool) -> tuple[list[str], list[str]]:
-    """Return the references of the images that are missing, and of those that containerd has yet to load."""
+    """Return the references of the missing images, and of those that containerd has not loaded yet."""
     archives = [Archive(**image) for image in params["images"]]
     for archive in archives:
         if arrived := params["arrived"].get(archive.reference):

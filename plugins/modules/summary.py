@@ -2,33 +2,37 @@
 
 DOCUMENTATION = """
 module: summary
-short_description: Tell what runs in a home, and whether it is healthy
+short_description: Lists what runs in a home, and whether it is healthy
 description:
-  - Reads the cluster for everything this collection applied, and asks every host that Traefik answers for.
+  - Reads everything from the cluster that this collection applied, and asks every host that Traefik serves.
   - Runs on the control machine and changes nothing.
 options:
-  kubeconfig:
-    type: path
-    required: true
-    description: The kubeconfig of the cluster.
   address:
     type: str
     required: true
-    description: Where the cluster and its services are reached.
+    description: Address of the cluster and its services.
   ca_file:
     type: path
     default: ""
-    description: The authority that signs the services' certificates. Empty trusts those of this machine.
+    description: Certificate authority of the services. Empty trusts the authorities of this machine.
+  machines:
+    type: dict
+    default: {}
+    description:
+      - The machines in the inventory, each by its name there with the address or name Ansible connects to.
+      - A node of the cluster that is none of them is told. The others are asked for a page at their address.
   secrets_dir:
     type: path
     required: true
-    description: Where the passwords are kept on the control machine.
+    description: Directory of the passwords on the control machine.
   timeout:
     type: int
     default: 60
-    description: How many seconds a service may take to answer as it should.
+    description: Seconds a service may take until it answers without an error.
 author: The homeserver.stack maintainers
-extends_documentation_fragment: homeserver.stack.read_only
+extends_documentation_fragment:
+  - homeserver.stack.cluster
+  - homeserver.stack.read_only
 """
 
 EXAMPLES = """
@@ -36,18 +40,21 @@ EXAMPLES = """
     kubeconfig: .kube/home.yaml
     address: 192.168.1.10
     ca_file: secrets/home/ca.crt
+    machines: {home: 192.168.1.10, attic: attic.lan}
     secrets_dir: secrets/home
   register: summary
 """
 
 RETURN = """
-table:
-  description: The lines of the table.
+report:
+  description: >-
+    Lines for a reader. Pages come first, then the cluster, then what has no page.
+    Of several nodes there is a table at the end, and the volumes on each.
   type: list
   elements: str
   returned: always
 unhealthy:
-  description: The components that are not healthy.
+  description: The components and nodes that are not healthy.
   type: list
   elements: str
   returned: always

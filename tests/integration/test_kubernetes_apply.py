@@ -1,4 +1,4 @@
-"""`homeserver.stack.kubernetes_apply` on a real cluster: the one that KUBECONFIG names."""
+"""`homeserver.stack.kubernetes_apply` on the real cluster that KUBECONFIG names."""
 
 import json
 import os
@@ -13,14 +13,14 @@ import pytest
 import yaml
 from kubernetes import client, config
 
-from tests.static.roles import ROOT
+from tests.support.roles import ROOT
 
 pytestmark = [
     pytest.mark.cluster,
-    pytest.mark.skipif("KUBECONFIG" not in os.environ, reason="KUBECONFIG names no cluster"),
+    pytest.mark.skipif("KUBECONFIG" not in os.environ, reason="KUBECONFIG is not set"),
 ]
 
-# They mostly wait, so several run at once, each worker's in a namespace of its own.
+# The tests mostly wait, so several run at once, each worker in a separate namespace.
 APPLICATION = f"kubernetes-apply-test-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
 NAMESPACE = APPLICATION
 
@@ -28,7 +28,7 @@ Object = dict[str, Any]
 
 
 class Playbook:
-    """A play of one task, run by a process of its own as an owner's is."""
+    """A play with one task, run in the same way as an owner's."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -36,7 +36,7 @@ class Playbook:
         self.output = ""
 
     def write(self, *objects: Object, **arguments: Any) -> list[str]:
-        """Write it and return the command that runs it."""
+        """Write the playbook and return the command that runs it."""
         (self._directory / "objects.yaml").write_text(yaml.safe_dump_all(objects))
         task = {
             "kubeconfig": os.environ["KUBECONFIG"],
@@ -51,26 +51,26 @@ class Playbook:
         return ["ansible-playbook", "--inventory", "localhost,", str(self.file)]
 
     def run(self, *objects: Object, flags: tuple[str, ...] = (), **arguments: Any) -> dict[str, Any]:
-        """Run it and return the task's result."""
+        """Run the playbook and return the task's result."""
         command = [*self.write(*objects, **arguments), *flags]
         environment = os.environ | {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
         done = subprocess.run(
             command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=400
         )
         self.output = done.stdout
-        start = self.output.index("{\n")  # before it, a verbose run tells of itself
+        start = self.output.index("{\n")  # a verbose run prints other lines first
         play = json.loads(self.output[start:])["plays"][0]
         result: dict[str, Any] = play["tasks"][0]["hosts"]["localhost"]
         return result
 
     def apply(self, *objects: Object, **arguments: Any) -> dict[str, Any]:
-        """Run it; fail when it fails."""
+        """Run the playbook, which must succeed."""
         result = self.run(*objects, **arguments)
         assert not result.get("failed"), result["msg"]
         return result
 
     def fail(self, *objects: Object, **arguments: Any) -> str:
-        """Run it; fail when it does not fail."""
+        """Run the playbook, which must fail."""
         result = self.run(*objects, **arguments)
         assert result.get("failed")
         return str(result["msg"])
@@ -83,14 +83,14 @@ def core() -> client.CoreV1Api:
 
 @pytest.fixture(scope="module")
 def image(core: client.CoreV1Api) -> str:
-    """An image every node has, whose program fails, with words, when told to: CoreDNS."""
+    """CoreDNS' image: every node has it, and its program can be made to fail with a message."""
     pods = core.list_namespaced_pod("kube-system", label_selector="k8s-app=kube-dns").items
     return str(pods[0].spec.containers[0].image)
 
 
 @pytest.fixture
 def playbook(tmp_path: Path) -> Iterator[Playbook]:
-    """A playbook, and nothing of what it applied afterwards."""
+    """A playbook; all objects that it applied are deleted afterwards."""
     playbook = Playbook(tmp_path)
     yield playbook
     playbook.apply(state="absent")
@@ -133,12 +133,18 @@ def a_deployment(image: str, argument: str = WORKS, name: str = "web", **contain
 
 
 def the_pods(core: client.CoreV1Api) -> set[str]:
-    """The pods that are to stay."""
+    """Return the pods that are not being deleted."""
     pods = core.list_namespaced_pod(NAMESPACE).items
     return {pod.metadata.name for pod in pods if not pod.metadata.deletion_timestamp}
 
 
-def test_a_refused_manifest_is_told_by_object_and_field_and_nothing_is_applied(
+def restarts(core: client.CoreV1Api, app: str) -> int:
+    """Return how often the containers of an app were restarted."""
+    pods = core.list_namespaced_pod(NAMESPACE, label_selector=f"app={app}").items
+    return sum(each.restart_count for pod in pods for each in pod.status.container_statuses or [])
+
+
+def test_a_rejected_manifest_is_reported_by_object_and_field_and_nothing_is_applied(
     playbook: Playbook, core: client.CoreV1Api, image: str
 ) -> None:
     wrong = a_deployment(image)
@@ -154,14 +160,16 @@ def test_a_refused_manifest_is_told_by_object_and_field_and_nothing_is_applied(
         core.read_namespaced_config_map("settings", NAMESPACE)
 
 
-def test_an_image_that_does_not_exist(playbook: Playbook) -> None:
+def test_a_missing_image(playbook: Playbook) -> None:
     started = time.monotonic()
-    message = playbook.fail(*BASE, a_deployment("registry.invalid/nothing:1"), timeout=300)
+    # Only an image that must not be pulled is certain never to come: a registry may come back.
+    missing = a_deployment("registry.invalid/nothing:1", imagePullPolicy="Never")
+    message = playbook.fail(*BASE, missing, timeout=300)
     assert message.startswith(
         f"Deployment {NAMESPACE}/web: 0 of 1 replicas available\n  Pod {NAMESPACE}/web-"
     )
     assert "container web: " in message
-    assert "ImagePull" in message
+    assert "ErrImageNeverPull" in message
     assert "registry.invalid/nothing:1" in message
     assert time.monotonic() - started < 60
 
@@ -176,6 +184,24 @@ def test_a_crash_loop(playbook: Playbook, image: str) -> None:
     assert time.monotonic() - started < 60
 
 
+def test_an_app_may_crash_until_what_it_needs_is_there(
+    playbook: Playbook, core: client.CoreV1Api, image: str
+) -> None:
+    probe = {"tcpSocket": {"port": 1053}}
+    # Until then the other one ends at least three times.
+    db = a_deployment(image, name="db", readinessProbe=probe | {"initialDelaySeconds": 60})
+    web = a_deployment(image, readinessProbe=probe)
+    web["metadata"]["annotations"] = {"homeserver.stack/needs": "db"}
+    web["spec"]["template"]["spec"]["volumes"][0]["configMap"] = {"name": "late", "optional": True}
+    command = playbook.write(*BASE, db, web, timeout=240)
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as running:
+        while running.poll() is None and restarts(core, "web") < 2:
+            time.sleep(1)
+        core.create_namespaced_config_map(NAMESPACE, {"metadata": {"name": "late"}, "data": COREFILE["data"]})
+        output, _ = running.communicate(timeout=400)
+    assert running.returncode == 0, output
+
+
 def test_a_probe_that_never_passes(playbook: Playbook, image: str) -> None:
     probe = {"httpGet": {"path": "/never", "port": 8199}, "periodSeconds": 1}
     deployment = a_deployment(image, readinessProbe=probe)
@@ -188,7 +214,7 @@ def test_a_probe_that_never_passes(playbook: Playbook, image: str) -> None:
     assert "last lines of container web:" in message
 
 
-def test_pods_that_pod_security_forbids(playbook: Playbook, image: str) -> None:
+def test_pods_that_violate_pod_security(playbook: Playbook, image: str) -> None:
     namespace = NAMESPACE_OBJECT | {
         "metadata": {"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}
     }
@@ -197,12 +223,12 @@ def test_pods_that_pod_security_forbids(playbook: Playbook, image: str) -> None:
     assert 'violates PodSecurity "restricted' in result["msg"]
 
 
-def test_a_failed_rollout_is_mended_by_the_next(playbook: Playbook, image: str) -> None:
+def test_the_next_run_fixes_a_failed_rollout(playbook: Playbook, image: str) -> None:
     playbook.fail(*BASE, a_deployment(image, CRASHES))
     playbook.apply(*BASE, a_deployment(image))
 
 
-def test_a_broken_stateful_set_is_mended_by_the_next(playbook: Playbook, image: str) -> None:
+def test_the_next_run_fixes_a_broken_stateful_set(playbook: Playbook, image: str) -> None:
     def stateful(argument: str) -> Object:
         deployment = a_deployment(image, argument)
         return deployment | {"kind": "StatefulSet", "spec": deployment["spec"] | {"serviceName": "web"}}
@@ -211,7 +237,7 @@ def test_a_broken_stateful_set_is_mended_by_the_next(playbook: Playbook, image: 
     playbook.apply(*BASE, stateful(WORKS))
 
 
-def test_a_killed_run_is_finished_by_the_next(playbook: Playbook, core: client.CoreV1Api, image: str) -> None:
+def test_the_next_run_completes_a_killed_one(playbook: Playbook, core: client.CoreV1Api, image: str) -> None:
     objects = [*BASE, a_config_map(), a_deployment(image)]
     slow = {"exec": {"command": ["/never"]}, "periodSeconds": 1}
     unready = [
@@ -237,7 +263,7 @@ def _namespaces(core: client.CoreV1Api) -> list[str]:
     return [namespace.metadata.name for namespace in core.list_namespace().items]
 
 
-def test_changed_configuration_rolls_the_pods_that_use_it(
+def test_a_changed_configuration_restarts_the_pods_that_use_it(
     playbook: Playbook, core: client.CoreV1Api, image: str
 ) -> None:
     def apply(greeting: str, other: str) -> set[str]:
@@ -254,7 +280,7 @@ def test_changed_configuration_rolls_the_pods_that_use_it(
     assert not apply("good evening", "2") & first
 
 
-def test_what_is_no_longer_rendered_goes_but_for_what_holds_data(
+def test_objects_that_are_no_longer_rendered_are_deleted_except_data(
     playbook: Playbook, core: client.CoreV1Api
 ) -> None:
     claim = an_object(
@@ -315,7 +341,7 @@ def test_a_kind_is_defined_and_used_in_one_run(playbook: Playbook) -> None:
     assert "spec.y" in message
 
 
-def test_a_dry_run_shows_all_but_secrets_and_changes_nothing(
+def test_a_dry_run_shows_everything_but_secrets_and_changes_nothing(
     playbook: Playbook, core: client.CoreV1Api, image: str
 ) -> None:
     secret = an_object("Secret", "password", stringData={"password": "hush-hush"})
@@ -332,7 +358,7 @@ def test_a_dry_run_shows_all_but_secrets_and_changes_nothing(
     ]
 
 
-def test_taking_away_leaves_nothing_and_can_be_repeated(playbook: Playbook, core: client.CoreV1Api) -> None:
+def test_state_absent_deletes_all_and_is_idempotent(playbook: Playbook, core: client.CoreV1Api) -> None:
     playbook.apply(NAMESPACE_OBJECT, a_config_map())
     assert playbook.apply(state="absent")["deleted"] == [
         f"ConfigMap {NAMESPACE}/settings",

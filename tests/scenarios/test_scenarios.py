@@ -1,6 +1,7 @@
-"""Run the scenarios of Molecule, one after the other on one machine.
+"""Run the Molecule scenarios on one machine, which site.yml converges once.
 
-Each begins with what it says it needs, whatever the one before it left.
+The verifiers of all roles run on it. A role's own converge, idempotence and dry run are part of
+`molecule test -s ROLE`; here those of site.yml cover them.
 """
 
 import os
@@ -10,56 +11,90 @@ from pathlib import Path
 
 import pytest
 
-from tests.static.roles import ROOT
+from tests.support import lan
+from tests.support.roles import ROOT
 
 pytestmark = pytest.mark.scenario
 
+# In this order, other tests run while alerts take minutes to resolve. The logs come last, because their tests
+# leave some alerts firing for a while.
+VERIFIERS = (
+    "prometheus/tests/test_prometheus.py",
+    "prometheus/tests/test_alert_drills.py",
+    "microk8s",
+    "firewall",
+    "traefik",
+    "flask_app",
+    "grafana",
+    "prometheus/tests/test_alert_drills_over.py",
+    "incident/tests/test_incident.py",
+    "tracing",
+    "elk",
+    "incident/tests/test_incident_over.py",
+)
+# A new home grows, lives through power cuts, and shrinks.
+OF_SEVERAL = tuple(
+    f"cluster/tests/test_{part}.py" for part in ("joining", "monitoring", "workloads", "power", "leaving")
+)
+LAB = Path(os.environ.get("HOMESERVER_LAB_DIR", "/var/lib/homeserver-lab"))
 
-def _molecule(*arguments: str) -> None:
-    plain = os.environ | {"MOLECULE_COMMAND_BORDERS": "false"}
-    subprocess.run(["molecule", *arguments], cwd=ROOT, env=plain, check=True)
+
+def _run(*command: str, **environment: str) -> None:
+    plain = {"MOLECULE_COMMAND_BORDERS": "false"}
+    subprocess.run(command, cwd=ROOT, env=os.environ | plain | environment, check=True)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def machine() -> Iterator[None]:
-    """No machine before that a killed run may have left, and none after."""
-    _molecule("destroy")
-    _molecule("create")
-    yield
-    _molecule("destroy")
+    """Remove the machine of a killed run before, and the machine afterwards."""
+    _run("molecule", "destroy")
+    _run("molecule", "create")
+    with lan.serving():
+        yield
+    _run("molecule", "destroy")
 
 
-@pytest.mark.parametrize(
-    "scenario",
-    [
-        "microk8s",
-        "traefik",
-        "flask_app",
-        "prometheus",
-        "elk",
-        "tracing",
-        "grafana",
-        "incident",
-        "site",
-    ],
-)
-def test_scenario(scenario: str, capfd: pytest.CaptureFixture[str]) -> None:
-    with capfd.disabled():  # it takes minutes: let them be seen passing
-        _run(scenario)
+def test_site() -> None:
+    _run("molecule", "test", "--destroy=never", "-s", "site")
 
 
-def test_kubernetes_apply_on_a_real_cluster(capfd: pytest.CaptureFixture[str]) -> None:
-    lab = Path(os.environ.get("HOMESERVER_LAB_DIR", "/var/lib/homeserver-lab"))
-    environment = os.environ | {"KUBECONFIG": str(lab / "molecule/.kube/molecule.yaml")}
-    with capfd.disabled():
-        subprocess.run(["pytest", "-n", "5", "tests/integration"], cwd=ROOT, env=environment, check=True)
+def _verify(*names: str) -> None:
+    """Run these tests on the machine as it is."""
+    inventory = LAB / "molecule/inventory"
+    options = ["--hosts=control_plane", "--connection=ansible", f"--ansible-inventory={inventory}"]
+    _run("pytest", "-v", "--durations=20", *options, *(f"molecule/{name}" for name in names))
 
 
-def test_all_is_taken_away(capfd: pytest.CaptureFixture[str]) -> None:
-    with capfd.disabled():
-        _run("removal")
+def test_every_role() -> None:
+    _verify(*VERIFIERS)
 
 
-def _run(scenario: str) -> None:
-    _molecule("prepare", "--force", "-s", scenario)
-    _molecule("test", "--destroy=never", "-s", scenario)
+def test_kubernetes_apply_on_a_real_cluster() -> None:
+    kubeconfig = LAB / "molecule/.kube/molecule.yaml"
+    _run("pytest", "-n", "5", "tests/integration", KUBECONFIG=str(kubeconfig))
+
+
+def test_without_logs() -> None:
+    _run("molecule", "test", "--destroy=never", "-s", "without_logs")
+
+
+def test_addresses() -> None:
+    _verify("addresses")
+
+
+def test_arguments() -> None:
+    _verify("arguments")
+
+
+def test_everything_is_removed() -> None:
+    _run("molecule", "test", "--destroy=never", "-s", "removal")
+
+
+def test_pulling() -> None:
+    _run("molecule", "test", "--destroy=never", "-s", "pull")
+
+
+def test_several_machines() -> None:
+    _run("molecule", "destroy")
+    _run("molecule", "create")
+    _verify(*OF_SEVERAL)

@@ -1,49 +1,84 @@
-"""What `ansible-galaxy collection build` makes can be installed by another project."""
+"""The archive of `ansible-galaxy collection build` has all files that users need, and no others."""
 
+import fnmatch
 import itertools
+import re
 import subprocess
-import tarfile
-from pathlib import Path
 
 import pytest
 
-from tests.static.roles import ROLES, ROOT
+from tests.support import collection
+from tests.support.roles import ROOT
+from tools import pictures
 
-OURS_ALONE = (
-    "bench",
-    "build",
-    "collections",
-    "dashboards",
-    "extensions",
-    "lab",
-    "molecule",
-    "secrets",
-    "tests",
-    "tools",
-    ".",
+# An asterisk matches slashes, too.
+ALLOWED = (
+    "MANIFEST.json",
+    "FILES.json",
+    "LICENSE",
+    "README.md",
+    "CHANGELOG.md",
+    "requirements.txt",
+    "requirements.yml",
+    "meta/runtime.yml",
+    "docs/*.md",
+    *(f"docs/pictures/{name}" for name in pictures.NAMES if (pictures.DIRECTORY / name).exists()),
+    "inventory/example/*.yml",
+    "playbooks/*.yml",
+    "plugins/*.py",
+    "roles/*/defaults/main.yml",
+    "roles/*/meta/main.yml",
+    "roles/*/meta/argument_specs.yml",
+    "roles/*/meta/constraints.yml",
+    "roles/*/files/*",
+    "roles/*/tasks/*.yml",
+    "roles/*/templates/*.j2",
+    "roles/*/vars/*.yml",
+    "images/common/audit.py",
+    "app/gunicorn.conf.py",
+    "app/requirements.txt",
+    "app/src/*.html",
+    *(
+        f"{source}/{part}"
+        for source in ("app", "images/*")
+        for part in ("Dockerfile", ".dockerignore", "README.md", "src/*.py")
+    ),
 )
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """The names of the files in the built collection."""
-    out = tmp_path_factory.mktemp("collection")
-    build = ["ansible-galaxy", "collection", "build", "--output-path", str(out), str(ROOT)]
-    subprocess.run(build, check=True, capture_output=True)
-    (archive,) = Path(out).glob("homeserver-stack-*.tar.gz")
-    with tarfile.open(archive) as tar:
-        return {member.name for member in tar.getmembers() if member.isfile()}
+    return collection.files(collection.build(tmp_path_factory.mktemp("collection")))
 
 
-def test_holds_every_role(built: set[str]) -> None:
-    assert {f"roles/{role.name}/meta/argument_specs.yml" for role in ROLES} <= built
+def test_contains_only_allowed_files(built: set[str]) -> None:
+    assert [name for name in built if not any(fnmatch.fnmatch(name, pattern) for pattern in ALLOWED)] == []
 
 
-def test_holds_what_the_playbooks_need(built: set[str]) -> None:
-    needed = itertools.chain(*(ROOT.glob(p) for p in ("playbooks/*.yml", "plugins/**/*.py", "*/Dockerfile")))
+def test_contains_only_files_that_git_tracks(built: set[str]) -> None:
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    tracked = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\n")
 
-    assert {str(path.relative_to(ROOT)) for path in needed} <= built
+    assert built - {"MANIFEST.json", "FILES.json"} - set(tracked) == set()
 
 
-def test_holds_nothing_that_is_ours_alone(built: set[str]) -> None:
-    assert [name for name in built if name.startswith(OURS_ALONE)] == []
+def test_every_allowed_pattern_is_needed(built: set[str]) -> None:
+    assert [pattern for pattern in ALLOWED if not fnmatch.filter(built, pattern)] == []
+
+
+def test_contains_all_required_files(built: set[str]) -> None:
+    folders = ("playbooks", "plugins", "roles", "inventory/example", "docs", "app/src", "images/*/src")
+    files = itertools.chain.from_iterable(ROOT.glob(f"{folder}/**/*") for folder in folders)
+    needed = {str(path.relative_to(ROOT)) for path in files if path.is_file() and path.suffix != ".pyc"}
+
+    assert needed - built == set()
+
+
+def test_the_required_ansible_is_the_tested_one() -> None:
+    (tested,) = re.findall(
+        r"^ansible-core==(\d+\.\d+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE
+    )
+    stated = [ROOT / "meta/runtime.yml", *ROOT.glob("roles/*/meta/main.yml")]
+
+    assert [path for path in stated if f'"{tested}' not in path.read_text().replace(">=", "")] == []

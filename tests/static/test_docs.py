@@ -1,33 +1,61 @@
-"""The documentation says what is: its reference is current, its commands are run, its links lead on."""
+"""The documentation is true: the reference is current, commands are run, variables exist, links work."""
 
 import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
 
-from tests.static.roles import ROOT
+from lab.catalogue import pinned_versions
+from tests.static.test_roles import SHAPE
+from tests.support import docs
+from tests.support.roles import ROLES, ROOT
 from tools import reference
 
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
-
-# Every command a page tells its reader to type, and who else runs it or why nobody does.
+# Every command in the documentation, with the test that runs it or the reason why none does.
 COMMANDS = {
     "make setup": "every other target does",
     "make lab": "does what scenario site does, on a machine that stays",
     "make test": ".ci/run",
     "make help": "below",
-    "make bench": "by hand: it takes half an hour, and its result is committed",
+    "make lint": "make test",
+    "make unit": "make test, in parts",
+    "ansible-galaxy collection install -r requirements.yml": "tests/unit/test_installed_collection.py",
+    "ansible-playbook homeserver.stack.site -i my/inventory": "tests/unit/test_installed_collection.py",
+    "make bench": "manual: it takes half an hour, and its result is committed",
     ".venv/bin/ansible-playbook site.yml": "scenario site, with the lab's inventory",
+    ".venv/bin/ansible-playbook playbooks/reset.yml -e microk8s_confirm_removal=home": "scenario removal",
+    ".venv/bin/ansible-playbook playbooks/microk8s.yml --limit attic -e microk8s_state=absent "
+    "-e microk8s_confirm_removal=attic": "scenario cluster",
+    ".venv/bin/ansible-playbook playbooks/forget.yml -e node=attic": "scenario cluster",
+    ".venv/bin/ansible-playbook playbooks/apps.yml -e flask_app_confirm_removal=home": "scenario flask_app",
     "kubectl -n monitoring exec alertmanager-0 -- amtool --alertmanager.url=http://localhost:9093 "
     "alert add Test severity=warning": "scenario prometheus",
 }
 
+# Names in inline code that look like variables.
+OTHER_NAMES = {
+    "certificate_authority": "a role",
+    "disk_cleanup": "a role",
+    "flask_app": "a role",
+    "grafana_admin": "a file of secrets",
+    "grafana_encryption": "a file of secrets",
+    "homeserver_versions": "the collection's versions, with those that an inventory overrides",
+    "traefik_dashboard": "a file of secrets",
+    "elk_kibana_encryption": "a file of secrets",
+}
+
+every_page = pytest.mark.parametrize("page", docs.PAGES, ids=lambda page: page.name)
+
 
 def _commands() -> Iterator[str]:
-    for page in PAGES:
-        for block in re.findall(r"^```console\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+    for page in docs.PAGES:
+        for block in docs.blocks(page, "console"):
             yield from (
                 line.partition("  #")[0].strip() for line in block.replace("\\\n", "").splitlines() if line
             )
@@ -37,27 +65,112 @@ def _targets() -> set[str]:
     return set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
-def _links(page: Path) -> list[str]:
-    return [link for link in re.findall(r"\]\(([^)#\s]+)", page.read_text()) if "://" not in link]
+def _anchors(page: Path) -> set[str]:
+    """Return the fragments that GitHub derives from a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def _broken(page: Path, link: str) -> bool:
+    file, _, fragment = link.partition("#")
+    target = page.parent / file if file else page
+    return not target.exists() or bool(fragment and fragment not in _anchors(target))
+
+
+def _names(options: dict[str, Any]) -> Iterator[str]:
+    for name, option in options.items():
+        yield name
+        yield from _names(option.get("options", {}))
 
 
 def test_the_reference_is_current() -> None:
     assert reference.REFERENCE.read_text() == reference.render(), "make docs"
 
 
-def test_every_command_is_run_by_somebody() -> None:
+def test_the_reference_has_an_example_of_every_list() -> None:
+    examples = yaml.safe_load(reference.EXAMPLES.read_text())
+    lists = [
+        (name, option) for role in ROLES for name, option in role.options.items() if option["type"] == "list"
+    ]
+
+    assert [name for name, option in lists if not (examples.get(name) or option.get("default"))] == []
+
+
+def test_every_command_is_listed_here() -> None:
     assert set(_commands()) == set(COMMANDS)
 
 
-def test_make_has_every_target_that_is_told_of() -> None:
-    told = {command.split()[1] for command in COMMANDS if command.startswith("make ")}
+def test_make_has_every_documented_target() -> None:
+    documented = {command.split()[1] for command in COMMANDS if command.startswith("make ")}
 
-    assert told <= _targets()
+    assert documented <= _targets()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@every_page
+def test_every_example_sets_options_that_exist(page: Path) -> None:
+    set_by_examples = {name for example in docs.examples(page) for name in example}
+    options = {name for role in ROLES for name in role.options}
+
+    assert set_by_examples - options == set()
+
+
+@every_page
+def test_every_variable_in_inline_code_exists(page: Path) -> None:
+    text = re.sub(r"^ *```.*?^ *```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    prefixes = "|".join(["homeserver", *(role.name for role in ROLES if role.name != "common")])
+    mentioned = {
+        name
+        for code in re.findall(r"`([^`]+)`", text)
+        for name in re.findall(rf"(?<![\w.$/-])((?:{prefixes})_[a-z0-9_]*[a-z0-9])(?![\w*…/-])", code)
+    }
+    known = {
+        name
+        for role in ROLES
+        for content in role.entry_points.values()
+        for name in _names(content.get("options", {}))
+    }
+
+    assert mentioned - known - set(OTHER_NAMES) == set()
+
+
+def test_every_inventory_has_one_control_plane(tmp_path: Path) -> None:
+    inventories = [text for page in docs.PAGES for text in docs.inventories(page)]
+    for text in inventories:
+        file = tmp_path / "hosts.yml"
+        file.write_text(text)
+        groups = InventoryManager(loader=DataLoader(), sources=[str(file)]).get_groups_dict()
+        assert len(groups["control_plane"]) == 1
+        assert set(groups["home_servers"]) == {*groups["control_plane"], *groups["workers"]}
+
+    assert inventories
+
+
+def test_contributing_names_every_folder() -> None:
+    listed = ["git", "ls-files", "*/*"]
+    files = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
+    folders = {file.partition("/")[0] for file in files} | SHAPE
+    named = set(re.findall(r"`([\w.]+)/", (ROOT / "CONTRIBUTING.md").read_text()))
+
+    assert folders - named == set()
+
+
+@every_page
 def test_links_lead_somewhere(page: Path) -> None:
-    assert [link for link in _links(page) if not (page.parent / link).exists()] == []
+    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
+
+    assert [link for link in links if "://" not in link and _broken(page, link)] == []
+
+
+def test_the_index_lists_every_page() -> None:
+    index = ROOT / "docs/README.md"
+    listed = {(index.parent / link).resolve() for link in re.findall(r"\]\(([^)#\s]+)", index.read_text())}
+    pages = {*(ROOT / "docs").glob("*.md"), ROOT / "docs/runbooks/README.md"} - {index}
+
+    assert pages - listed == set()
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
 
 
 def test_help_explains_every_target() -> None:
@@ -66,3 +179,14 @@ def test_help_explains_every_target() -> None:
     ).stdout
 
     assert {line.split()[0] for line in explained.splitlines()} == _targets()
+
+
+def test_the_readme_names_the_versions_of_this_collection() -> None:
+    readme = (ROOT / "README.md").read_text()
+    images = {name: image.partition("@")[0] for name, image in pinned_versions()["images"].items()}
+    rows = dict(re.findall(r"^(\w+) +(\S+) +healthy ", readme, re.MULTILINE))
+
+    assert {name: f":{rows[name]}" for name in images if name in rows} == {
+        name: f":{image.rpartition(':')[2]}" for name, image in images.items() if name in rows
+    }
+    assert f"image: {images['whoami']}\n" in readme, "the lab has no other version of the example"

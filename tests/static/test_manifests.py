@@ -1,13 +1,8 @@
-"""What the roles would apply, for three inventories: valid for Kubernetes, and as strict as promised.
+"""The objects of all inventories are valid for Kubernetes and as strict as documented."""
 
-Ansible renders it: a dry run without a cluster shows every object it would create.
-"""
-
-import functools
-import json
 import os
+import re
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,61 +10,35 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from ansible.parsing.dataloader import DataLoader
 from jsonschema import Draft202012Validator
 
-from tests.programs import promtool
-from tests.static.roles import ROOT
+from tests.support.manifests import WORKLOADS, Object, containers, name_of, of, pods
+from tests.support.programs import promtool
+from tests.support.rendering import ROOT, Role
 
 KUBERNETES = "1.35"
-INVENTORIES = ("defaults", "everything_on", "everything_off")
-WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job")
+# Host paths that are written to: Filebeat's state, and files that fill a disk.
+WRITTEN = {
+    "DaemonSet logging-host/filebeat registry",
+    "CronJob disk-cleanup/disk-cleanup containerd",
+    "CronJob disk-cleanup/disk-cleanup sideload",
+}
+# Apps of an owner who wants it so.
+WRITABLE = {"Deployment apps/db db"}
+UNPROBED = {"Deployment apps/game"}
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # a path
-
-Object = dict[str, Any]
 
 
 def _known_crds() -> Path | None:
-    """Traefik's CRDs, if a bundle of the lab has been built here."""
+    """Return Traefik's CRDs if a bundle of the lab has been built here."""
     cache = Path(os.environ.get("HOMESERVER_LAB_CACHE", "~/.cache/homeserver-lab")).expanduser()
     return next(cache.glob("bundle-*/manifests/traefik_crds.yml"), None)
 
 
-@functools.cache
-def _render(inventory: str) -> list[Object]:
-    """Every object a dry run shows where there is no cluster yet."""
-    with tempfile.TemporaryDirectory() as state:
-        return _dry_run(inventory, state)
-
-
-def _dry_run(inventory: str, state: str) -> list[Object]:
-    command = ["ansible-playbook", "--check", "--diff", "-i", f"tests/inventories/{inventory}"]
-    command += ["-e", f"homeserver_state_dir={state}", "tests/static/cluster.yml"]
-    environment = os.environ | {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
-    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stdout + run.stderr
-    results = [
-        result
-        for play in json.loads(run.stdout)["plays"]
-        for task in play["tasks"]
-        for result in task["hosts"].values()
-    ]
-    applied = [
-        difference for result in results if "created" in result for difference in result.get("diff", [])
-    ]
-    return [yaml.safe_load(difference["after"]) for difference in applied]
-
-
-@pytest.fixture(params=INVENTORIES)
-def objects(request: pytest.FixtureRequest) -> list[Object]:
-    """What one inventory renders to, Traefik's CRDs left out."""
-    rendered = _render(request.param)
-    assert rendered
-    return rendered
-
-
 @pytest.fixture(scope="module")
 def schemas() -> dict[str, Object]:
-    """The schema of each kind of Traefik's, in which nothing unknown is allowed."""
+    """The schema of each of Traefik's kinds, without unknown fields."""
     crds = _known_crds()
     if crds is None:
         pytest.skip(
@@ -83,7 +52,7 @@ def schemas() -> dict[str, Object]:
 
 
 def _closed(schema: Any) -> Any:
-    """A CRD's schema that refuses what the API server would drop."""
+    """Return a CRD's schema that refuses fields which the API server would drop."""
     if isinstance(schema, list):
         return [_closed(item) for item in schema]
     if not isinstance(schema, dict):
@@ -101,21 +70,6 @@ def _closed(schema: Any) -> Any:
     return closed
 
 
-def _name(obj: Object) -> str:
-    return f"{obj['kind']} {obj['metadata'].get('namespace', '')}/{obj['metadata']['name']}"
-
-
-def _of(objects: list[Object], *kinds: str) -> list[Object]:
-    return [obj for obj in objects if obj["kind"] in kinds]
-
-
-def _containers(objects: list[Object]) -> Iterator[tuple[str, Object]]:
-    for workload in _of(objects, *WORKLOADS):
-        pod = workload["spec"]["template"]["spec"]
-        for container in pod["containers"] + pod.get("initContainers", []):
-            yield f"{_name(workload)} {container['name']}", container
-
-
 def test_kubernetes_knows_every_field(objects: list[Object]) -> None:
     for obj in objects:
         if not obj["apiVersion"].startswith("traefik.io/"):
@@ -130,32 +84,34 @@ def test_traefik_knows_every_field(objects: list[Object], schemas: dict[str, Obj
 
 def test_prometheus_can_read_its_configuration_and_rules(objects: list[Object], tmp_path: Path) -> None:
     (configuration,) = [
-        obj["data"] for obj in _of(objects, "ConfigMap") if _name(obj).endswith("monitoring/prometheus")
+        obj["data"] for obj in of(objects, "ConfigMap") if name_of(obj).endswith("monitoring/prometheus")
     ]
     for name, content in configuration.items():
-        # A pod has the token of its account; here is none.
+        # A pod has a token, which does not exist here.
         (tmp_path / name).write_text(content.replace(TOKEN, str(tmp_path / "token")))
     (tmp_path / "token").touch()
 
     subprocess.run([promtool(), "check", "config", tmp_path / "prometheus.yml"], check=True)
 
 
-def test_nothing_is_there_twice(objects: list[Object]) -> None:
-    names = [_name(obj) for obj in objects]
+def test_no_object_exists_twice(objects: list[Object]) -> None:
+    names = [name_of(obj) for obj in objects]
 
     assert len(names) == len(set(names))
 
 
-def test_every_namespace_restricts_its_pods(objects: list[Object]) -> None:
+def test_every_namespace_enforces_a_pod_security_level(objects: list[Object]) -> None:
     levels = {
         obj["metadata"]["name"]: obj["metadata"]["labels"].get("pod-security.kubernetes.io/enforce")
-        for obj in _of(objects, "Namespace")
+        for obj in of(objects, "Namespace")
     }
 
-    # What looks at the hosts themselves, or tidies them up, is there, and nothing else.
+    # Only pods that read or clean up the hosts are there.
     privileged = {name for name, level in levels.items() if level == "privileged"}
     assert privileged <= {"monitoring-host", "logging-host", "disk-cleanup"}
-    assert {_name(obj) for obj in _of(objects, *WORKLOADS) if obj["metadata"]["namespace"] in privileged} <= {
+    assert {
+        name_of(obj) for obj in of(objects, *WORKLOADS) if obj["metadata"]["namespace"] in privileged
+    } <= {
         "DaemonSet logging-host/filebeat",
         "DaemonSet monitoring-host/node-exporter",
         "Deployment disk-cleanup/receiver",
@@ -166,36 +122,53 @@ def test_every_namespace_restricts_its_pods(objects: list[Object]) -> None:
 def test_every_namespace_denies_traffic_by_default(objects: list[Object]) -> None:
     denying = {
         policy["metadata"]["namespace"]
-        for policy in _of(objects, "NetworkPolicy")
+        for policy in of(objects, "NetworkPolicy")
         if policy["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     }
 
-    assert denying == {obj["metadata"]["name"] for obj in _of(objects, "Namespace")}
+    assert denying == {obj["metadata"]["name"] for obj in of(objects, "Namespace")}
 
 
 def test_every_container_is_confined(objects: list[Object]) -> None:
-    for name, container in _containers(objects):
+    for name, container in containers(objects):
         context = container["securityContext"]
-        assert context["readOnlyRootFilesystem"] is True, name
+        assert context["readOnlyRootFilesystem"] is (name not in WRITABLE), name
         assert context["allowPrivilegeEscalation"] is False, name
         assert context["capabilities"] == {"drop": ["ALL"]}, name
 
 
-def test_every_pod_is_unprivileged(objects: list[Object]) -> None:
-    for workload in _of(objects, *WORKLOADS):
-        context = workload["spec"]["template"]["spec"]["securityContext"]
-        assert context["runAsNonRoot"] is True, _name(workload)
-        assert context["seccompProfile"] == {"type": "RuntimeDefault"}, _name(workload)
-
-
-def test_only_what_has_to_talks_to_kubernetes(objects: list[Object]) -> None:
-    with_token = {
-        _name(workload)
-        for workload in _of(objects, *WORKLOADS)
-        if workload["spec"]["template"]["spec"].get("automountServiceAccountToken") is not False
+def test_mounted_configuration_is_read_only(objects: list[Object]) -> None:
+    """Configuration, secrets and the host's files are read only, except for state on the host."""
+    given = {"configMap", "secret", "projected", "hostPath"}
+    written = {
+        f"{name} {mount['name']}"
+        for name, pod in pods(objects)
+        for container in pod["containers"] + pod.get("initContainers", [])
+        for mount in container.get("volumeMounts", [])
+        for volume in pod.get("volumes", [])
+        if volume["name"] == mount["name"] and given & volume.keys() and not mount.get("readOnly")
     }
 
-    assert with_token <= {
+    running = {name for name, _ in pods(objects)}
+    assert written == {mount for mount in WRITTEN if mount.rpartition(" ")[0] in running}
+
+
+def test_every_pod_is_unprivileged(objects: list[Object]) -> None:
+    for name, pod in pods(objects):
+        context = pod["securityContext"]
+        # Only root may remove the files of others.
+        assert context["runAsNonRoot"] is (name != "CronJob disk-cleanup/disk-cleanup"), name
+        assert context["seccompProfile"] == {"type": "RuntimeDefault"}, name
+
+
+def test_only_these_pods_have_a_token_for_kubernetes(objects: list[Object]) -> None:
+    all_pods = dict(pods(objects))
+    with_token = {
+        name for name, pod in all_pods.items() if pod.get("automountServiceAccountToken") is not False
+    }
+
+    assert with_token == all_pods.keys() & {
+        "DaemonSet traefik/traefik",
         "Deployment traefik/traefik",
         "StatefulSet monitoring/prometheus",
         "DaemonSet logging-host/filebeat",
@@ -206,33 +179,85 @@ def test_only_what_has_to_talks_to_kubernetes(objects: list[Object]) -> None:
     }
 
 
-def test_every_container_asks_for_what_it_needs(objects: list[Object]) -> None:
-    for name, container in _containers(objects):
+def test_every_container_has_requests_and_a_limit(objects: list[Object]) -> None:
+    for name, container in containers(objects):
         resources = container["resources"]
         assert {"cpu", "memory"} <= set(resources["requests"]), name
         assert "memory" in resources["limits"], name
 
 
-def test_every_service_is_probed(objects: list[Object]) -> None:
-    for workload in _of(objects, "Deployment", "StatefulSet", "DaemonSet"):
+def test_every_container_has_probes(objects: list[Object]) -> None:
+    for workload in of(objects, "Deployment", "StatefulSet", "DaemonSet"):
         for container in workload["spec"]["template"]["spec"]["containers"]:
-            assert {"readinessProbe", "livenessProbe"} <= set(container), _name(workload)
+            probed = {"readinessProbe", "livenessProbe"} <= set(container)
+            assert probed is (name_of(workload) not in UNPROBED), name_of(workload)
 
 
 def test_every_image_is_pinned(objects: list[Object]) -> None:
     assert [
-        name for name, container in _containers(objects) if ":" not in container["image"].split("/")[-1]
+        name for name, container in containers(objects) if ":" not in container["image"].split("/")[-1]
     ] == []
 
 
-def test_no_route_is_served_in_the_clear(objects: list[Object]) -> None:
-    entry_points = {point for route in _of(objects, "IngressRoute") for point in route["spec"]["entryPoints"]}
+def test_no_route_is_served_without_tls(objects: list[Object]) -> None:
+    entry_points = {point for route in of(objects, "IngressRoute") for point in route["spec"]["entryPoints"]}
 
     assert entry_points <= {"websecure", "metrics"}
 
 
-def test_a_mirror_is_in_front_of_every_image() -> None:
-    images = [container["image"] for _, container in _containers(_render("everything_on"))]
+def test_every_page_but_an_apps_is_for_the_home_alone(objects: list[Object]) -> None:
+    first = {
+        name: middlewares[0] if middlewares else ""
+        for name, middlewares in _guards(objects)
+        if not name.startswith("apps/") and name != "traefik/ready"
+    }
 
-    # What is built here is pulled from nowhere.
-    assert [image for image in images if not image.startswith(("mirror.example.org/", "localhost/"))] == []
+    assert first
+    assert set(first.values()) <= {"private", "lan-only"}
+
+
+def test_what_shows_everything_is_for_the_admin_alone(objects: list[Object]) -> None:
+    admins = {name for name, middlewares in _guards(objects) if "admin-auth" in middlewares}
+    all_routes = {name for name, _ in _guards(objects)}
+
+    assert admins == all_routes & {
+        "monitoring/alertmanager",
+        "monitoring/prometheus",
+        "tracing/jaeger",
+        "traefik/dashboard",
+    }
+
+
+def _guards(objects: list[Object]) -> Iterator[tuple[str, list[str]]]:
+    """The middlewares of every route, by the place of its IngressRoute."""
+    for route in of(objects, "IngressRoute"):
+        for rule in route["spec"]["routes"]:
+            name = f"{route['metadata']['namespace']}/{route['metadata']['name']}"
+            yield name, [each["name"] for each in rule.get("middlewares", [])]
+
+
+def test_every_image_comes_from_the_mirror(objects: list[Object], inventory: str) -> None:
+    images = [container["image"] for _, container in containers(objects)]
+    mirrored = [image for image in images if not image.startswith("localhost/")]  # these are built here
+
+    if inventory == "everything_on":
+        assert [image for image in mirrored if not image.startswith("mirror.example.org/")] == []
+        # Overridden in that inventory.
+        overridden = f"mirror.example.org/registry.example.org/go-httpbin:2.0.0@sha256:{'2f' * 32}"
+        assert overridden in images
+    else:
+        assert [image for image in images if image.startswith("mirror.example.org/")] == []
+
+
+def test_every_host_name_is_of_the_one_list(objects: list[Object], inventory: str, tmp_path: Path) -> None:
+    """The list of which the certificate is made, and with which preflight compares an owner's names."""
+    directory = ROOT / "tests/inventories" / inventory
+    own = directory / "group_vars/all/main.yml"
+    given = DataLoader().load_from_file(str(own), trusted_as_template=True) if own.exists() else {}
+    role = Role("traefik", tmp_path, inventory_dir=str(directory), **given)
+    rules = [rule["match"] for route in of(objects, "IngressRoute") for rule in route["spec"]["routes"]]
+    routed = {host for rule in rules for host in re.findall(r"Host\(`([^`]+)`\)", rule)}
+
+    assert len(routed) >= 4
+    assert routed - set(role.value("query('homeserver.stack.hosts')")) == set()
+    assert routed - set(role.value("_traefik_certificate_hosts")) == set()

@@ -1,15 +1,16 @@
-"""Every role has the same shape, and says about itself what is true."""
+"""Every role has the same structure, and describes itself correctly."""
 
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 
-from tests.static.roles import ROLES, Role
+from tests.support.roles import ROLES, ROOT, Role
 
 SHAPE = {"defaults", "meta", "tasks", "templates", "files", "handlers", "vars"}
-# Variables and questions only; there is nothing to take away.
+# They only define variables and run checks; there is nothing to remove.
 STATELESS = {"common", "preflight"}
 TYPES: dict[str, type | tuple[type, ...]] = {
     "str": str,
@@ -21,10 +22,46 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "dict": dict,
     "raw": object,
 }
-UNITS = re.compile(
-    r"\b(seconds?|minutes?|hours?|days?|bytes?|[KMGT]iB|percent|port|number|how many|millicores|cores?)\b",
-    re.IGNORECASE,
+SAYS_WHAT_IT_COUNTS = re.compile(
+    r"\b(milliseconds?|seconds?|minutes?|hours?|days?|[MG]iB|percent|port|number|how many)\b", re.IGNORECASE
 )
+# If a description names one of these units, the name of the option ends in one of them.
+UNITS = {
+    "milliseconds": "_milliseconds",
+    "seconds": "_seconds",
+    "per second": "_per_second",
+    "minutes": "_minutes",
+    "hours": "_hours",
+    "days": "_days",
+    "MiB": "_mib",
+    "GiB": "_gib",
+    "percent": "_percent",
+}
+ENDS_WITHOUT_UNIT = re.compile(r".*_(count|interval|memory|percentage|ratio|share|size|time|timeout|rate)")
+
+# Each role has the files that it needs. Entry points are further files.
+TASKS = {"main", "check", "prepare", "images", "apply", "verify", "absent"}
+MORE_TASKS = {
+    "elk": {"certificate", "host", "host_absent", "prestart", "prestart_elasticsearch"},
+    "microk8s": {
+        *("certificates", "encrypt", "install", "install_file", "kubeconfig", "snapd", "users"),
+        *("join", "leave", "node", "remove_node", "verify_worker"),
+    },
+}
+# Names of manifests in all roles, with their kinds if no others may be in them.
+# Any other template has the name of a component and contains all of its objects.
+TEMPLATES: dict[str, set[str]] = {
+    "namespace": {"Namespace"},
+    "rbac": {"ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"},
+    "network-policies": {"NetworkPolicy"},
+    "configuration": {"ConfigMap", "Secret"},
+    "secrets": {"Secret"},
+    "certificates": set(),
+    "middlewares": {"Middleware", "Secret"},
+    "routes": set(),
+}
+# Templates of several similar components.
+COLLECTIONS = {"apps", "dashboards", "metrics", "scaling", "services", "volumes"}
 
 every_role = pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 
@@ -45,16 +82,56 @@ def test_there_are_roles() -> None:
 
 
 @every_role
-def test_has_the_same_shape_as_the_others(role: Role) -> None:
+def test_has_the_common_folders_and_files(role: Role) -> None:
     assert {entry.name for entry in role.path.iterdir()} <= SHAPE
     assert (role.path / "defaults/main.yml").is_file()
     assert (role.path / "meta/main.yml").is_file()
     assert (role.path / "meta/argument_specs.yml").is_file()
+    assert (role.path / "meta/constraints.yml").is_file()
     assert role.name == "common" or (role.path / "tasks/main.yml").is_file()
 
 
 @every_role
-def test_can_be_taken_away(role: Role) -> None:
+def test_task_files_have_common_names(role: Role) -> None:
+    files = {path.stem for path in (role.path / "tasks").iterdir()}
+
+    assert files - TASKS - set(role.entry_points) == MORE_TASKS.get(role.name, set())
+
+
+@every_role
+def test_main_is_a_table_of_contents(role: Role) -> None:
+    if role.name == "common":
+        return  # it only has entry points
+    tasks = yaml.safe_load((role.path / "tasks/main.yml").read_text())
+    tasks = [inner for task in tasks for inner in task.get("block", [task])]
+    included = {
+        task.get("ansible.builtin.import_tasks") or task.get("ansible.builtin.include_tasks")
+        for task in tasks
+    }
+
+    parts = {
+        f"{name}.yml" for name in TASKS - {"main", "images"} if (role.path / f"tasks/{name}.yml").exists()
+    }
+    assert parts <= included
+    assert included - {None} <= {path.name for path in (role.path / "tasks").iterdir()}
+
+
+@every_role
+def test_manifests_have_common_names(role: Role) -> None:
+    for path in (role.path / "templates").glob("*.yaml.j2"):
+        name, text = path.name.removesuffix(".yaml.j2"), path.read_text()
+        kinds = set(re.findall(r"^kind: (\w+)$", text, re.MULTILINE))
+        if name in TEMPLATES:
+            assert not TEMPLATES[name] or kinds <= TEMPLATES[name], path.name
+        else:
+            assert name in COLLECTIONS or re.search(rf"^  name: (\S+-)?{name}$", text, re.MULTILINE), (
+                path.name
+            )
+        assert name == "namespace" or "Namespace" not in kinds, path.name
+
+
+@every_role
+def test_can_be_removed(role: Role) -> None:
     if role.name in STATELESS:
         assert f"{role.name}_state" not in role.options
     else:
@@ -70,7 +147,7 @@ def test_defaults_and_specs_name_the_same_options(role: Role) -> None:
 
 
 @every_role
-def test_public_names_carry_the_roles_prefix(role: Role) -> None:
+def test_public_names_have_the_roles_prefix(role: Role) -> None:
     prefix = "homeserver_" if role.name == "common" else f"{role.name}_"
 
     assert [name for name in role.options if not name.startswith(prefix)] == []
@@ -96,14 +173,14 @@ def test_defaults_have_the_documented_type(role: Role) -> None:
 
 def _fits(value: object, kind: str) -> bool:
     if isinstance(value, str) and value.startswith("{{"):
-        return True  # what it renders to is checked when the role runs
+        return True  # its rendered value is checked when the role runs
     if isinstance(value, bool):
         return kind in ("bool", "raw")
     return isinstance(value, TYPES[kind])
 
 
 @every_role
-def test_every_list_says_of_what(role: Role) -> None:
+def test_every_list_has_a_type_of_elements(role: Role) -> None:
     assert [
         name
         for name, option in _all_options(role)
@@ -122,4 +199,57 @@ def test_every_number_has_a_unit(role: Role) -> None:
         (name, option) for name, option in _all_options(role) if option.get("type") in ("int", "float")
     ]
 
-    assert [name for name, option in numbers if not UNITS.search(str(option["description"]))] == []
+    assert [name for name, option in numbers if not SAYS_WHAT_IT_COUNTS.search(_text(option))] == []
+
+
+@every_role
+def test_the_unit_is_in_the_name(role: Role) -> None:
+    numbers = {
+        name: _text(option) for name, option in _all_options(role) if option.get("type") in ("int", "float")
+    }
+
+    assert [name for name, text in numbers.items() if not _ends_in_unit(name, text)] == []
+
+
+def _ends_in_unit(name: str, description: str) -> bool:
+    named = [ending for unit, ending in UNITS.items() if re.search(rf"(?i)\b{unit}\b", description)]
+    return name.endswith(tuple(named)) if named else not ENDS_WITHOUT_UNIT.fullmatch(name)
+
+
+@every_role
+def test_shares_are_percent(role: Role) -> None:
+    fractions = [
+        name
+        for name, option in _all_options(role)
+        if re.match("Share ", _text(option)) and not name.endswith("_percent")
+    ]
+
+    assert fractions == []
+
+
+@pytest.mark.parametrize(
+    ("name", "description"),
+    [
+        ("microk8s_ready_timeout", "Seconds until the cluster must be ready."),
+        ("traefik_memory_limit", "Memory limit, in MiB."),
+        ("elk_retention_seconds", "Days for which logs are kept."),
+        ("flask_app_pod_count", "How many pods run."),
+        ("traefik_sample_rate", "Number of requests."),
+    ],
+)
+def test_a_name_without_a_unit_is_found(name: str, description: str) -> None:
+    assert not _ends_in_unit(name, description)
+
+
+def _text(option: dict[str, Any]) -> str:
+    return " ".join(
+        [option["description"]] if isinstance(option["description"], str) else option["description"]
+    )
+
+
+def test_every_module_supports_dry_runs() -> None:
+    """A module that does not is skipped, and later tasks fail or show other changes."""
+    modules = [path for path in ROOT.glob("plugins/modules/*.py") if "AnsibleModule(" in path.read_text()]
+
+    assert modules
+    assert [path.name for path in modules if "supports_check_mode=True" not in path.read_text()] == []

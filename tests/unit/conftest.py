@@ -1,17 +1,19 @@
-"""What takes long to start, once for all tests that ask it."""
+"""Servers that start slowly, once for all tests that use them."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from homeserver_logstore.__main__ import main
 
-from tests import logged
-from tests.unit.elk_role import Store, running
+from tests.support import logged
+from tests.support.elk_role import Store, running
+from tests.support.elk_store import Command, commands_of
 
 
 @pytest.fixture(scope="session")
 def lines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """The role's Elasticsearch, set up as its Job does it, with lines of every kind, which nobody changes."""
+    """The role's Elasticsearch, set up as by its Job, with lines of every kind; read only."""
     home = tmp_path_factory.mktemp("lines")
     with running(home) as store:
         with pytest.MonkeyPatch.context() as environment:
@@ -25,3 +27,23 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         answer = store.user("filebeat").bulk(logged.actions(), refresh=True)
         assert not answer["errors"], answer
         yield store
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """Elasticsearch with the role's files and a small storage budget."""
+    with running(tmp_path_factory.mktemp("home"), homeserver_storage_budget_gib=2) as store:
+        yield store
+
+
+@pytest.fixture
+def run(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Run a command as its Job does."""
+    return commands_of(store, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def ready(store: Store, run: Command) -> Store:
+    """Elasticsearch, set up."""
+    assert run("setup") == 0
+    return store

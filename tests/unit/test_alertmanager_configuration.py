@@ -1,4 +1,4 @@
-"""Every configuration the role can make is one of Alertmanager's, and holds no secret itself."""
+"""Every configuration that the role can render is valid for Alertmanager and contains no secret."""
 
 import subprocess
 from pathlib import Path
@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.programs import amtool
-from tests.unit.alertmanager_role import EVERYBODY, Role
+from tests.support.alertmanager_role import EVERYBODY, Role
+from tests.support.programs import amtool
 
 RELAY = {"to": "owner@example.org", "smarthost": "relay:25", "require_tls": False}
 
@@ -37,7 +37,7 @@ def _quiet_hours(configuration: Path) -> Any:
     ],
     ids=["nobody", "everybody", "two of each", "a relay without login", "only the dead-man's switch"],
 )
-def test_alertmanager_takes_it(tmp_path: Path, variables: dict[str, Any]) -> None:
+def test_alertmanager_accepts_it(tmp_path: Path, variables: dict[str, Any]) -> None:
     told = sum(
         1 if isinstance(given, str) else len(given)
         for name, given in variables.items()
@@ -47,7 +47,22 @@ def test_alertmanager_takes_it(tmp_path: Path, variables: dict[str, Any]) -> Non
     assert f" {told + 1} receivers" in _check(Role(**variables).configuration(tmp_path))
 
 
-def test_no_secret_is_in_the_configuration_itself(tmp_path: Path) -> None:
+def test_every_receiver_except_the_dead_mans_switch_gets_resolved_alerts(tmp_path: Path) -> None:
+    configuration = yaml.safe_load(Role(**EVERYBODY).configuration(tmp_path).read_text())
+    resolved = {
+        receiver["name"]: entry.get(
+            "send_resolved", True
+        )  # Alertmanager's default, except for mail and Slack
+        for receiver in configuration["receivers"]
+        for kind, entries in receiver.items()
+        if kind.endswith("_configs")
+        for entry in entries
+    }
+
+    assert [name for name, told in resolved.items() if not told] == ["deadman-1"]
+
+
+def test_the_configuration_contains_no_secret(tmp_path: Path) -> None:
     configuration = Role(**EVERYBODY).configuration(tmp_path)
 
     assert "secret" not in configuration.read_text()
@@ -73,7 +88,7 @@ def test_no_secret_is_in_the_configuration_itself(tmp_path: Path) -> None:
         ("13:00-14:30", [("13:00", "14:30")]),
     ],
 )
-def test_quiet_hours_may_pass_midnight(tmp_path: Path, hours: str, times: list[tuple[str, str]]) -> None:
+def test_quiet_hours_may_span_midnight(tmp_path: Path, hours: str, times: list[tuple[str, str]]) -> None:
     configuration = Role(
         alertmanager_quiet_hours=hours, alertmanager_time_zone="Europe/Berlin"
     ).configuration(tmp_path)
@@ -84,7 +99,7 @@ def test_quiet_hours_may_pass_midnight(tmp_path: Path, hours: str, times: list[t
     _check(configuration)
 
 
-def test_the_disk_cleanup_is_told_with_the_token_it_was_given(tmp_path: Path) -> None:
+def test_the_disk_cleanup_is_notified_with_its_token(tmp_path: Path) -> None:
     (tmp_path / "disk_cleanup.token").write_text("the-token\n")
     files = Role(disk_cleanup_enabled=True, homeserver_secrets_dir=str(tmp_path)).files()
 

@@ -1,4 +1,4 @@
-"""What people read, and what a real Alertmanager with the role's configuration sends to whom."""
+"""The text of the messages, and who receives them from a real Alertmanager with the role's configuration."""
 
 import json
 import subprocess
@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import requests
 
-from tests.programs import amtool, free_port
-from tests.recorder import Message, Recorder, recording
-from tests.unit.alertmanager_role import Role
+from tests.support.alertmanager_role import Role
+from tests.support.programs import amtool, free_port
+from tests.support.recorder import Message, Recorder, recording
 
 SECONDS = 15
 DISK = {
@@ -33,7 +33,7 @@ TOLD = {
 Labels = dict[str, str]
 
 
-# ---- what is read
+# ---- text
 
 
 def _alert(number: int = 0, *, over: bool = False, **annotations: str) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def _alert(number: int = 0, *, over: bool = False, **annotations: str) -> dict[s
 
 
 def _read(directory: Path, template: str, *alerts: dict[str, Any], severity: str = "critical") -> str:
-    """Let amtool write a message about a group of alerts."""
+    """Let amtool render a message about a group of alerts."""
     firing = any(alert["status"] == "firing" for alert in alerts)
     group = {
         "status": "firing" if firing else "resolved",
@@ -68,7 +68,7 @@ def _read(directory: Path, template: str, *alerts: dict[str, Any], severity: str
     return rendered.stdout.rstrip("\n")
 
 
-def test_a_locked_phone_shows_how_bad_what_and_where(tmp_path: Path) -> None:
+def test_the_title_shows_severity_problem_and_place(tmp_path: Path) -> None:
     assert _read(tmp_path, "home.title", _alert()) == "🔴 home: /disk0 is full"
     assert _read(tmp_path, "home.title", _alert(), severity="warning") == "🟡 home: /disk0 is full"
     assert _read(tmp_path, "home.title", _alert(over=True)) == "✅ home: /disk0 is full"
@@ -76,7 +76,7 @@ def test_a_locked_phone_shows_how_bad_what_and_where(tmp_path: Path) -> None:
     assert _read(tmp_path, "home.title", _alert(1), _alert(2, over=True)) == "🔴 home: /disk1 is full"
 
 
-def test_an_alert_says_what_is_wrong_and_what_to_do(tmp_path: Path) -> None:
+def test_the_text_names_the_problem_and_the_fix(tmp_path: Path) -> None:
     assert _read(tmp_path, "home.text", _alert()).splitlines() == [
         "/ on home has 3.1 GiB left of 40 GiB.",
         "What to do: https://git.example.org/home/docs/runbooks/DiskNearlyFull.md",
@@ -84,25 +84,25 @@ def test_an_alert_says_what_is_wrong_and_what_to_do(tmp_path: Path) -> None:
     ]
 
 
-def test_what_is_over_says_how_long_it_was(tmp_path: Path) -> None:
+def test_a_resolved_alert_shows_how_long_it_lasted(tmp_path: Path) -> None:
     assert _read(tmp_path, "home.text", _alert(over=True)).splitlines() == [
         "✅ home: /disk0 is full: over after 12m 3s",
         "All alerts: https://alertmanager.home.arpa/#/alerts",
     ]
 
 
-def test_many_alerts_do_not_become_a_long_message(tmp_path: Path) -> None:
+def test_many_alerts_make_a_short_message(tmp_path: Path) -> None:
     text = _read(tmp_path, "home.text", *map(_alert, range(50)))
 
     assert text.count("• home: /disk") == 10
     assert "50 in all." in text
 
 
-def test_an_alert_of_ones_own_needs_no_annotations(tmp_path: Path) -> None:
+def test_an_owners_alert_needs_no_annotations(tmp_path: Path) -> None:
     assert _read(tmp_path, "home.title", _alert(dashboard="x")) == "🔴 DiskNearlyFull"
 
 
-# ---- what is sent
+# ---- delivery
 
 
 class Alertmanager:
@@ -113,18 +113,18 @@ class Alertmanager:
         self.recorder = recorder
 
     def fire(self, *alerts: Labels, seconds: float = 300) -> None:
-        """Be Prometheus: alerts with these labels fire, for as long."""
+        """Act as Prometheus: alerts with these labels fire for this long."""
         ends = (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
         body = [{"labels": labels, "annotations": TOLD, "endsAt": ends} for labels in alerts]
         requests.post(f"{self.url}/api/v2/alerts", json=body, timeout=5).raise_for_status()
 
     def messages(self, path: str, number: int = 1) -> list[Message]:
-        """Return what has come for a path, once it is so many messages."""
+        """Wait for this number of messages to a path, and return them."""
         self.recorder.wait(lambda: len(self.recorder.of(path)) >= number, SECONDS)
         return self.recorder.of(path)
 
     def told(self, path: str, number: int = 1) -> list[list[tuple[str, str]]]:
-        """Return the names and severities of the alerts in each message for a path, once it is so many."""
+        """Wait for messages to a path, and return the names and severities of the alerts in each."""
         return [
             sorted(
                 (alert["labels"]["alertname"], alert["labels"]["severity"])
@@ -136,7 +136,7 @@ class Alertmanager:
 
 @contextmanager
 def _alertmanager(directory: Path, **variables: Any) -> Iterator[Alertmanager]:
-    """Run Alertmanager with the role's configuration, every receiver being the recorder."""
+    """Run Alertmanager with the role's configuration; the recorder is every receiver."""
     with recording() as recorder:
         url = f"http://127.0.0.1:{recorder.port}"
         role = Role(
@@ -188,7 +188,7 @@ def alertmanager(tmp_path: Path) -> Iterator[Alertmanager]:
         yield running
 
 
-def test_everybody_is_told_once_of_all_alerts_of_a_name(alertmanager: Alertmanager) -> None:
+def test_each_receiver_gets_one_message_about_all_alerts_of_a_name(alertmanager: Alertmanager) -> None:
     alertmanager.fire(DISK, DISK | {"mountpoint": "/srv"})
 
     for path in ("/webhook", "/ntfy", "/slack", "/discord", "/msteams"):
@@ -198,7 +198,7 @@ def test_everybody_is_told_once_of_all_alerts_of_a_name(alertmanager: Alertmanag
     assert alertmanager.recorder.of("/deadman") == []
 
 
-def test_tokens_are_sent_along(alertmanager: Alertmanager) -> None:
+def test_tokens_are_sent(alertmanager: Alertmanager) -> None:
     alertmanager.fire(DISK)
 
     assert [alertmanager.messages(path)[0].headers["authorization"] for path in ("/ntfy", "/webhook")] == [
@@ -207,7 +207,7 @@ def test_tokens_are_sent_along(alertmanager: Alertmanager) -> None:
     ]
 
 
-def test_ntfy_is_told_how_to_show_it(alertmanager: Alertmanager) -> None:
+def test_ntfy_gets_priority_and_templates(alertmanager: Alertmanager) -> None:
     alertmanager.fire(DISK)
     (message,) = alertmanager.messages("/ntfy")
 
@@ -218,7 +218,7 @@ def test_ntfy_is_told_how_to_show_it(alertmanager: Alertmanager) -> None:
     assert ".annotations.description" in message.headers["x-message"]
 
 
-def test_that_it_is_over_is_told_too(alertmanager: Alertmanager) -> None:
+def test_the_end_of_an_alert_is_sent_too(alertmanager: Alertmanager) -> None:
     alertmanager.fire(DISK)
     alertmanager.messages("/webhook")
     alertmanager.fire(DISK, seconds=-1)
@@ -229,15 +229,15 @@ def test_that_it_is_over_is_told_too(alertmanager: Alertmanager) -> None:
     ]
 
 
-def test_the_watchdog_reaches_the_dead_mans_switch_alone(alertmanager: Alertmanager) -> None:
+def test_the_watchdog_reaches_only_the_dead_mans_switch(alertmanager: Alertmanager) -> None:
     alertmanager.fire({"alertname": "Watchdog", "severity": "none"})
     alertmanager.messages("/deadman")
-    time.sleep(2)  # in which somebody else would have been told
+    time.sleep(2)  # long enough for another receiver to be notified
 
     assert {message.path for message in alertmanager.recorder.messages} == {"/deadman"}
 
 
-def test_a_node_that_is_down_keeps_back_what_is_on_it(alertmanager: Alertmanager) -> None:
+def test_a_node_that_is_down_inhibits_alerts_about_its_pods(alertmanager: Alertmanager) -> None:
     node_down = {"alertname": "NodeDown", "severity": "critical", "node": "attic"}
     pod = {"alertname": "PodNotReady", "severity": "warning", "node": "attic", "pod": "web-0"}
     alertmanager.fire(node_down, pod, pod | {"node": "home"})
@@ -248,7 +248,44 @@ def test_a_node_that_is_down_keeps_back_what_is_on_it(alertmanager: Alertmanager
     ]
 
 
-def test_what_is_critical_keeps_back_the_warning_of_the_same(alertmanager: Alertmanager) -> None:
+def test_a_node_that_is_down_is_one_message(alertmanager: Alertmanager) -> None:
+    attic = {"severity": "critical", "node": "attic"}
+    warning = {"severity": "warning"}
+    alertmanager.fire(
+        attic | {"alertname": "NodeDown"},
+        attic | {"alertname": "NodeNotReady"},
+        attic | {"alertname": "ProbeFailed", "instance": "Traefik on attic"},
+        attic | warning | {"alertname": "TargetDown", "job": "node"},
+        attic | warning | {"alertname": "PodNotReady", "pod": "web-0"},
+        warning | {"alertname": "PodPending", "pod": "db-1"},
+        warning | {"alertname": "WorkloadIncomplete", "deployment": "db"},
+    )
+    alertmanager.messages("/webhook")
+    time.sleep(3)  # long enough for the groups of the others
+
+    assert alertmanager.told("/webhook") == [[("NodeDown", "critical")]]
+
+
+def test_a_node_that_is_not_ready_still_tells_why(alertmanager: Alertmanager) -> None:
+    attic = {"severity": "warning", "node": "attic"}
+    alertmanager.fire(
+        attic | {"alertname": "NodeNotReady", "severity": "critical"},
+        DISK | {"node": "attic"},
+        attic | {"alertname": "TargetDown", "job": "kubelet"},
+        attic | {"alertname": "PodNotReady", "pod": "web-0"},
+        attic | {"alertname": "TargetDown", "node": "home"},
+    )
+    alertmanager.messages("/webhook", 3)
+    time.sleep(3)
+
+    assert sorted(alertmanager.told("/webhook", 3)) == [
+        [("DiskNearlyFull", "critical")],
+        [("NodeNotReady", "critical")],
+        [("TargetDown", "warning")],
+    ]
+
+
+def test_a_critical_alert_inhibits_the_same_warning(alertmanager: Alertmanager) -> None:
     warning = DISK | {"severity": "warning"}
     alertmanager.fire(
         DISK, warning, warning | {"mountpoint": "/srv"}, warning | {"alertname": "DiskWillFill"}
@@ -261,7 +298,7 @@ def test_what_is_critical_keeps_back_the_warning_of_the_same(alertmanager: Alert
     ]
 
 
-def test_in_quiet_hours_people_are_told_only_what_is_critical(tmp_path: Path) -> None:
+def test_people_get_only_critical_alerts_in_quiet_hours(tmp_path: Path) -> None:
     now = datetime.now(UTC)
     hours = "-".join((now + timedelta(hours=hours)).strftime("%H:%M") for hours in (-1, 1))
     with _alertmanager(tmp_path, alertmanager_quiet_hours=hours) as alertmanager:

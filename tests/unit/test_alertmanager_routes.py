@@ -1,4 +1,4 @@
-"""Each alert reaches who asked for it, and nobody else."""
+"""Each alert reaches the receivers that are configured for it, and no others."""
 
 import subprocess
 from collections.abc import Callable
@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from tests.programs import amtool
-from tests.unit.alertmanager_role import EVERYBODY, Role
+from tests.support.alertmanager_role import EVERYBODY, Role
+from tests.support.programs import amtool
 
 ALL = {
     f"{kind}-1"
     for kind in ("ntfy", "pushover", "telegram", "email", "slack", "discord", "msteams", "webhook")
 }
-# A family: one phone rings for what is critical, one topic is the children's, a program mends disks.
+# A family: one phone gets critical alerts, one topic is the children's, a program cleans up disks.
 FAMILY = EVERYBODY | {
     "alertmanager_ntfy": [
         {"url": "https://ntfy.example/parents"},
@@ -32,7 +32,7 @@ Route = Callable[..., set[str]]
 
 @pytest.fixture
 def route(tmp_path: Path) -> Route:
-    """Ask amtool who is told of an alert with these labels, in a home that sets these variables."""
+    """Ask amtool for the receivers of an alert with these labels, in a home with these variables."""
 
     def ask(variables: dict[str, Any], **labels: str) -> set[str]:
         configuration = Role(**variables).configuration(tmp_path)
@@ -49,19 +49,19 @@ def route(tmp_path: Path) -> Route:
 
 
 @pytest.mark.parametrize("severity", ["critical", "warning", "info"])
-def test_everybody_is_told_who_asked_for_nothing_special(route: Route, severity: str) -> None:
+def test_receivers_without_filters_get_every_alert(route: Route, severity: str) -> None:
     assert route(EVERYBODY, alertname="PodCrashLooping", severity=severity, team="home") == ALL
 
 
-def test_an_alert_of_ones_own_needs_no_labels(route: Route) -> None:
+def test_an_owners_alert_needs_no_labels(route: Route) -> None:
     assert route(EVERYBODY, alertname="TooHot") == ALL
 
 
-def test_without_a_receiver_nobody_is_told(route: Route) -> None:
+def test_without_receivers_nobody_is_notified(route: Route) -> None:
     assert route({}, alertname="PodCrashLooping", severity="critical", team="home") == {"nobody"}
 
 
-def test_the_watchdog_goes_to_the_dead_mans_switch_and_to_nobody_else(route: Route) -> None:
+def test_the_watchdog_goes_only_to_the_dead_mans_switch(route: Route) -> None:
     assert route(EVERYBODY, alertname="Watchdog", severity="none", team="home") == {"deadman-1"}
     assert route(EVERYBODY | {"alertmanager_deadman_url": ""}, alertname="Watchdog", severity="none") == {
         "nobody"
@@ -79,7 +79,7 @@ def test_the_watchdog_goes_to_the_dead_mans_switch_and_to_nobody_else(route: Rou
         ("DiskNearlyFull", "warning", "home", {"telegram-1", "webhook-1"}),
     ],
 )
-def test_who_asked_for_some_alerts_is_told_of_these(
+def test_a_receiver_with_filters_gets_the_matching_alerts(
     route: Route, alert: str, severity: str, team: str, specially: set[str]
 ) -> None:
     of_everything = {"ntfy-1", "email-1", "slack-1", "discord-1", "msteams-1"}
@@ -91,5 +91,5 @@ def test_who_asked_for_some_alerts_is_told_of_these(
     ("alert", "told"),
     [("DiskNearlyFull", {"automation-1"}), ("DiskFillingUp", {"automation-1"}), ("NodeDown", {"nobody"})],
 )
-def test_the_disk_cleanup_is_told_of_the_disk(route: Route, alert: str, told: set[str]) -> None:
+def test_the_disk_cleanup_gets_alerts_about_disks(route: Route, alert: str, told: set[str]) -> None:
     assert route({"disk_cleanup_enabled": True}, alertname=alert, severity="critical", team="home") == told

@@ -1,16 +1,16 @@
-"""What the benchmark says of lines follows from when they were written and found."""
+"""The benchmark's delays and rates follow from the times at which lines were written and found."""
 
 import pytest
 
 from bench.logs import Run
 
 
-def test_each_line_waited_from_its_own_time_to_the_first_look_that_found_it() -> None:
+def test_a_delay_lasts_from_writing_a_line_to_the_first_query_that_found_it() -> None:
     run = Run(began=100, found=[(100, 0), (101.5, 2), (102, 2), (103, 3)])
     assert run.waited(rate=1) == [1.5, 0.5, 1]
 
 
-def test_a_line_that_is_found_before_it_can_have_been_written_did_not_wait() -> None:
+def test_a_line_that_is_found_before_its_time_has_no_delay() -> None:
     assert Run(began=100, found=[(100.5, 2)]).waited(rate=1) == [0.5, 0]
 
 

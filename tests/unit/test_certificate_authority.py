@@ -1,66 +1,74 @@
-"""The home's certificate authority, run for real in a directory of its own."""
+"""Runs the role of the home's certificate authority in a temporary directory."""
 
 import json
 import os
 import re
 import ssl
 import subprocess
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 import yaml
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 NAMES = ["home.arpa", "*.home.arpa", "nas.home.arpa"]
-PLAY = [
-    {
-        "hosts": "control_plane",
-        "gather_facts": False,
-        "tasks": [
-            {
-                "ansible.builtin.include_role": {
-                    "name": "homeserver.stack.certificate_authority",
-                    "tasks_from": "issue.yml",
-                },
-                "vars": {"certificate_authority_name": "web"},
-            }
-        ],
-    }
-]
+
+
+def _play(tasks_from: str) -> str:
+    role = {"name": "homeserver.stack.certificate_authority", "tasks_from": tasks_from}
+    task = {"ansible.builtin.include_role": role, "vars": {"certificate_authority_name": "web"}}
+    return yaml.safe_dump([{"hosts": "control_plane", "gather_facts": False, "tasks": [task]}])
 
 
 class Authority:
-    """The role, and what it leaves in the directory of secrets."""
+    """The role, and the files that it makes in the directory of secrets."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
         self.secrets = home / "secrets"
-        (home / "play.yml").write_text(yaml.safe_dump(PLAY))
         (home / "hosts.yml").write_text("all: {children: {control_plane: {hosts: {home: }}}}")
 
     def issue(self, *arguments: str, names: list[str] = NAMES, **variables: object) -> int:
-        """Run the role; return how many tasks changed something."""
+        """Issue a certificate; return how many tasks changed something."""
+        return self._run("issue.yml", *arguments, certificate_authority_dns_names=names, **variables)
+
+    def remove(self, *arguments: str) -> int:
+        """Remove the authority; return how many tasks changed something."""
+        return self._run("main.yml", *arguments, certificate_authority_state="absent")
+
+    def refused(self, names: list[str] = NAMES, **variables: object) -> str:
+        """Try to issue a certificate, which must fail; return what is printed."""
+        run = self._play("issue.yml", certificate_authority_dns_names=names, **variables)
+        assert run.returncode == 2, run.stdout + run.stderr
+        return " ".join((run.stdout + run.stderr).split())
+
+    def _run(self, tasks_from: str, *arguments: str, **variables: object) -> int:
+        run = self._play(tasks_from, *arguments, **variables)
+        assert run.returncode == 0, run.stdout + run.stderr
+        assert "PRIVATE KEY" not in run.stdout
+        return int(re.findall(r"changed=(\d+)", run.stdout)[0])
+
+    def _play(
+        self, tasks_from: str, *arguments: str, **variables: object
+    ) -> subprocess.CompletedProcess[str]:
+        (self._home / "play.yml").write_text(_play(tasks_from))
         variables |= {
-            "certificate_authority_dns_names": names,
             "homeserver_secrets_dir": str(self.secrets),
-            "homeserver_versions": {
-                "microk8s_channel": "1.35/stable",
-                "images": {"python": "python:3.11"},
-                "manifests": {},
-            },
         }
-        run = subprocess.run(
+        return subprocess.run(
             ["ansible-playbook", "-i", "hosts.yml", "-e", json.dumps(variables), *arguments, "play.yml"],
             cwd=self._home,
             capture_output=True,
             text=True,
             check=False,
-            env=os.environ | {"ANSIBLE_NOCOLOR": "1"},
+            env=os.environ | {"ANSIBLE_NOCOLOR": "1", "COLUMNS": "1000"},
         )
-        assert run.returncode == 0, run.stdout + run.stderr
-        assert "PRIVATE KEY" not in run.stdout
-        return int(re.findall(r"changed=(\d+)", run.stdout)[0])
 
     def certificate(self, name: str) -> x509.Certificate:
         """One certificate, parsed."""
@@ -75,7 +83,7 @@ def issued(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return authority
 
 
-def test_a_dry_run_makes_nothing(tmp_path: Path) -> None:
+def test_a_dry_run_makes_no_file(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
 
     assert authority.issue("--check", "--diff") > 0
@@ -109,7 +117,7 @@ def test_a_second_run_changes_nothing(issued: Authority) -> None:
     assert issued.certificate("web") == before
 
 
-def test_other_names_need_another_certificate(issued: Authority) -> None:
+def test_other_names_need_a_new_certificate(issued: Authority) -> None:
     before = issued.certificate("web")
     names = [*NAMES, "printer.home.arpa"]
 
@@ -119,7 +127,7 @@ def test_other_names_need_another_certificate(issued: Authority) -> None:
     assert issued.certificate("web") != before
 
 
-def test_what_expires_soon_is_renewed(issued: Authority) -> None:
+def test_a_certificate_that_expires_soon_is_renewed(issued: Authority) -> None:
     before = issued.certificate("web")
 
     assert issued.issue(certificate_authority_renew_days=400) == 1
@@ -137,7 +145,7 @@ def test_an_authority_that_would_expire_first_is_renewed_with_its_key(issued: Au
     issued.certificate("web").verify_directly_issued_by(after)
 
 
-def test_another_authority_means_another_certificate(issued: Authority) -> None:
+def test_a_new_authority_issues_a_new_certificate(issued: Authority) -> None:
     (issued.secrets / "ca.key").unlink()
 
     assert issued.issue() > 0
@@ -145,12 +153,133 @@ def test_another_authority_means_another_certificate(issued: Authority) -> None:
 
 
 @pytest.mark.parametrize("for_clients", [False, True])
-def test_a_certificate_says_who_is_asking_only_where_that_is_wanted(
-    tmp_path: Path, for_clients: bool
-) -> None:
+def test_a_certificate_is_for_clients_only_if_requested(tmp_path: Path, for_clients: bool) -> None:
     authority = Authority(tmp_path)
     authority.issue(certificate_authority_for_clients=for_clients)
     usage = authority.certificate("web").extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
 
     assert (ExtendedKeyUsageOID.CLIENT_AUTH in usage) == for_clients
     assert ExtendedKeyUsageOID.SERVER_AUTH in usage
+
+
+def test_only_the_authority_is_removed_and_only_once(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    authority.issue()
+
+    assert authority.remove("--check") == 1
+    assert (authority.secrets / "ca.crt").exists()
+    assert authority.remove() == 1
+    assert {path.name for path in authority.secrets.iterdir()} == {"web.crt", "web.key"}
+    assert authority.remove() == 0
+
+
+def _accepted(authority: Authority, name: str, leaf: x509.Certificate) -> bool:
+    """Whether a client that trusts the authority believes that this certificate is for this name."""
+    store = verification.Store([authority.certificate("ca")])
+    verifier = verification.PolicyBuilder().store(store).build_server_verifier(_subject(name))
+    try:
+        verifier.verify(leaf, [])
+    except verification.VerificationError:
+        return False
+    return True
+
+
+def _subject(name: str) -> x509.DNSName | x509.IPAddress:
+    return x509.IPAddress(ip_address(name)) if name[-1].isdigit() else x509.DNSName(name)
+
+
+def _stolen(authority: Authority, name: str) -> x509.Certificate:
+    """A certificate that a thief of the key has made."""
+    key = serialization.load_pem_private_key((authority.secrets / "ca.key").read_bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    now = datetime.now(UTC)
+    issuer = authority.certificate("ca")
+    builder = (
+        x509.CertificateBuilder(
+            issuer.subject, x509.Name([]), ec.generate_private_key(ec.SECP256R1()).public_key()
+        )
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([_subject(name)]), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
+    )
+    return builder.sign(key, hashes.SHA256())
+
+
+def test_a_thief_of_the_key_cannot_be_another_site(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    elsewhere = [{"name": "blog", "host": "blog.example.org"}]
+    authority.issue(names=[*NAMES, "blog.example.org"], flask_app_apps=elsewhere)
+
+    assert _accepted(authority, "nas.home.arpa", authority.certificate("web"))
+    assert _accepted(authority, "blog.example.org", authority.certificate("web"))
+    assert _accepted(authority, "a.home.arpa", _stolen(authority, "a.home.arpa"))
+    for name in ("www.bank.example", "example.org", "xhome.arpa", "192.0.2.1", "2001:db8::1"):
+        assert not _accepted(authority, name, _stolen(authority, name)), name
+
+
+def test_a_name_that_no_device_would_believe_is_not_issued(issued: Authority) -> None:
+    before = issued.certificate("web")
+
+    assert "permits no certificate for shop.example." in issued.refused([*NAMES, "shop.example"])
+    assert issued.certificate("web") == before
+
+
+def test_an_authority_without_limits_gets_them_and_keeps_its_key(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    authority.issue()
+    leaf, limited = authority.certificate("web"), authority.certificate("ca")
+    key = serialization.load_pem_private_key((authority.secrets / "ca.key").read_bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    builder = x509.CertificateBuilder(limited.issuer, limited.subject, limited.public_key(), 1)
+    builder = builder.not_valid_before(limited.not_valid_before_utc).not_valid_after(
+        limited.not_valid_after_utc
+    )
+    for extension in limited.extensions:
+        if not isinstance(extension.value, x509.NameConstraints):
+            builder = builder.add_extension(extension.value, extension.critical)
+    earlier = builder.sign(key, hashes.SHA256())
+    (authority.secrets / "ca.crt").write_bytes(earlier.public_bytes(serialization.Encoding.PEM))
+
+    assert authority.issue() == 1
+    assert authority.certificate("ca").extensions.get_extension_for_class(x509.NameConstraints)
+    # A device that trusts the earlier one notices nothing.
+    assert authority.certificate("ca").public_key() == earlier.public_key()
+    assert authority.certificate("web") == leaf
+
+
+def test_the_key_can_have_a_passphrase(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    authority.issue(certificate_authority_passphrase="not-a-secret")
+    key = (authority.secrets / "ca.key").read_bytes()
+
+    assert b"ENCRYPTED" in key
+    assert authority.issue(certificate_authority_passphrase="not-a-secret") == 0
+    assert authority.issue() == 0  # nothing is issued
+    assert "passphrase" in authority.refused(NAMES[:1], certificate_authority_passphrase="wrong")
+    assert "passphrase" in authority.refused(certificate_authority_leaf_days=3650)
+    assert (authority.secrets / "ca.key").read_bytes() == key
+    assert authority.issue(names=NAMES[:1], certificate_authority_passphrase="not-a-secret") == 1
+
+
+def test_a_broken_file_of_the_authority_is_told(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    authority.issue()
+
+    for name, content in {"ca.crt": "", "ca.key": "-----BEGIN PRIVATE KEY-----\nMIIB"}.items():
+        whole = (authority.secrets / name).read_text()
+        (authority.secrets / name).write_text(content)
+        assert f"{name} is empty or no longer whole" in authority.refused()
+        assert (authority.secrets / name).read_text() == content
+        (authority.secrets / name).write_text(whole)
+
+
+def test_a_broken_certificate_is_issued_again(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    authority.issue()
+    (authority.secrets / "web.crt").write_text("")
+
+    assert authority.issue() > 0
+    authority.certificate("web").verify_directly_issued_by(authority.certificate("ca"))

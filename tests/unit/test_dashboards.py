@@ -1,4 +1,4 @@
-"""The dashboards are what the code says, and hang together: with each other, with the alerts, with PromQL."""
+"""The dashboards' files are current and consistent with each other, with the alerts and with PromQL."""
 
 import itertools
 import json
@@ -12,10 +12,10 @@ import yaml
 from grafana_foundation_sdk.cog import plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard as Typed
 
-from dashboards import catalogue
-from tests import programs
-from tests.dashboards import FILES, Dashboard, asked, choices, marks, panels, questions, read
-from tests.static.roles import ROOT
+from tests.support import programs
+from tests.support.dashboards import FILES, Dashboard, asked, choices, marks, panels, questions, read
+from tests.support.roles import ROOT
+from tools.dashboards.grafana import catalogue
 
 DASHBOARDS = read()
 
@@ -30,9 +30,7 @@ def test_the_files_are_current() -> None:
     assert {path: path.read_text() for path in FILES} == dict(catalogue.render()), "make dashboards"
 
 
-def test_files_of_dashboards_that_are_no_more_are_removed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_of_removed_dashboards_are_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalogue, "FILES", tmp_path)
     (tmp_path / "server").mkdir()
     (tmp_path / "server/old.json").write_text("{}")
@@ -53,21 +51,21 @@ def test_titles_are_unique() -> None:
 
 
 @every_dashboard
-def test_grafanas_types_know_all_of_it(dashboard: Dashboard) -> None:
+def test_grafanas_types_know_every_field(dashboard: Dashboard) -> None:
     plugins.register_default_plugins()
 
     assert json.loads(catalogue.as_json(Typed.from_json(dashboard))) == dashboard
 
 
 @every_dashboard
-def test_no_panel_is_without_title_or_unit(dashboard: Dashboard) -> None:
+def test_every_panel_has_a_title_and_a_unit(dashboard: Dashboard) -> None:
     for panel in panels(dashboard):
         assert panel["title"]
         assert panel["fieldConfig"]["defaults"].get("unit"), panel["title"]
 
 
 @every_dashboard
-def test_no_two_panels_of_a_section_have_one_title(dashboard: Dashboard) -> None:
+def test_no_two_panels_of_a_section_have_the_same_title(dashboard: Dashboard) -> None:
     section = itertools.accumulate(panel["type"] == "row" for panel in dashboard["panels"])
     titles = Counter(zip(section, (panel["title"] for panel in dashboard["panels"]), strict=True))
 
@@ -75,7 +73,7 @@ def test_no_two_panels_of_a_section_have_one_title(dashboard: Dashboard) -> None
 
 
 @every_dashboard
-def test_no_panel_covers_another(dashboard: Dashboard) -> None:
+def test_panels_do_not_overlap(dashboard: Dashboard) -> None:
     cells = Counter(
         cell
         for place in (panel["gridPos"] for panel in dashboard["panels"])
@@ -89,14 +87,14 @@ def test_no_panel_covers_another(dashboard: Dashboard) -> None:
 
 
 @every_dashboard
-def test_every_panel_has_its_own_number(dashboard: Dashboard) -> None:
+def test_every_panel_has_a_unique_id(dashboard: Dashboard) -> None:
     numbers = [panel["id"] for panel in dashboard["panels"]]
 
     assert len(set(numbers)) == len(numbers)
 
 
 @every_dashboard
-def test_every_variable_is_used_and_every_used_one_is_there(dashboard: Dashboard) -> None:
+def test_every_variable_is_used_and_every_used_one_exists(dashboard: Dashboard) -> None:
     used = {
         name
         for question in questions(dashboard)
@@ -108,7 +106,7 @@ def test_every_variable_is_used_and_every_used_one_is_there(dashboard: Dashboard
 
 
 @every_dashboard
-def test_every_link_leads_to_a_dashboard_and_chooses_what_can_be_chosen_there(dashboard: Dashboard) -> None:
+def test_every_link_leads_to_a_dashboard_and_sets_its_variables(dashboard: Dashboard) -> None:
     for url in _links(dashboard):
         uid = re.match(r"/d/([\w-]+)", url)
         assert uid
@@ -124,7 +122,7 @@ def test_a_link_of_a_table_names_one_of_its_columns(dashboard: Dashboard) -> Non
 
 
 @every_dashboard
-def test_every_limit_is_one_of_an_alert(dashboard: Dashboard) -> None:
+def test_every_threshold_belongs_to_an_alert(dashboard: Dashboard) -> None:
     defaults = yaml.safe_load((ROOT / "roles/prometheus/defaults/main.yml").read_text())
     drawn = re.findall(r"homeserver:alert_threshold:(\w+)", json.dumps(dashboard))
 
@@ -132,7 +130,7 @@ def test_every_limit_is_one_of_an_alert(dashboard: Dashboard) -> None:
 
 
 @every_dashboard
-def test_every_recorded_series_is_recorded(dashboard: Dashboard) -> None:
+def test_every_recorded_series_has_a_rule(dashboard: Dashboard) -> None:
     rules = [*(ROOT / "roles/prometheus").glob("files/rules/*.yml")]
     rules.append(ROOT / "roles/prometheus/templates/thresholds.rules.yml.j2")
     recorded = {name for file in rules for name in re.findall(r"record: (\S+)", file.read_text())}
@@ -140,7 +138,7 @@ def test_every_recorded_series_is_recorded(dashboard: Dashboard) -> None:
         name
         for question in questions(dashboard)
         for name in re.findall(r"\b[a-z_]+:[a-z0-9_:]+", question.expr)
-        if not name.startswith("homeserver:alert_threshold:")  # of which the test above tells
+        if not name.startswith("homeserver:alert_threshold:")  # the test above checks these
     }
 
     assert asked_for <= recorded

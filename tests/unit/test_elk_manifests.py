@@ -1,16 +1,25 @@
-"""What the role asks of Kubernetes for Elasticsearch, where a wrong word would not be noticed by a schema."""
+"""Elasticsearch's manifests, where a schema would not notice a mistake."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from homeserver_logstore.settings import Settings
 
-from tests.unit.elk_role import Role
-from tests.unit.rendering import Object, find
+from tests.support.elk_role import Role
+from tests.support.policies import Rule, rules
+from tests.support.rendering import Object, find
 
-TEMPLATES = ["namespaces.yaml.j2", "secrets.yaml.j2", "elasticsearch.yaml.j2", "logstore.yaml.j2"]
+TEMPLATES = [
+    "namespace.yaml.j2",
+    "network-policies.yaml.j2",
+    "certificates.yaml.j2",
+    "secrets.yaml.j2",
+    "elasticsearch.yaml.j2",
+    "logstore.yaml.j2",
+]
 
 
 def _render(state: Path, **variables: Any) -> list[Object]:
@@ -19,23 +28,41 @@ def _render(state: Path, **variables: Any) -> list[Object]:
 
 @pytest.fixture
 def objects(tmp_path: Path) -> list[Object]:
-    """The manifests of a home that sets nothing."""
+    """The manifests of a home with all defaults."""
     return _render(tmp_path)
 
 
 def test_the_heap_is_half_of_the_memory(objects: list[Object]) -> None:
     (container,) = find(objects, "StatefulSet", "elasticsearch")["spec"]["template"]["spec"]["containers"]
 
-    assert container["env"] == [{"name": "ES_JAVA_OPTS", "value": "-Xms1024m -Xmx1024m"}]
+    (java,) = [each["value"].split() for each in container["env"] if each["name"] == "ES_JAVA_OPTS"]
+    assert java[:2] == ["-Xms1024m", "-Xmx1024m"]
+    # The last that is said of logs counts, and what comes before is Elasticsearch's own.
+    assert java[2:] == [
+        "-Xlog:disable",
+        "-Xlog:all=warning:stderr:utctime,level,tags",
+        "-XX:+ErrorFileToStderr",
+    ]
     assert container["resources"]["limits"]["memory"] == "2048Mi"
 
 
-def test_users_stay_as_they_are_from_run_to_run(tmp_path: Path) -> None:
+def test_users_are_the_same_in_each_run(tmp_path: Path) -> None:
     first, second = (find(_render(tmp_path), "Secret", "elasticsearch")["stringData"] for _ in range(2))
 
     assert first == second
     assert {line.partition(":")[0] for line in first["users"].splitlines()} == {
-        *("admin", "logstore", "filebeat", "logstash", "exporter", "metrics", "importer", "grafana", "jaeger")
+        *(
+            "admin",
+            "logstore",
+            "filebeat",
+            "logstash",
+            "exporter",
+            "metrics",
+            "importer",
+            "grafana",
+            "jaeger",
+            "viewer",
+        )
     }
 
 
@@ -48,7 +75,7 @@ def test_no_two_users_share_a_password_and_none_is_shown(tmp_path: Path) -> None
     assert not [password for password in passwords.values() if password in json.dumps(files)]
 
 
-def test_each_client_gets_its_own_password_where_it_runs(objects: list[Object]) -> None:
+def test_each_client_gets_its_password_in_its_namespace(objects: list[Object]) -> None:
     places = {
         each["metadata"]["name"]: each["metadata"]["namespace"]
         for each in objects
@@ -60,14 +87,14 @@ def test_each_client_gets_its_own_password_where_it_runs(objects: list[Object]) 
     assert "elasticsearch-admin" not in places
 
 
-def test_a_full_disk_is_a_part_of_the_budget(tmp_path: Path) -> None:
+def test_the_disk_watermarks_are_shares_of_the_budget(tmp_path: Path) -> None:
     configuration = Role(tmp_path, homeserver_storage_budget_gib=40).value("_elk_elasticsearch_files")
 
     assert "disk.watermark.flood_stage: 2048mb" in configuration["elasticsearch.yml"]
     assert "disk.watermark.low: 6144mb" in configuration["elasticsearch.yml"]
 
 
-def test_one_makes_no_copies_and_several_find_each_other(tmp_path: Path) -> None:
+def test_a_single_node_needs_no_discovery_and_several_nodes_do(tmp_path: Path) -> None:
     several = {"elk_elasticsearch_replicas": 3, "elk_snapshots_kept": 0}
     one, three = Role(tmp_path), Role(tmp_path, **several)
 
@@ -81,7 +108,18 @@ def test_one_makes_no_copies_and_several_find_each_other(tmp_path: Path) -> None
     assert claims == [f"data-elasticsearch-{number}" for number in range(3)]
 
 
-def test_without_snapshots_there_is_no_volume_for_them(tmp_path: Path) -> None:
+def test_several_nodes_know_which_host_each_is_on(tmp_path: Path) -> None:
+    several = Role(tmp_path, elk_elasticsearch_replicas=3, elk_snapshots_kept=0)
+    settings = yaml.safe_load(several.value("_elk_elasticsearch_files")["elasticsearch.yml"])
+    pod = find(several.objects(TEMPLATES), "StatefulSet", "elasticsearch")["spec"]["template"]["spec"]
+    (node,) = [each for each in pod["containers"][0]["env"] if each["name"] == "NODE_NAME"]
+
+    assert node["valueFrom"] == {"fieldRef": {"fieldPath": "spec.nodeName"}}
+    assert settings["node.attr.zone"] == "${NODE_NAME}"
+    assert settings["cluster.routing.allocation.awareness.attributes"] == "zone"
+
+
+def test_without_snapshots_they_have_no_volume(tmp_path: Path) -> None:
     objects = _render(tmp_path, elk_snapshots_kept=0)
     names = {(each["kind"], each["metadata"]["name"]) for each in objects}
 
@@ -99,7 +137,15 @@ def test_only_geoip_needs_the_internet(tmp_path: Path) -> None:
     assert ports(elk_geoip_enabled=True) == {9300, 443}
 
 
-def test_the_jobs_can_read_what_is_set(tmp_path: Path) -> None:
+@pytest.mark.parametrize("logstash", [True, False])
+def test_filebeat_reaches_elasticsearch_only_without_logstash(tmp_path: Path, logstash: bool) -> None:
+    objects = _render(tmp_path, elk_logstash_enabled=logstash)
+
+    admitted = Rule("logging/elasticsearch", "in", "logging-host/filebeat", "9200") in rules(objects)
+    assert admitted is not logstash
+
+
+def test_the_jobs_can_read_their_settings(tmp_path: Path) -> None:
     extra = {"logs-app": {"order": {"properties": {"id": {"type": "keyword"}}}}}
     files = find(_render(tmp_path, elk_mappings_extra=extra, elk_retention_days=7), "Secret", "logstore")
     (tmp_path / "settings.json").write_text(files["stringData"]["settings.json"])
@@ -109,7 +155,7 @@ def test_the_jobs_can_read_what_is_set(tmp_path: Path) -> None:
     assert settings.retention_bytes == 16 << 30
 
 
-def test_what_is_checked_is_what_is_applied(tmp_path: Path) -> None:
+def test_the_checked_settings_are_applied(tmp_path: Path) -> None:
     role = Role(tmp_path)
     secret = find(role.objects(TEMPLATES), "Secret", "logstore")
 

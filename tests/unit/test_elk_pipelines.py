@@ -1,4 +1,4 @@
-"""What Elasticsearch adds to lines and takes from them, simulated by the same processors of OpenSearch."""
+"""What Elasticsearch's pipelines add to lines and remove from them, simulated by OpenSearch's processors."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from homeserver_logstore.pipelines import MissingProcessorError, pipeline
 from homeserver_logstore.settings import Settings
 
-from tests.search import Engine, opensearch_running
+from tests.support.search import Engine, opensearch_running
 
 ALL = {"append", "geoip", "gsub", "set", "user_agent"}
 SAFARI = (
@@ -47,7 +47,7 @@ def test_a_hostile_browser_does_no_harm(engine: Engine, agent: str) -> None:
     assert (line["message"], line["user_agent"]["original"]) == ("m", agent)
 
 
-def test_a_line_without_a_browser_is_left_as_it_is(engine: Engine) -> None:
+def test_a_line_without_a_browser_is_unchanged(engine: Engine) -> None:
     line = {"message": "m", "client": {"ip": "192.0.2.77"}}
 
     assert _through(engine, Settings(), line) == [line]
@@ -67,14 +67,14 @@ def test_a_line_without_a_browser_is_left_as_it_is(engine: Engine) -> None:
         ("[2001:db8:1:2::3]:443", "2001:db8:1::"),
     ],
 )
-def test_addresses_are_cut(engine: Engine, address: str, kept: str) -> None:
+def test_addresses_are_anonymized(engine: Engine, address: str, kept: str) -> None:
     client = {"ip": address, "address": address}
     (line,) = _through(engine, Settings(anonymize=True), {"message": "m", "client": client})
 
     assert line["client"] == {"ip": kept, "address": kept}
 
 
-def test_a_name_is_no_address(engine: Engine) -> None:
+def test_a_host_name_is_not_anonymized(engine: Engine) -> None:
     (line,) = _through(engine, Settings(anonymize=True), {"message": "m", "client": {"address": "nas.lan"}})
 
     assert line["client"]["address"] == "nas.lan"
@@ -87,27 +87,27 @@ def test_the_owners_processors_come_last(engine: Engine) -> None:
     assert line["seen"] == "Safari"
 
 
-def test_a_line_that_a_processor_fails_on_is_kept_and_marked(engine: Engine) -> None:
+def test_a_line_is_kept_and_tagged_when_a_processor_fails(engine: Engine) -> None:
     extra = ({"gsub": {"field": "nowhere", "pattern": "a", "replacement": "b"}},)
     (line,) = _through(engine, Settings(processors_extra=extra), {"message": "m", "tags": ["one"]})
 
     assert line == {"message": "m", "tags": ["one", "enrichment_failed"]}
 
 
-def test_what_is_not_there_is_left_out_and_told() -> None:
+def test_missing_processors_are_left_out_and_reported() -> None:
     body, missing = pipeline(Settings(geoip=True), {"set"})
 
     assert (body["processors"], missing) == ([], ["user_agent", "geoip"])
     assert "on_failure" not in body
 
 
-def test_addresses_are_looked_up_before_they_are_cut() -> None:
+def test_addresses_are_looked_up_before_they_are_anonymized() -> None:
     body, _ = pipeline(Settings(geoip=True, anonymize=True), ALL)
     kinds = [kind for each in body["processors"] for kind in each]
 
     assert kinds.index("geoip") < kinds.index("gsub")
 
 
-def test_whose_addresses_are_to_be_cut_does_not_get_them_kept() -> None:
+def test_a_missing_processor_for_anonymizing_is_an_error() -> None:
     with pytest.raises(MissingProcessorError, match="elk_client_addresses_anonymized"):
         pipeline(Settings(anonymize=True), ALL - {"gsub"})

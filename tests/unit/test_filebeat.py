@@ -1,4 +1,4 @@
-"""Raw lines in, documents out: the role's configuration, obeyed by the real Filebeat."""
+"""The documents that the real Filebeat makes of raw lines, with the role's configuration."""
 
 import json
 import os
@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import requests
 
-from tests.unit.filebeat import NODE, UID, Document, Role, cri, shipped, written
-from tests.unit.rendering import ROOT, find
-from tests.unit.test_traefik_configuration import in_front_of
+from tests.support.filebeat import ADDRESS, NODE, UID, Document, Role, cri, shipped, written
+from tests.support.rendering import ROOT, find
+from tests.support.traefik import in_front_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:Unverified HTTPS")  # its certificate is made up
 
@@ -46,7 +46,7 @@ Caused by: java.io.IOException: no till
 
 @dataclass(frozen=True)
 class Case:
-    """Some lines of a container, and what becomes of them."""
+    """Some lines of a container, and the resulting documents."""
 
     name: str
     raw: bytes
@@ -186,7 +186,7 @@ CASES = [
         written('{"message": "x", "id": 9007199254740993}'),
         [{"json": {"id": 9007199254740993}}],
     ),
-    # ---- Times: a line is as old as the container runtime says.
+    # ---- Times: those of the container runtime count.
     Case(
         "time-zones",
         written(
@@ -207,7 +207,7 @@ CASES = [
         b"2026-11-24T23:30:00.123456789+02:00 stdout F hello\n",
         [{"@timestamp": "2026-11-24T21:30:00.123Z", "message": "hello"}],
     ),
-    # ---- Hostile: what does not fit a field stays in `json`, and no name reaches what is Filebeat's.
+    # ---- Hostile: values that do not fit a field stay in `json`, and Filebeat's own fields are safe.
     Case(
         "names",
         written(
@@ -333,8 +333,56 @@ CASES = [
 ]
 
 
+def _asked(message: str, client: str | None, status: int = 200, agent: str = "kube-probe/1.35") -> str:
+    return json.dumps({"message": message, "user_agent": agent, "status": status, "client_address": client})
+
+
+CASES += [
+    # ---- Probes: dropped if they come from a pod or from the host.
+    Case(
+        "probes",
+        written(
+            "\n".join(
+                [
+                    _asked("from the host", ADDRESS),
+                    _asked("from a pod", "10.1.4.7", agent="Blackbox Exporter/0.28.0"),
+                    _asked("failed", ADDRESS, status=503),
+                    _asked("from a stranger", "203.0.113.5"),
+                    _asked("from a neighbour", "10.10.4.7"),
+                    _asked("from nobody", None),
+                    _asked("of another program", ADDRESS, agent="curl/8.5"),
+                ]
+            )
+        ),
+        [
+            {"message": message}
+            for message in (
+                "failed",
+                "from a stranger",
+                "from a neighbour",
+                "from nobody",
+                "of another program",
+            )
+        ],
+    ),
+    Case(
+        "of-traefik",
+        _json(
+            RequestMethod="GET",
+            RequestHost="a",
+            RequestPath="/",
+            DownstreamStatus=200,
+            ClientHost=ADDRESS,
+            **{"request_User-Agent": "kube-probe/1"},
+        ),
+        [{"message": "GET a/ 200", "user_agent.original": "kube-probe/1", "client.ip": ADDRESS}],
+        namespace="traefik",
+    ),
+]
+
+
 def _flat(document: Document, path: str) -> Any:
-    """A field by its dotted name, or nothing."""
+    """Return a field by its dotted name, or None."""
     value: Any = document
     for name in path.split("."):
         value = value.get(name) if isinstance(value, dict) else None
@@ -343,7 +391,7 @@ def _flat(document: Document, path: str) -> Any:
 
 @pytest.fixture(scope="module")
 def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Document]]:
-    """What became of all cases, by container, in one run of Filebeat."""
+    """The documents of all cases, by container, from one run of Filebeat."""
     found = shipped(
         tmp_path_factory.mktemp("filebeat"),
         {(case.namespace, case.name): case.raw for case in CASES},
@@ -370,21 +418,21 @@ def test_lines_become_documents(documents: dict[str, list[Document]], case: Case
         assert not {"agent", "ecs", "input"} & document.keys()
 
 
-def test_each_line_has_an_id_of_its_own(documents: dict[str, list[Document]]) -> None:
+def test_each_line_has_a_unique_id(documents: dict[str, list[Document]]) -> None:
     ids = [document["@metadata"]["_id"] for of_one in documents.values() for document in of_one]
 
     assert len(set(ids)) == len(ids) == sum(len(case.documents) for case in CASES)
 
 
-# ---- What the home's own programs write
+# ---- The home's own programs
 
 
 @pytest.fixture(scope="module")
 def traefik_log(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """What the real Traefik, as the role configures it, writes of itself and of a request."""
+    """The log of the real Traefik with the role's configuration, after one request."""
     directory = tmp_path_factory.mktemp("traefik")
     headers = {"User-Agent": SAFARI, "X-Request-Id": "r-1", "traceparent": f"00-{TRACE_ID}-{SPAN_ID}-01"}
-    # Nobody is behind it.
+    # No backend listens there.
     with in_front_of("http://127.0.0.1:1", directory) as traefik:
         url = traefik.url("websecure", "/secret?token=x")
         requests.get(url, headers=headers, verify=False, timeout=5)  # noqa: S501
@@ -426,7 +474,7 @@ def test_traefiks_access_log_has_ecs_names(tmp_path: Path, traefik_log: bytes) -
         "traefik.entry_point": "websecure",
         "log.level": "info",
     }
-    # What Traefik says of itself is there too, and all of it was understood.
+    # Traefik's own messages are there too, and all of them were parsed.
     assert {_flat(document, "log.level") for document in found} >= {"info"}
     assert [document for document in found if "tags" in document] == []
 
@@ -447,7 +495,7 @@ app.test_client().get("/broken", headers=headers)
 
 @pytest.fixture(scope="module")
 def app_log() -> bytes:
-    """What the real app writes of a request that fails."""
+    """The log of the real app after a request that fails."""
     environment = os.environ | {"PYTHONPATH": str(ROOT / "app/src")}
     return subprocess.run(
         [sys.executable, "-c", APP], env=environment, capture_output=True, check=True
@@ -493,14 +541,14 @@ def test_the_apps_log_has_ecs_names(tmp_path: Path, app_log: bytes) -> None:
 
 
 def _table() -> list[tuple[str, str]]:
-    """The app's table of who is which browser."""
+    """Return the app's table of browsers and their user agents."""
     command = [sys.executable, "-c", "import json, test_browsers; print(json.dumps(test_browsers.TABLE))"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([f"{ROOT}/app/tests", f"{ROOT}/app/src"])}
     printed = subprocess.run(command, env=environment, capture_output=True, check=True).stdout
     return [(family, user_agent) for family, user_agent in json.loads(printed)]
 
 
-def test_browsers_are_told_apart_as_the_app_does(tmp_path: Path) -> None:
+def test_browsers_are_recognized_as_in_the_app(tmp_path: Path) -> None:
     table = [(family, user_agent) for family, user_agent in _table() if user_agent]
     lines = "\n".join(
         json.dumps({"message": str(number), "user_agent": user_agent})
@@ -513,7 +561,7 @@ def test_browsers_are_told_apart_as_the_app_does(tmp_path: Path) -> None:
     }
 
 
-# ---- Hints of a pod
+# ---- Annotations of a pod
 
 
 @pytest.mark.parametrize(
@@ -528,11 +576,13 @@ def test_browsers_are_told_apart_as_the_app_does(tmp_path: Path) -> None:
             {"co_elastic_logs/include_lines": "^GET", "co_elastic_logs/exclude_lines": "/$"},
             ["GET /healthz"],
         ),
-        # Nothing gets lost by a slip.
+        # An invalid pattern loses no line.
         ({"co_elastic_logs/exclude_lines": "("}, ["GET /healthz", "GET /", "oops"]),
     ],
 )
-def test_a_pod_says_what_is_kept_of_it(tmp_path: Path, annotations: dict[str, str], kept: list[str]) -> None:
+def test_a_pods_annotations_choose_its_lines(
+    tmp_path: Path, annotations: dict[str, str], kept: list[str]
+) -> None:
     found = shipped(
         tmp_path,
         {("apps", "web"): written("GET /healthz\nGET /\noops")},
@@ -546,7 +596,7 @@ def test_a_pod_says_what_is_kept_of_it(tmp_path: Path, annotations: dict[str, st
         assert document["service"]["name"] == "shop"
 
 
-def test_filebeat_does_not_read_what_it_says_of_each_line_that_is_refused(tmp_path: Path) -> None:
+def test_filebeat_does_not_collect_its_messages_about_refused_lines(tmp_path: Path) -> None:
     pod = find(Role(tmp_path).objects(["filebeat.yaml.j2"]), "DaemonSet", "filebeat")["spec"]["template"]
     said = [
         '{"level":"warn","message":"Cannot index event (status=403), trying dead letter index."}',
@@ -567,7 +617,7 @@ def test_filebeat_does_not_read_what_it_says_of_each_line_that_is_refused(tmp_pa
     assert [document["message"] for document in found] == ["failed to publish events"]
 
 
-# ---- Of the host
+# ---- The host
 
 
 def test_the_journal_has_ecs_names(tmp_path: Path) -> None:
@@ -589,7 +639,7 @@ def test_the_journal_has_ecs_names(tmp_path: Path) -> None:
                 "MESSAGE": "E1124 21:30:00.123456    123 kubelet.go:12] no such pod",
                 "_SYSTEMD_UNIT": "snap.microk8s.daemon-kubelite.service",
             },
-            # journald writes what is no text as numbers.
+            # journald writes binary data as numbers.
             entry | {"__CURSOR": "c", "MESSAGE": list(b"gr\xfcn"), "PRIORITY": "x", "_PID": "y"},
             entry | {"__CURSOR": "d", "MESSAGE": None},
         ],

@@ -1,4 +1,4 @@
-"""Whatever is logged, Elasticsearch takes it, with the mappings that it gets."""
+"""Elasticsearch accepts every line with the role's mappings."""
 
 import json
 from collections.abc import Iterator
@@ -10,9 +10,9 @@ from homeserver_logstore.client import Elasticsearch
 from homeserver_logstore.commands.setup import Setup
 from homeserver_logstore.settings import Settings
 
-from tests.home import eventually
-from tests.search import Engine, elasticsearch_running
-from tests.unit.filebeat import Role, log_file, running, stubbed
+from tests.support.filebeat import Role, log_file, running, stubbed
+from tests.support.home import eventually
+from tests.support.search import Engine, elasticsearch_running
 from tests.unit.test_filebeat import CASES
 
 
@@ -36,7 +36,7 @@ def _configuration(directory: Path, engine: Engine) -> dict[str, Any]:
     return configuration | {"output.elasticsearch": output}
 
 
-def test_no_line_is_refused_for_what_is_in_it(tmp_path: Path, engine: Engine) -> None:
+def test_no_line_is_refused(tmp_path: Path, engine: Engine) -> None:
     for case in CASES:
         log_file(tmp_path, case.name, namespace=case.namespace).write_bytes(case.raw)
     expected = sum(len(case.documents) for case in CASES)
@@ -49,8 +49,8 @@ def test_no_line_is_refused_for_what_is_in_it(tmp_path: Path, engine: Engine) ->
     assert _count(engine, "logs-*") == expected
 
 
-def test_what_is_in_the_rest_of_a_line_is_found(engine: Engine) -> None:
-    """After the first test, whose lines these are."""
+def test_unmapped_fields_are_searchable(engine: Engine) -> None:
+    """Needs the lines of the first test."""
     for query, messages in {
         "json.order.id:7": {"sold"},
         "json.status:teapot": {"hello"},

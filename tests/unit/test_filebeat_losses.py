@@ -1,4 +1,4 @@
-"""Nothing is lost when Elasticsearch, Filebeat or a pod goes, and nothing is there twice."""
+"""No line is lost or duplicated when Elasticsearch, Filebeat or a pod fails."""
 
 import time
 from collections import Counter
@@ -8,21 +8,21 @@ from typing import Any
 
 import pytest
 
-from tests.unit.bulk import Elasticsearch, elasticsearch
-from tests.unit.filebeat import Role, cri, log_file, running, stubbed
+from tests.support.bulk import Elasticsearch, elasticsearch
+from tests.support.filebeat import Role, cri, log_file, running, stubbed
 
 SECONDS = 40
 
 
 @pytest.fixture
 def elastic() -> Iterator[Elasticsearch]:
-    """Elasticsearch, as far as Filebeat asks it."""
+    """The part of Elasticsearch that Filebeat uses."""
     with elasticsearch() as started:
         yield started
 
 
 def _configuration(directory: Path, elastic: Elasticsearch) -> dict[str, Any]:
-    """The role's, but for the address, and that it tries again sooner."""
+    """Return the role's configuration with another address and shorter retry intervals."""
     configuration = stubbed(Role(directory).configuration())
     output = configuration["output.elasticsearch"] | {"hosts": [f"http://127.0.0.1:{elastic.port}"]}
     output["backoff"] = {"init": "100ms", "max": "500ms"}
@@ -55,11 +55,11 @@ def test_nothing_is_lost_while_elasticsearch_is_down(tmp_path: Path, elastic: El
         elastic.up = False
         with log.open("ab") as file:
             file.write(_numbered(1000, 15_000))
-        time.sleep(3)  # in which kubelet's rotation is noticed
+        time.sleep(3)  # long enough to notice the kubelet's rotation
         log.rename(log.with_name("0.log.20261124-213000"))
         log.write_bytes(_numbered(15_000, 29_000))
         time.sleep(3)
-        # The pod goes, and its files with it, before any of that could be sent.
+        # The pod is deleted with its files before any of these lines could be sent.
         for path in log.parent.iterdir():
             path.unlink()
         time.sleep(3)
@@ -78,12 +78,12 @@ def test_nothing_is_lost_when_filebeat_is_killed(tmp_path: Path, elastic: Elasti
     with running(tmp_path, configuration):
         _all_there(elastic, 20_000)
 
-    # What was on its way when it was killed was sent again, and refused: at most its queue, each time.
+    # Lines in flight were sent again and refused: at most the size of its queue for each kill.
     queue = Role(tmp_path).value("_elk_filebeat_queue")
     assert 0 <= elastic.duplicates <= 3 * (queue + 2 * queue // 2)
 
 
-def test_what_arrived_without_an_answer_is_not_kept_twice(tmp_path: Path, elastic: Elasticsearch) -> None:
+def test_a_line_that_arrived_without_an_answer_is_kept_once(tmp_path: Path, elastic: Elasticsearch) -> None:
     log_file(tmp_path, "web").write_bytes(_numbered(0, 3000))
     with running(tmp_path, _configuration(tmp_path, elastic)):
         _wait(lambda: len(elastic.messages()) > 0)
@@ -95,7 +95,9 @@ def test_what_arrived_without_an_answer_is_not_kept_twice(tmp_path: Path, elasti
         _all_there(elastic, 5000)
 
 
-def test_what_elasticsearch_does_not_take_is_kept_apart(tmp_path: Path, elastic: Elasticsearch) -> None:
+def test_lines_that_elasticsearch_refuses_are_kept_in_another_index(
+    tmp_path: Path, elastic: Elasticsearch
+) -> None:
     elastic.refuse = lambda index, document: (
         400 if index != "logs-invalid" and document["message"] == "line 7" else 201
     )
@@ -111,7 +113,7 @@ def test_what_elasticsearch_does_not_take_is_kept_apart(tmp_path: Path, elastic:
     assert elastic.refused == {400: 1}
 
 
-def test_an_elasticsearch_that_is_overloaded_is_asked_again(tmp_path: Path, elastic: Elasticsearch) -> None:
+def test_requests_to_an_overloaded_elasticsearch_are_retried(tmp_path: Path, elastic: Elasticsearch) -> None:
     elastic.refuse = lambda _index, _document: 429 if sum(elastic.refused.values()) < 100 else 201
     log_file(tmp_path, "web").write_bytes(_numbered(0, 500))
     with running(tmp_path, _configuration(tmp_path, elastic)):

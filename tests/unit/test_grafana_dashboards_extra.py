@@ -1,11 +1,12 @@
-"""An owner's dashboard that Grafana could not show is told before anything is applied, with its fix."""
+"""An owner's dashboard that Grafana cannot show is reported with the fix before anything is applied."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.homeserver.stack.plugins.filter.grafana import dashboard_files, dashboard_flaws
+from ansible_collections.homeserver.stack.plugins.filter.grafana import dashboard_files
+from ansible_collections.homeserver.stack.plugins.module_utils import grafana_dashboards
 
 WHOLE = {"uid": "own", "title": "Own", "panels": []}
 
@@ -16,10 +17,10 @@ def _written(path: Path, content: Any) -> str:
 
 
 def _flaws(*paths: str) -> list[str]:
-    return dashboard_flaws(paths, ["node"], ["jaeger"])
+    return [str(flaw) for flaw in grafana_dashboards.flaws(paths, ["node"], ["jaeger"])]
 
 
-def test_a_whole_one_has_no_flaws(tmp_path: Path) -> None:
+def test_a_valid_dashboard_has_no_flaws(tmp_path: Path) -> None:
     assert _flaws(_written(tmp_path / "a.json", WHOLE)) == []
 
 
@@ -35,34 +36,33 @@ def test_a_whole_one_has_no_flaws(tmp_path: Path) -> None:
         (WHOLE | {"description": "x" * 10**6}, "is too large (more than 1000000 bytes)"),
     ],
 )
-def test_what_is_no_dashboard_is_told(tmp_path: Path, content: Any, wrong: str) -> None:
+def test_a_file_without_a_dashboard_is_reported(tmp_path: Path, content: Any, wrong: str) -> None:
     path = _written(tmp_path / "a.json", content)
 
     (flaw,) = _flaws(path)
 
-    assert flaw.startswith(f"grafana_dashboards_extra: {path} {wrong}")
+    assert flaw.startswith(f"{path} {wrong}")
     assert flaw.endswith(" -> export the dashboard from Grafana again, as JSON")
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     (flaw,) = _flaws(f"{tmp_path}/none.json")
 
     assert "none.json cannot be read (No such file or directory) -> " in flaw
 
 
-def test_a_uid_that_another_has_is_told(tmp_path: Path) -> None:
+def test_a_duplicate_uid_is_reported(tmp_path: Path) -> None:
     first, second = (_written(tmp_path / name, WHOLE) for name in ("a.json", "b.json"))
     ours = _written(tmp_path / "c.json", WHOLE | {"uid": "node"})
 
     assert _flaws(first, second, ours) == [
-        f'grafana_dashboards_extra: {second} has the uid own, as has {first} -> give it another "uid"',
-        f"grafana_dashboards_extra: {ours} has the uid node, as has a dashboard of this project"
-        ' -> give it another "uid"',
+        f'{second} has the uid own, as has {first} -> give it another "uid"',
+        f'{ours} has the uid node, as has a dashboard of this project -> give it another "uid"',
     ]
 
 
 @pytest.mark.parametrize("source", ["Jaeger", {"type": "jaeger", "uid": "jaeger"}, "${DS_TRACES}"])
-def test_one_that_asks_a_source_that_is_switched_off_is_told(tmp_path: Path, source: Any) -> None:
+def test_a_disabled_data_source_is_reported(tmp_path: Path, source: Any) -> None:
     asked = {"name": "DS_TRACES", "type": "datasource", "pluginId": "jaeger"}
     content = WHOLE | {"__inputs": [asked], "panels": [{"targets": [{"datasource": source}]}]}
 
@@ -71,7 +71,7 @@ def test_one_that_asks_a_source_that_is_switched_off_is_told(tmp_path: Path, sou
     assert "asks the data source jaeger, which this home does without -> set grafana_jaeger_url" in flaw
 
 
-def test_one_that_leaves_its_source_to_be_chosen_gets_this_homes(tmp_path: Path) -> None:
+def test_a_data_source_to_be_chosen_becomes_this_homes(tmp_path: Path) -> None:
     asked = {"name": "DS_PROMETHEUS", "type": "datasource", "pluginId": "prometheus"}
     panel = {"datasource": {"type": "prometheus", "uid": "${DS_PROMETHEUS}"}}
     path = _written(tmp_path / "a.json", WHOLE | {"__inputs": [asked], "panels": [panel]})

@@ -1,4 +1,4 @@
-"""What is read about a host, from files as the kernel writes them and from this very machine."""
+"""Facts about a host, read from sample files of the kernel and from this machine."""
 
 import http.server
 import json
@@ -21,8 +21,16 @@ TCP = """\
 """
 
 
-def test_only_sockets_that_others_reach_are_listening() -> None:
+def test_only_sockets_that_other_hosts_reach_are_listed() -> None:
     assert list(host_facts.listening([TCP])) == [(80, "111")]
+
+
+@pytest.mark.parametrize(("loadable", "program"), [(True, "/bin/true"), (False, "/bin/false")])
+def test_wireguard_is_in_the_kernel_or_can_be_loaded(tmp_path: Path, loadable: bool, program: str) -> None:
+    assert host_facts.has_wireguard(tmp_path, program) is loadable
+    assert host_facts.has_wireguard(tmp_path, "/nowhere/modprobe") is False
+    (tmp_path / "wireguard").mkdir()
+    assert host_facts.has_wireguard(tmp_path, "/bin/false") is True
 
 
 def process(proc: Path, pid: int, name: str, group: str, inode: str) -> None:
@@ -45,7 +53,7 @@ def process(proc: Path, pid: int, name: str, group: str, inode: str) -> None:
         ("0::/kubepods/burstable/pod12/34\n", []),
     ],
 )
-def test_a_port_is_taken_by_whatever_is_not_microk8s(
+def test_a_port_is_taken_by_any_process_but_microk8s(
     tmp_path: Path, group: str, taken: list[dict[str, Any]]
 ) -> None:
     (tmp_path / "net").mkdir()
@@ -82,7 +90,7 @@ def test_the_default_route_is_found() -> None:
     assert host_facts.default_interface(head + local + default) == "wlan0"
 
 
-def test_addresses_lent_by_dhcp_are_told_from_fixed_ones() -> None:
+def test_addresses_from_dhcp_are_distinguished_from_fixed_ones() -> None:
     links = [
         {"ifname": "eth0", "addr_info": [{"local": "192.168.1.10", "dynamic": True}, {"local": "10.0.0.1"}]},
         {},
@@ -93,6 +101,54 @@ def test_addresses_lent_by_dhcp_are_told_from_fixed_ones() -> None:
         "10.0.0.1": {"interface": "eth0", "dynamic": False},
     }
     assert host_facts.addresses("") == {}
+
+
+def test_the_own_addresses_are_those_of_the_host_with_the_default_routes_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    interfaces = {"127.0.0.1": "lo", "10.8.0.2": "tun0", "192.168.1.10": "eth0", "10.1.2.3": "vxlan.calico"}
+    found = {address: {"interface": interface} for address, interface in interfaces.items()}
+    monkeypatch.setattr(host_facts, "ip_addresses", lambda: found)
+    monkeypatch.setattr(host_facts, "default_interface", lambda _: "eth0")
+    assert host_facts.own_addresses() == ["192.168.1.10", "10.8.0.2"]
+
+
+SHIPPED = """\
+#!/usr/sbin/nft -f
+
+flush ruleset
+
+table inet filter {
+	chain input {
+		type filter hook input priority filter;
+	}
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("configuration", "idle"),
+    [
+        (SHIPPED, True),
+        (SHIPPED.replace("priority filter;", "priority 0;"), True),
+        (SHIPPED.replace("priority filter;", "priority filter; policy drop;"), False),
+        (SHIPPED.replace("priority filter;", "priority filter;\n\t\ttcp dport 23 drop"), False),
+        (SHIPPED + 'include "/etc/nftables.d/*.nft"\n', False),
+    ],
+)
+def test_rules_of_the_owner_are_told_from_the_file_that_debian_ships(
+    tmp_path: Path, configuration: str, idle: bool
+) -> None:
+    (tmp_path / "nftables.conf").write_text(configuration)
+    assert not host_facts.has_idle_nftables(tmp_path)
+    wants = tmp_path / "systemd/system/sysinit.target.wants"
+    wants.mkdir(parents=True)
+    (wants / "nftables.service").symlink_to("/lib/systemd/system/nftables.service")
+    assert host_facts.has_idle_nftables(tmp_path) == idle
+
+
+def test_a_host_without_nftables_has_none_that_is_idle(tmp_path: Path) -> None:
+    assert not host_facts.has_idle_nftables(tmp_path)
 
 
 def test_this_machine_can_be_read() -> None:
@@ -119,7 +175,7 @@ ANSWERS = {
 
 
 class Answering(http.server.BaseHTTPRequestHandler):
-    """Answers as snapd does."""
+    """Answers like snapd."""
 
     def do_GET(self) -> None:
         good = self.path in ANSWERS
@@ -138,7 +194,7 @@ class Answering(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    path = os.path.relpath(tmp_path / "s")  # the path of a socket has to be short
+    path = os.path.relpath(tmp_path / "s")  # a socket's path has to be short
     monkeypatch.setattr(snapd, "SOCKET", path)
 
     class Server(socketserver.UnixStreamServer):
@@ -152,7 +208,7 @@ def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("daemon")
-def test_snapd_tells_its_version_snaps_and_channels() -> None:
+def test_snapd_reports_its_version_snaps_and_channels() -> None:
     assert snapd.version() == "2.61"
     assert snapd.snaps() == {
         "core": snapd.Snap("16", "x1", "", held=False),

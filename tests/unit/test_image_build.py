@@ -1,4 +1,4 @@
-"""Images built on the control machine: when they are, with what, and what is said when that fails."""
+"""When images are built on the control machine, with which program, and how failures are reported."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.homeserver.stack.plugins.module_utils.image_build import (
-    BuildError,
     Image,
     archive_path,
     build,
 )
+from ansible_collections.homeserver.stack.plugins.module_utils.image_builders import BuildError
 
 BUILDER = """#!/bin/sh
 echo "$(basename "$0") $*" >> "{log}"
@@ -33,7 +33,7 @@ def source(tmp_path: Path) -> Path:
 
 
 class Builders:
-    """Programs that say they build images, and the log of how they were called."""
+    """Fake image builders, and the log of their calls."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -69,7 +69,21 @@ def image(
     return Image(name, source, base, platform)
 
 
-def test_the_revision_stays_when_nothing_that_counts_changes(source: Path) -> None:
+def test_a_linked_file_is_hashed_by_content_and_copied(source: Path, builders: Builders) -> None:
+    shared = source.parent / "shared.py"
+    shared.write_text("one\n")
+    (source / "src/shared.py").symlink_to(shared)
+    before = image(source)
+    revision = before.revision
+    builders.install("podman")
+    build(before, archive_path(before, source.parent / "images"), None)
+
+    assert "./src/shared.py" in builders.calls  # find -type f lists no links
+    shared.write_text("two\n")
+    assert image(source).revision != revision
+
+
+def test_the_revision_stays_when_only_ignored_files_change(source: Path) -> None:
     before = image(source).revision
     for litter in (
         ".git/HEAD",
@@ -84,7 +98,7 @@ def test_the_revision_stays_when_nothing_that_counts_changes(source: Path) -> No
     assert image(source).revision == before
 
 
-def test_the_revision_changes_with_anything_that_counts(source: Path) -> None:
+def test_the_revision_changes_with_every_relevant_change(source: Path) -> None:
     revisions = [image(source).revision, image(source, base="base:2").revision]
     revisions.append(image(source, platform="linux/arm64").revision)
     (source / "src" / "app.py").write_text("print(1)\n")
@@ -104,9 +118,12 @@ def test_the_revision_changes_with_anything_that_counts(source: Path) -> None:
         ("**/*.txt\n", {"src/app.py"}),
         ("# all but\n*\n!src\nsrc/deep/\n", {"src/app.py"}),
         ("*\n!docs/?.txt", {"docs/x.txt"}),
+        ("deep\nx.txt\n", {"src/app.py", "src/deep/x.txt", "docs/x.txt"}),
+        ("/src/*\n", {"docs/x.txt", "x.txt"}),
+        ("docs/\n!/docs/x.txt\nsrc", {"docs/x.txt", "x.txt"}),
     ],
 )
-def test_what_is_ignored_does_not_count(source: Path, rules: str, counting: set[str]) -> None:
+def test_ignored_files_are_left_out(source: Path, rules: str, counting: set[str]) -> None:
     (source / ".dockerignore").write_text(rules)
     for name in ("src/deep/x.txt", "docs/x.txt", "x.txt", "requirements.txt"):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
@@ -151,7 +168,7 @@ def test_says_what_to_install_when_there_is_no_builder(
         build(image(source), tmp_path / "image.tar", None)
 
 
-def test_the_builder_gets_only_what_counts(source: Path, tmp_path: Path, builders: Builders) -> None:
+def test_the_builder_gets_no_ignored_files(source: Path, tmp_path: Path, builders: Builders) -> None:
     builders.install("podman")
     (source / "src" / "__pycache__").mkdir()
     (source / "src" / "__pycache__" / "app.pyc").write_text("x")
@@ -168,7 +185,23 @@ def test_loads_the_base_image_first(source: Path, tmp_path: Path, builders: Buil
     assert "--input=/bundle/base.tar" in builders.calls[0]
 
 
-def test_a_failed_build_tells_its_last_words_and_leaves_nothing(
+@pytest.mark.parametrize(
+    ("base_archive", "name"),
+    [(None, f"host:5000/base@sha256:{'2f' * 32}"), (Path("/bundle/base.tar"), "host:5000/base:1")],
+)
+def test_a_base_with_a_digest_has_a_name_that_every_builder_takes(
+    source: Path, tmp_path: Path, builders: Builders, base_archive: Path | None, name: str
+) -> None:
+    builders.install("podman")
+    wanted = image(source, base=f"host:5000/base:1@sha256:{'2f' * 32}")
+    build(wanted, tmp_path / "image.tar", base_archive)
+
+    (built,) = (call for call in builders.calls if call.startswith("podman build"))
+    assert f" --build-arg=BASE={name} " in built
+    assert wanted.revision != image(source, base="host:5000/base:1").revision
+
+
+def test_a_failed_build_reports_its_last_lines_and_leaves_nothing(
     source: Path, tmp_path: Path, builders: Builders
 ) -> None:
     builders.install("podman", build="seq 1 30; echo 'no such package' >&2; exit 7")
@@ -195,7 +228,7 @@ def test_keeps_one_archive_of_each_image(source: Path, tmp_path: Path, builders:
     assert set(directory.iterdir()) == {other, second}
 
 
-def test_an_image_that_is_being_built_is_waited_for(source: Path, tmp_path: Path, builders: Builders) -> None:
+def test_waits_for_another_build_of_the_image(source: Path, tmp_path: Path, builders: Builders) -> None:
     builders.install("podman", build=f"read line < {tmp_path}/go")
     os.mkfifo(tmp_path / "go")
     archive = archive_path(image(source), tmp_path / "images")

@@ -1,4 +1,4 @@
-"""A host's journal is kept as JSON: without a gap over restarts, and within its size."""
+"""A host's journal is kept as JSON, without a gap after restarts and within its size limit."""
 
 import importlib.util
 import json
@@ -10,10 +10,12 @@ from types import ModuleType
 
 import pytest
 
-from tests.unit.rendering import ROOT
+from tests.support.rendering import ROOT
 
+# Kilobytes of memory for data that it may use in a test: Python itself takes some 15,000.
+MEMORY = 40_000
 PROGRAM = ROOT / "roles/elk/files/journal.py"
-# Prints the arguments it was given, then entries after the cursor it was given.
+# Prints its arguments, then the entries after the given cursor.
 JOURNALCTL = """#!/bin/sh
 echo "$@" >> "$(dirname "$0")/asked"
 from=$(echo "$@" | sed -n 's/.*--after-cursor=\\([0-9]*\\).*/\\1/p')
@@ -38,17 +40,18 @@ def _cursors(*paths: Path) -> list[int]:
     return [int(json.loads(line)["__CURSOR"]) for line in lines]
 
 
-def _run(directory: Path, largest: int) -> subprocess.CompletedProcess[str]:
+def _run(directory: Path, largest: int, journalctl: str = JOURNALCTL) -> subprocess.CompletedProcess[str]:
     programs = directory / "bin"
     programs.mkdir(exist_ok=True)
-    (programs / "journalctl").write_text(JOURNALCTL)
+    (programs / "journalctl").write_text(journalctl)
     (programs / "journalctl").chmod(0o755)
     environment = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}"}
-    command = [sys.executable, str(PROGRAM), str(directory), str(largest)]
+    limited = ["sh", "-c", f'ulimit -d {MEMORY}; exec "$@"', "-"]
+    command = [*limited, sys.executable, str(PROGRAM), str(directory), str(largest)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_it_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_it_continues_where_it_stopped(tmp_path: Path) -> None:
     for _ in range(3):
         ended = _run(tmp_path, 1 << 20)
         assert ended.returncode == 1  # so that systemd starts it again
@@ -59,7 +62,7 @@ def test_it_goes_on_where_it_was(tmp_path: Path) -> None:
     assert _cursors(tmp_path / "journal.json") == list(range(1, 301))
 
 
-def test_it_stays_within_its_size(tmp_path: Path) -> None:
+def test_it_stays_within_its_size_limit(tmp_path: Path) -> None:
     for _ in range(5):
         _run(tmp_path, 5000)
     newer, older = tmp_path / "journal.json", tmp_path / "journal.1.json"
@@ -69,6 +72,30 @@ def test_it_stays_within_its_size(tmp_path: Path) -> None:
     kept = _cursors(older, newer)
     assert kept == list(range(kept[0], 501))
     assert newer.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_large_file_takes_no_memory(tmp_path: Path) -> None:
+    """The service may use less than one of its files has."""
+    with (tmp_path / "journal.json").open("wb") as file:
+        file.truncate(100 << 20)
+        file.seek(0, os.SEEK_END)
+        file.write(b'\n{"__CURSOR": "700"}\n{"__CURSOR": "70')
+
+    assert _run(tmp_path, 1 << 30).stderr == "the journal has ended\n"
+    assert _cursors_after(tmp_path / "journal.json", "700") == list(range(701, 801))
+
+
+def test_an_endless_entry_is_left_out(tmp_path: Path) -> None:
+    endless = "head -c 100000000 /dev/zero | tr '\\0' x; echo\n"
+    ended = _run(tmp_path, 1 << 20, JOURNALCTL.replace("while ", endless + "while ", 1))
+
+    assert "left out an entry" in ended.stderr
+    assert _cursors(tmp_path / "journal.json") == list(range(1, 101))
+
+
+def _cursors_after(path: Path, cursor: str) -> list[int]:
+    lines = path.read_bytes().rpartition(f'{{"__CURSOR": "{cursor}"}}\n'.encode())[2].splitlines()
+    return [int(json.loads(line)["__CURSOR"]) for line in lines if line.endswith(b"}")]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +108,7 @@ def test_it_stays_within_its_size(tmp_path: Path) -> None:
         (b"\x00" * 100, ""),
     ],
 )
-def test_what_is_half_written_is_no_entry(
+def test_a_partly_written_entry_is_ignored(
     journal: ModuleType, tmp_path: Path, content: bytes, cursor: str
 ) -> None:
     (tmp_path / "journal.json").write_bytes(content)
@@ -92,7 +119,7 @@ def test_what_is_half_written_is_no_entry(
     assert (tmp_path / "journal.json").read_bytes().splitlines()[-1] == b'{"__CURSOR": "z"}'
 
 
-def test_a_new_file_knows_its_place_from_the_older_one(journal: ModuleType, tmp_path: Path) -> None:
+def test_a_new_file_continues_from_the_older_one(journal: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "journal.1.json").write_bytes(b'{"__CURSOR": "a"}\n')
 
     assert journal.Keeper(tmp_path, 1000).cursor() == "a"

@@ -1,4 +1,4 @@
-"""Kibana and what measures logs, as Kubernetes is given them."""
+"""The manifests of Kibana and of the exporters for logs."""
 
 import json
 import re
@@ -8,22 +8,22 @@ from typing import Any
 import pytest
 import yaml
 
-from kibana import catalogue
-from tests.unit.elk_role import Role
-from tests.unit.rendering import ROOT, Object, find
+from tests.support.elk_role import Role
+from tests.support.rendering import ROOT, Object, find
+from tools.dashboards.kibana import catalogue
 
 PASSWORD_USERS = {"kibana-objects": "importer", "log-metrics": "metrics"}
 
 
 def render(state: Path, **variables: Any) -> list[Object]:
-    """Render what shows and measures logs, for a home that sets these variables."""
+    """Render the manifests for a home with these variables."""
     role = Role(state, **variables)
     return role.objects(role.value("_elk_kibana_templates"))
 
 
 @pytest.fixture
 def objects(tmp_path: Path) -> list[Object]:
-    """Those of a home that sets nothing."""
+    """The manifests of a home with all defaults."""
     return render(tmp_path)
 
 
@@ -42,7 +42,7 @@ def _environment(container: Object) -> dict[str, Any]:
     }
 
 
-def test_its_settings_hold_no_secret(tmp_path: Path) -> None:
+def test_its_settings_contain_no_secret(tmp_path: Path) -> None:
     (first, second) = (render(tmp_path) for _ in range(2))
     key = find(first, "Secret", "kibana")["stringData"]["encryption_key"]
     others = json.dumps([each for each in first if each["kind"] != "Secret"])
@@ -53,7 +53,7 @@ def test_its_settings_hold_no_secret(tmp_path: Path) -> None:
     assert (tmp_path / "secrets/home/elk_kibana_encryption.key").read_text().strip() == key
 
 
-def test_every_secret_it_is_told_of_is_in_its_environment(objects: list[Object]) -> None:
+def test_every_secret_in_its_settings_is_in_its_environment(objects: list[Object]) -> None:
     (container,) = _pod(objects, "Deployment", "kibana")["containers"]
     asked = {value[2:-1] for value in _settings(objects).values() if str(value).startswith("${")}
 
@@ -64,7 +64,7 @@ def test_every_secret_it_is_told_of_is_in_its_environment(objects: list[Object])
     assert environment["ENCRYPTION_KEY"] == {"name": "kibana", "key": "encryption_key"}
 
 
-def test_it_trusts_the_homes_authority_alone(objects: list[Object]) -> None:
+def test_it_trusts_only_the_homes_authority(objects: list[Object]) -> None:
     settings = _settings(objects)
     pod = _pod(objects, "Deployment", "kibana")
     mounts = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
@@ -75,7 +75,14 @@ def test_it_trusts_the_homes_authority_alone(objects: list[Object]) -> None:
     assert {"name": "authority", "configMap": {"name": "home-ca"}} in pod["volumes"]
 
 
-def test_its_address_is_the_one_it_is_reached_at(tmp_path: Path) -> None:
+def test_it_asks_nobody_outside(objects: list[Object]) -> None:
+    settings = _settings(objects)
+
+    assert settings["xpack.fleet.isAirGapped"] is True
+    assert settings["newsfeed.enabled"] is settings["map.includeElasticMapsService"] is False
+
+
+def test_its_public_url_is_that_of_its_route(tmp_path: Path) -> None:
     objects = render(tmp_path, homeserver_domain="example.org")
 
     assert _settings(objects)["server.publicBaseUrl"] == "https://kibana.example.org"
@@ -83,24 +90,21 @@ def test_its_address_is_the_one_it_is_reached_at(tmp_path: Path) -> None:
         assert "Host(`kibana.example.org`)" in route["match"]
 
 
-def test_who_tries_passwords_is_slowed_down(objects: list[Object]) -> None:
+def test_login_attempts_are_rate_limited(objects: list[Object]) -> None:
     routes = find(objects, "IngressRoute", "kibana")["spec"]["routes"]
-    slowed = {route["match"] for route in routes if {"name": "kibana-login"} in route["middlewares"]}
+    slowed = {
+        route["match"]
+        for route in routes
+        if {"name": "login-limit", "namespace": "traefik"} in route["middlewares"]
+    }
 
     assert slowed == {
         "Host(`kibana.home.arpa`) && (Path(`/internal/security/login`)"
         " || HeaderRegexp(`Authorization`, `.+`))"
     }
-    assert find(objects, "Middleware", "kibana-login")["spec"]["rateLimit"] == {
-        "average": 20,
-        "period": "1m",
-        "burst": 10,
-    }
-    headers = {"name": "security-headers", "namespace": "traefik"}
-    assert all(headers in route["middlewares"] for route in routes)
 
 
-def test_kibana_leaves_memory_for_what_is_not_its_heap(tmp_path: Path) -> None:
+def test_kibanas_heap_leaves_memory_for_the_rest(tmp_path: Path) -> None:
     (container,) = _pod(render(tmp_path, elk_kibana_memory_limit_mib=2000), "Deployment", "kibana")[
         "containers"
     ]
@@ -109,7 +113,7 @@ def test_kibana_leaves_memory_for_what_is_not_its_heap(tmp_path: Path) -> None:
     assert container["resources"]["limits"]["memory"] == "2000Mi"
 
 
-def test_kibana_is_given_every_object(objects: list[Object]) -> None:
+def test_every_object_is_imported(objects: list[Object]) -> None:
     given = find(objects, "ConfigMap", "kibana-objects")["data"]
     (container,) = _pod(objects, "Job", "kibana-objects")["containers"]
 
@@ -117,7 +121,7 @@ def test_kibana_is_given_every_object(objects: list[Object]) -> None:
     assert container["args"][2:] == ["/objects/homeserver.ndjson"]
 
 
-def test_an_owners_objects_are_given_as_they_were_written(tmp_path: Path) -> None:
+def test_an_owners_objects_are_unchanged(tmp_path: Path) -> None:
     files = [tmp_path / "a.ndjson", tmp_path / "b.ndjson"]
     for file in files:
         file.write_text(json.dumps({"id": file.stem, "type": "search", "attributes": {}}) + "\n")
@@ -136,7 +140,7 @@ def test_an_owners_objects_are_given_as_they_were_written(tmp_path: Path) -> Non
     ]
 
 
-def test_where_no_kibana_runs_all_is_prepared_and_nothing_waits_for_it(tmp_path: Path) -> None:
+def test_without_replicas_no_job_waits_for_kibana(tmp_path: Path) -> None:
     objects = render(tmp_path, elk_kibana_replicas=0)
 
     assert find(objects, "Deployment", "kibana")["spec"]["replicas"] == 0
@@ -145,7 +149,7 @@ def test_where_no_kibana_runs_all_is_prepared_and_nothing_waits_for_it(tmp_path:
 
 
 @pytest.mark.parametrize("name", PASSWORD_USERS)
-def test_each_asks_as_a_user_of_its_own(objects: list[Object], name: str) -> None:
+def test_each_client_has_its_own_user(objects: list[Object], name: str) -> None:
     (pod,) = [
         each["spec"]["template"]["spec"]
         for each in objects
@@ -158,7 +162,7 @@ def test_each_asks_as_a_user_of_its_own(objects: list[Object], name: str) -> Non
     assert PASSWORD_USERS[name] in environment.values()
 
 
-def test_every_user_that_is_named_is_one_of_elasticsearch(objects: list[Object]) -> None:
+def test_every_user_exists_in_elasticsearch(objects: list[Object]) -> None:
     users = yaml.safe_load((ROOT / "roles/elk/vars/main/users.yml").read_text())["_elk_users"]
     known = {user["name"] for user in users if user.get("namespace") == "logging"} | {"kibana"}
     named = set(
@@ -168,7 +172,7 @@ def test_every_user_that_is_named_is_one_of_elasticsearch(objects: list[Object])
     assert {"".join(pair) for pair in named} <= known
 
 
-def test_prometheus_asks_what_measures(objects: list[Object]) -> None:
+def test_prometheus_scrapes_the_exporters(objects: list[Object]) -> None:
     for name in ("elasticsearch-exporter", "log-metrics"):
         template = find(objects, "Deployment", name)["spec"]["template"]
         (port,) = template["spec"]["containers"][0]["ports"]
@@ -182,7 +186,7 @@ def test_prometheus_asks_what_measures(objects: list[Object]) -> None:
         assert policy["ports"] == [{"port": port["containerPort"]}]
 
 
-def test_elasticsearch_lets_in_all_that_ask_it(objects: list[Object]) -> None:
+def test_elasticsearch_admits_all_its_clients(objects: list[Object]) -> None:
     policy = (ROOT / "roles/elk/templates/elasticsearch.yaml.j2").read_text()
     asking = {
         each["metadata"]["name"]

@@ -1,4 +1,4 @@
-"""Kibana's objects are what the code says, hang together, and are what Kibana 8.19 takes."""
+"""Kibana's saved objects are current, consistent, and valid for Kibana 8.19."""
 
 import itertools
 import json
@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from kibana import catalogue
-from kibana.objects import PREFIX, WIDTH
-from kibana.page import TITLES
-from tests.kibana import CLAUSES, FILE, Object, controls, of_type, read, source, specification
+from tests.support.kibana import CLAUSES, FILE, Object, controls, of_type, read, source, specification
+from tools.dashboards.kibana import catalogue
+from tools.dashboards.kibana.objects import PREFIX, WIDTH
+from tools.dashboards.kibana.page import TITLES
 
 OBJECTS = read()
 DASHBOARDS = of_type(OBJECTS, "dashboard")
@@ -37,7 +37,7 @@ NAME = {"type": "string", "minLength": 1}
 JSON = {"type": "string", "pattern": r"^[\[{].*[\]}]$"}
 META = _closed({"searchSourceJSON": JSON})
 SORT = {"type": "array", "items": {"type": "array", "prefixItems": [TEXT, {"enum": ["asc", "desc"]}]}}
-# Of Kibana 8.19's own schemas, what is used here.
+# The part of Kibana 8.19's schemas that is used here.
 ATTRIBUTES = {
     "index-pattern": _closed(
         {
@@ -119,7 +119,7 @@ every_specification = pytest.mark.parametrize("asked", SPECIFICATIONS.values(), 
 
 
 def _texts_of_json(node: Any) -> list[str]:
-    """Every text that is JSON in its turn, which Kibana reads."""
+    """Return every string that contains JSON for Kibana."""
     if isinstance(node, dict):
         named = [value for key, value in node.items() if re.search(r"JSON$|visState$|Map$", key)]
         return [text for text in named if isinstance(text, str)] + [
@@ -140,7 +140,7 @@ def test_it_is_written_where_the_role_reads_it(tmp_path: Any, monkeypatch: pytes
     assert (tmp_path / "kibana/objects.ndjson").read_text() == FILE.read_text()
 
 
-def test_there_are_the_dashboards_that_were_promised() -> None:
+def test_these_are_the_dashboards() -> None:
     assert {each["attributes"]["title"] for each in DASHBOARDS} == {
         "Traffic",
         "Errors",
@@ -151,7 +151,7 @@ def test_there_are_the_dashboards_that_were_promised() -> None:
 
 
 @every_object
-def test_kibana_knows_all_of_it(each: Object) -> None:
+def test_kibana_knows_every_field(each: Object) -> None:
     Draft202012Validator(OBJECT).validate(each)
     Draft202012Validator(ATTRIBUTES[each["type"]]).validate(each["attributes"])
     assert [json.loads(text) for text in _texts_of_json(each["attributes"])]
@@ -170,7 +170,7 @@ def test_titles_of_a_kind_are_unique() -> None:
 
 
 @every_object
-def test_what_it_refers_to_comes_before_it(each: Object) -> None:
+def test_objects_come_after_their_references(each: Object) -> None:
     before = itertools.takewhile(lambda other: other is not each, OBJECTS)
     known = {(other["type"], other["id"]) for other in before}
 
@@ -178,7 +178,7 @@ def test_what_it_refers_to_comes_before_it(each: Object) -> None:
 
 
 @every_object
-def test_every_name_of_a_reference_is_referred_to(each: Object) -> None:
+def test_every_reference_is_used(each: Object) -> None:
     text = json.dumps(each["attributes"])
     for reference in each["references"]:
         control = re.fullmatch(r"controlGroup_(.+):optionsListDataView", reference["name"])
@@ -194,7 +194,7 @@ def test_everything_is_shown_on_a_dashboard() -> None:
 
 
 @every_dashboard
-def test_no_panel_covers_another(dashboard: Object) -> None:
+def test_panels_do_not_overlap(dashboard: Object) -> None:
     places = [panel["gridData"] for panel in json.loads(dashboard["attributes"]["panelsJSON"])]
     cells = Counter(
         cell
@@ -219,7 +219,7 @@ def test_every_panel_and_control_has_its_reference(dashboard: Object) -> None:
 
 
 @every_dashboard
-def test_the_way_to_every_dashboard_is_on_it(dashboard: Object) -> None:
+def test_every_dashboard_links_to_all_dashboards(dashboard: Object) -> None:
     (way,) = [each for each in OBJECTS if each["id"] == f"{PREFIX}way"]
     links = re.findall(r"\(#/view/([^)]+)\)", way["attributes"]["visState"])
 
@@ -228,7 +228,7 @@ def test_the_way_to_every_dashboard_is_on_it(dashboard: Object) -> None:
     assert set(links) == {each["id"] for each in DASHBOARDS}
 
 
-def test_a_traces_id_leads_to_all_of_the_request() -> None:
+def test_a_trace_id_links_to_its_whole_request() -> None:
     for view in of_type(OBJECTS, "index-pattern"):
         link = json.loads(view["attributes"]["fieldFormatMap"])["trace.id"]["params"]["urlTemplate"]
         assert link.startswith(f"/app/dashboards#/view/{PREFIX}request?")
@@ -236,7 +236,7 @@ def test_a_traces_id_leads_to_all_of_the_request() -> None:
 
 
 @every_specification
-def test_what_is_chosen_on_the_dashboard_is_heeded(asked: Object) -> None:
+def test_a_dashboards_filters_apply(asked: Object) -> None:
     query = asked["data"]["url"]["body"]["query"]["bool"]
 
     assert query["must"] == [CLAUSES[0]]
@@ -245,7 +245,7 @@ def test_what_is_chosen_on_the_dashboard_is_heeded(asked: Object) -> None:
 
 
 @every_specification
-def test_an_answer_is_of_bounded_size(asked: Object) -> None:
+def test_responses_have_a_limited_size(asked: Object) -> None:
     sizes = [int(size) for size in re.findall(r'"size": (\d+)', json.dumps(asked["data"]["url"]["body"]))]
 
     assert sizes
@@ -253,6 +253,6 @@ def test_an_answer_is_of_bounded_size(asked: Object) -> None:
 
 
 @pytest.mark.parametrize("each", of_type(OBJECTS, "search"), ids=lambda each: each["attributes"]["title"])
-def test_a_search_begins_without_a_query_of_its_own(each: Object) -> None:
-    # What it looks for are pills, so that the bar is the reader's.
+def test_a_search_starts_with_an_empty_query(each: Object) -> None:
+    # Its conditions are filters, so that the query bar is free.
     assert source(each)["query"] == {"query": "", "language": "kuery"}

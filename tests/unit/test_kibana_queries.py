@@ -1,13 +1,14 @@
-"""What Kibana asks, asked of a real Elasticsearch: everything has an answer."""
+"""Kibana's queries, sent to a real Elasticsearch: each has a result."""
 
 import re
 
 import pytest
 import vl_convert
 
-from tests import logged
-from tests.kibana import Object, Question, fields, questions, read, specification
-from tests.unit.elk_role import Store
+from tests.support import logged
+from tests.support.elk_role import Store
+from tests.support.kibana import Object, Question, fields, questions, read, specification
+from tools import pictures
 
 OBJECTS = read()
 QUESTIONS = list(questions(OBJECTS))
@@ -17,7 +18,7 @@ every_question = pytest.mark.parametrize("question", QUESTIONS, ids=str)
 
 
 @every_question
-def test_it_is_answered(lines: Store, question: Question) -> None:
+def test_each_query_has_a_result(lines: Store, question: Question) -> None:
     answer = lines.user("grafana").post(f"{question.indices}/_search", question.body)
 
     assert answer["hits"]["total"]["value"] > 0
@@ -26,7 +27,7 @@ def test_it_is_answered(lines: Store, question: Question) -> None:
 
 
 @every_question
-def test_every_field_it_names_is_one_of_a_line(lines: Store, question: Question) -> None:
+def test_every_field_in_a_query_is_mapped(lines: Store, question: Question) -> None:
     asked = fields(question)
     known = lines.user("grafana").get(f"{question.indices}/_field_caps?fields={','.join(sorted(asked))}")[
         "fields"
@@ -35,7 +36,7 @@ def test_every_field_it_names_is_one_of_a_line(lines: Store, question: Question)
     assert asked <= known.keys()
 
 
-def test_one_request_is_found_by_the_id_that_its_user_was_shown(lines: Store) -> None:
+def test_a_request_is_found_by_the_id_that_its_user_saw(lines: Store) -> None:
     (asked,) = [question for question in QUESTIONS if question.asker == "Lines of the request"]
     chosen = {"term": {"trace.id": logged.TRACE}}
     narrowed = asked.body | {"query": {"bool": {"filter": [asked.body["query"], chosen]}}}
@@ -48,13 +49,21 @@ def test_one_request_is_found_by_the_id_that_its_user_was_shown(lines: Store) ->
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=lambda each: each["attributes"]["title"])
-def test_what_is_answered_is_drawn(lines: Store, panel: Object) -> None:
+def test_each_result_is_drawn(lines: Store, panel: Object) -> None:
     (asked,) = [question for question in QUESTIONS if question.asker == panel["attributes"]["title"]]
     answer = lines.user("grafana").post(f"{asked.indices}/_search", asked.body)
-    # Of the versions that Kibana's major one had, the one that is at hand.
+    # The only available version with the same major version as Kibana's.
     drawing = (specification(panel) or {}) | {"data": {"values": asked.found(answer)}}
 
     picture = vl_convert.vegalite_to_svg(drawing, vl_version="5.20")
 
     assert re.search(r'aria-roledescription="(bar|line mark|point|rect mark)"', picture)
     assert not re.search("undefined|NaN|>null<", picture)
+
+
+def test_a_dashboard_is_drawn_for_the_documentation(lines: Store) -> None:
+    page, height = pictures.dashboard_page("Traffic", lines.user("grafana").post)
+
+    assert page.count("<svg") == page.count("<h2>") == 6
+    assert height == 900
+    assert not re.search("undefined|NaN|>null<", page)

@@ -1,10 +1,10 @@
-"""What is done to manifests before a cluster sees them, and how changes of them are shown."""
+"""How manifests are prepared before they are applied, and how their changes are shown."""
 
 import base64
 from typing import Any
 
 import pytest
-from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes_objects import (
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.objects import (
     ManifestError,
     difference,
     identity,
@@ -24,7 +24,7 @@ def a_deployment(name: str = "web", **pod: Any) -> dict[str, Any]:
 
 
 def hash_after(*objects: dict[str, Any]) -> str:
-    """The hash that the Deployment among the objects is given."""
+    """Return the hash in the Deployment's pod template."""
     return template_hash(next(obj for obj in prepare("demo", objects) if obj["kind"] == "Deployment"))
 
 
@@ -39,13 +39,13 @@ def test_reads_every_document_and_skips_empty_ones() -> None:
     [
         ("a: 1\nb: {c: 2\nd: 3\n", r"web.yaml.j2: not YAML at rendered line 3: .*: d: 3"),
         ("a: b: c\n", r"web.yaml.j2: not YAML at rendered line 1: .*: a: b: c"),
-        ("kind: A\nspec: {x: 1}\nkind: B\n", r"rendered line 3: kind is given twice: kind: B"),
+        ("kind: A\nspec: {x: 1}\nkind: B\n", r"rendered line 3: duplicate key kind: kind: B"),
         ("---\n- 1\n", r"web.yaml.j2: document 1 is list, not a Kubernetes object"),
         ("kind: Pod\nmetadata: {}\n", r"web.yaml.j2: document 1 \(Pod\) has no apiVersion, metadata.name"),
         ("apiVersion: v1\nkind: Pod\nmetadata: x\n", r"document 1 \(Pod\) has no metadata.name"),
     ],
 )
-def test_says_where_a_manifest_is_wrong(text: str, message: str) -> None:
+def test_says_where_a_manifest_is_invalid(text: str, message: str) -> None:
     with pytest.raises(ManifestError, match=message):
         read(text, "web.yaml.j2")
 
@@ -67,13 +67,49 @@ def test_labels_every_object_and_keeps_its_own_labels() -> None:
     }
 
 
-def test_orders_by_what_needs_what() -> None:
+def test_orders_objects_by_their_dependencies() -> None:
     kinds = ["IngressRoute", "Deployment", "Secret", "CustomResourceDefinition", "Namespace"]
     ordered = prepare("demo", [an_object(kind) for kind in kinds])
     assert [obj["kind"] for obj in ordered] == kinds[::-1]
 
 
-def test_refuses_the_same_object_twice_whatever_its_version() -> None:
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "Job", "CronJob"])
+def test_a_pod_without_data_on_its_node_leaves_it_soon(kind: str) -> None:
+    own = {"key": "own", "operator": "Exists"}
+    template = {"spec": {"containers": [], "tolerations": [own], "volumes": [{"name": "a", "emptyDir": {}}]}}
+    spec = {"template": template}
+    obj = an_object(kind, spec={"jobTemplate": {"spec": spec}} if kind == "CronJob" else spec)
+    [prepared] = prepare("demo", [obj])
+    found = prepared["spec"].get("jobTemplate", prepared)["spec"]["template"]["spec"]["tolerations"]
+
+    assert found[0] == own
+    assert {each["key"]: each["tolerationSeconds"] for each in found[1:]} == {
+        "node.kubernetes.io/not-ready": 20,
+        "node.kubernetes.io/unreachable": 20,
+    }
+    assert {(each["effect"], each["operator"]) for each in found[1:]} == {("NoExecute", "Exists")}
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "volume"),
+    [
+        ("Deployment", {}, {"persistentVolumeClaim": {"claimName": "data"}}),
+        ("CronJob", {}, {"hostPath": {"path": "/"}}),
+        ("StatefulSet", {"volumeClaimTemplates": [{}]}, {"emptyDir": {}}),
+        ("DaemonSet", {}, {"emptyDir": {}}),
+    ],
+)
+def test_what_can_run_nowhere_else_waits_for_its_node(
+    kind: str, spec: dict[str, Any], volume: dict[str, Any]
+) -> None:
+    template = {"spec": {"containers": [], "volumes": [{"name": "a", **volume}]}}
+    whole = {"template": template, **spec}
+    obj = an_object(kind, spec={"jobTemplate": {"spec": whole}} if kind == "CronJob" else whole)
+
+    assert "tolerations" not in str(prepare("demo", [obj]))
+
+
+def test_refuses_the_same_object_in_two_versions() -> None:
     old, new = an_object("Thing"), an_object("Thing")
     old["apiVersion"], new["apiVersion"] = "g/v1", "g/v2"
     with pytest.raises(ManifestError, match=r"rendered more than once: Thing demo/web$"):
@@ -120,7 +156,7 @@ def test_pods_roll_when_a_secret_they_use_changes(pod: dict[str, Any]) -> None:
     assert before != after
 
 
-def test_pods_stay_when_what_changes_is_not_theirs() -> None:
+def test_pods_stay_when_a_config_map_of_others_changes() -> None:
     workload = a_deployment(volumes=[{"name": "v", "configMap": {"name": "conf"}}])
     mine = an_object("ConfigMap", "conf", data={"k": "1"})
     before, after = (hash_after(workload, mine, an_object("ConfigMap", "other", data={"k": v})) for v in "12")
@@ -128,7 +164,7 @@ def test_pods_stay_when_what_changes_is_not_theirs() -> None:
 
 
 @pytest.mark.parametrize(("reloaded", "stay"), [("true", True), ("false", False)])
-def test_pods_stay_when_they_notice_a_change_themselves(reloaded: str, stay: bool) -> None:
+def test_pods_stay_when_they_reload_their_configuration(reloaded: str, stay: bool) -> None:
     workload = a_deployment(volumes=[{"name": "v", "configMap": {"name": "conf"}}])
     conf = an_object("ConfigMap", "conf")
     conf["metadata"]["annotations"] = {"homeserver.stack/reloaded": reloaded}
@@ -141,14 +177,14 @@ def test_the_same_pods_of_two_workloads_can_be_told_apart() -> None:
     assert template_hash(one) != template_hash(two)
 
 
-def test_only_what_was_applied_is_ours() -> None:
+def test_only_applied_objects_are_ours() -> None:
     copied, applied = an_object("Endpoints"), an_object("Service")
     copied["metadata"]["managedFields"] = [{"manager": "kube-controller-manager", "operation": "Update"}]
     applied["metadata"]["managedFields"] = [{"manager": "homeserver", "operation": "Apply"}]
     assert [is_ours(obj) for obj in (copied, applied)] == [False, True]
 
 
-def test_a_diff_shows_what_an_author_wrote() -> None:
+def test_a_diff_shows_the_fields_of_the_author() -> None:
     before = an_object("ConfigMap", data={"k": "1"}, status={"x": 1})
     before["metadata"] |= {"resourceVersion": "7", "managedFields": []}
     shown = difference(before, an_object("ConfigMap", data={"k": "2"}))
@@ -167,7 +203,7 @@ def test_a_diff_says_which_values_of_a_secret_change_without_showing_them() -> N
     assert not any(secret in str(shown) for secret in ("b2xk", "bmV3", "c2FtZQ=="))
 
 
-def test_a_diff_of_what_comes_or_goes() -> None:
+def test_a_diff_of_a_created_or_deleted_object() -> None:
     obj = an_object("Secret", data={"a": "b2xk"})
     assert difference(None, obj)["before"] == difference(obj, None)["after"] == ""
     assert "a: (hidden)\n" in difference(None, obj)["after"]

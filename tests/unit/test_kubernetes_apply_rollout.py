@@ -1,9 +1,9 @@
-"""When a workload counts as rolled out, and what is said of one that is not."""
+"""When a workload counts as rolled out, and how one that does not is described."""
 
 from typing import Any
 
 import pytest
-from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes_rollout import (
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.rollout import (
     failure,
     troubles,
     unfinished,
@@ -35,7 +35,7 @@ def a_container(
         ({"observedGeneration": 2, "updatedReplicas": 2, "replicas": 2}, "0 of 2 replicas available"),
         (
             {"observedGeneration": 2, "updatedReplicas": 2, "replicas": 3, "availableReplicas": 3},
-            "1 replicas of before still running",
+            "1 old replicas still running",
         ),
         ({"observedGeneration": 2, "updatedReplicas": 2, "replicas": 2, "availableReplicas": 2}, ""),
     ],
@@ -82,11 +82,33 @@ def test_a_ready_pod_is_in_no_trouble() -> None:
     assert not list(troubles(a_pod({"name": "c", "ready": True, "state": {"running": {}}})))
 
 
-@pytest.mark.parametrize("reason", ["ImagePullBackOff", "ErrImagePull", "CreateContainerConfigError"])
-def test_an_image_that_does_not_come_is_hopeless_before_long(reason: str) -> None:
-    waiting = {"waiting": {"reason": reason, "message": "no such image"}}
-    [trouble] = troubles(a_pod(a_container(waiting)))
-    assert str(trouble) == f"container c: {reason}: no such image"
+@pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff"])
+@pytest.mark.parametrize(
+    ("message", "least", "most"),
+    [
+        ('failed to resolve reference "docker.io/x/y:1": docker.io/x/y:1: not found', 10, 60),
+        ("unexpected status from HEAD request to https://r/v2/x/manifests/1: 401 Unauthorized", 10, 60),
+        ("pull access denied, repository does not exist or may require authorization", 10, 60),
+        ("failed to do request: Head https://r: dial tcp: lookup r on 1.1.1.1:53: no such host", 10, 60),
+        ("unexpected status from HEAD request to https://r/v2/x: 503 Service Unavailable", 300, 1200),
+        ("failed to copy: httpReadSeeker: failed open: context canceled", 300, 1200),
+        ("dial tcp 10.0.0.1:443: i/o timeout", 300, 1200),
+        ("toomanyrequests: You have reached your pull rate limit", 300, 1200),
+        ("", 300, 1200),
+    ],
+)
+def test_a_failing_pull_may_last_minutes_unless_it_is_hopeless(
+    reason: str, message: str, least: float, most: float
+) -> None:
+    [trouble] = troubles(a_pod(a_container({"waiting": {"reason": reason, "message": message}})))
+    assert trouble.patience is not None
+    assert least < trouble.patience < most
+
+
+@pytest.mark.parametrize("reason", ["CreateContainerConfigError", "InvalidImageName"])
+def test_other_trouble_is_hopeless_soon(reason: str) -> None:
+    [trouble] = troubles(a_pod(a_container({"waiting": {"reason": reason, "message": "so it is"}})))
+    assert str(trouble) == f"container c: {reason}: so it is"
     assert trouble.patience is not None
     assert 0 < trouble.patience < 60
 
@@ -108,7 +130,7 @@ def test_the_third_crash_is_one_too_many(restarts: int, patience: float | None) 
         assert "exit code 3" in str(trouble)
 
 
-def test_too_little_memory_is_called_so() -> None:
+def test_names_too_little_memory() -> None:
     ended = {"exitCode": 137, "reason": "OOMKilled"}
     [trouble] = troubles(
         a_pod(a_container({"waiting": {"reason": "CrashLoopBackOff"}}, last=ended, restarts=4))
@@ -122,7 +144,7 @@ def test_a_container_that_runs_but_is_not_ready() -> None:
     assert trouble.patience is None
 
 
-def test_a_pod_no_node_takes() -> None:
+def test_a_pod_that_fits_on_no_node() -> None:
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no memory"}
     [trouble] = troubles({"status": {"phase": "Pending", "conditions": [condition]}})
     assert str(trouble) == "Unschedulable: no memory"
@@ -135,6 +157,6 @@ def test_a_failing_init_container_is_named() -> None:
     assert reasons == [("init", "ErrImagePull"), ("c", "PodInitializing")]
 
 
-def test_a_pod_that_did_its_work_is_in_no_trouble() -> None:
+def test_a_succeeded_pod_is_in_no_trouble() -> None:
     done = a_container({"terminated": {"exitCode": 0}})
     assert not list(troubles(a_pod(done, phase="Succeeded")))

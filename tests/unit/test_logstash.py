@@ -1,20 +1,18 @@
-"""Logstash's pipelines are what it can read, and an owner's filters are read before they are applied."""
+"""Logstash's pipelines are valid, and an owner's filters are checked before they are applied."""
 
-import json
-import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.homeserver.stack.plugins.filter.logstash import logstash_flaw, pkcs8
+from ansible_collections.homeserver.stack.plugins.filter.logstash import pkcs8
+from ansible_collections.homeserver.stack.plugins.module_utils import logstash_filters
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from logstash_pipeline_parser import Pipeline
 
-from tests.unit.filebeat import Role as Filebeat
-from tests.unit.rendering import ROOT, Role, find
+from tests.support.filebeat import Role as Filebeat
+from tests.support.rendering import Role, find
 
 FILTERS = """
 # What is } here { is a comment, and "so is this
@@ -45,7 +43,7 @@ def _plugin(plugins: list[Any], name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("filters", ["", FILTERS])
 @pytest.mark.parametrize("name", ["lines.conf", "invalid.conf"])
-def test_logstash_reads_its_pipelines(tmp_path: Path, name: str, filters: str) -> None:
+def test_logstash_can_read_its_pipelines(tmp_path: Path, name: str, filters: str) -> None:
     sections = _sections(_files(tmp_path, elk_logstash_filters_extra=filters)[name])
 
     assert [section for section, _ in sections] == (
@@ -59,7 +57,12 @@ def test_logstash_reads_its_pipelines(tmp_path: Path, name: str, filters: str) -
     assert output["password"] == "${ELASTICSEARCH_PASSWORD}"
 
 
-def test_lines_come_over_tls_and_are_kept_once(tmp_path: Path) -> None:
+def test_it_drops_nothing_of_itself(tmp_path: Path) -> None:
+    """Filebeat does, where it is tested for real."""
+    assert not [text for text in _files(tmp_path).values() if "drop {" in text]
+
+
+def test_lines_arrive_over_tls_and_are_stored_once(tmp_path: Path) -> None:
     (_, inputs), *_, (_, outputs) = _sections(_files(tmp_path)["lines.conf"])
 
     assert _plugin(inputs, "beats")["ssl_enabled"] is True
@@ -67,28 +70,44 @@ def test_lines_come_over_tls_and_are_kept_once(tmp_path: Path) -> None:
     assert _plugin(outputs, "elasticsearch")["index"] == "%{[@metadata][alias]}"
 
 
-def test_every_pipeline_is_run_and_waits_on_disk(tmp_path: Path) -> None:
+def test_every_pipeline_runs_with_a_queue_on_disk(tmp_path: Path) -> None:
     files = _files(tmp_path, elk_logstash_queue_size_gib=3)
     lines, invalid = yaml.safe_load(files["pipelines.yml"])
 
     assert {Path(each["path.config"]).name for each in (lines, invalid)} == {"lines.conf", "invalid.conf"}
     assert (lines["queue.type"], lines["queue.max_bytes"]) == ("persisted", "3gb")
     assert lines["dead_letter_queue.enable"] is True
-    # What is refused there as well would go round and round.
+    # Lines that are refused there, too, would loop.
     assert "dead_letter_queue.enable" not in invalid
     (_, inputs), *_ = _sections(files["invalid.conf"])
     assert _plugin(inputs, "dead_letter_queue")["pipeline_id"] == lines["pipeline.id"]
 
 
-def test_the_volume_holds_the_queue_and_more(tmp_path: Path) -> None:
+def test_the_volume_is_larger_than_the_queue(tmp_path: Path) -> None:
     objects = Filebeat(tmp_path, elk_logstash_queue_size_gib=3).objects(["logstash.yaml.j2"])
     claim = find(objects, "PersistentVolumeClaim", "logstash")
 
     assert claim["spec"]["resources"]["requests"]["storage"] == "4Gi"
 
 
+@pytest.mark.parametrize(("limit", "heap", "direct"), [(1280, 512, 256), (768, 170, 85)])
+def test_its_memory_holds_the_heap_and_what_is_beside_it(
+    tmp_path: Path, limit: int, heap: int, direct: int
+) -> None:
+    objects = Filebeat(tmp_path, elk_logstash_enabled=True, elk_logstash_memory_limit_mib=limit).objects(
+        ["logstash.yaml.j2"]
+    )
+    (container,) = find(objects, "StatefulSet", "logstash")["spec"]["template"]["spec"]["containers"]
+    (java,) = [each["value"] for each in container["env"] if each["name"] == "LS_JAVA_OPTS"]
+
+    assert java == f"-Xms{heap}m -Xmx{heap}m -XX:MaxDirectMemorySize={direct}m"
+    assert container["resources"]["limits"]["memory"] == f"{limit}Mi"
+    # Classes and compiled code take some 300 MiB, and each thread has a stack.
+    assert limit - heap - direct >= 500
+
+
 @pytest.mark.parametrize("logstash", [True, False])
-def test_what_sends_to_elasticsearch_waits_until_there_is_an_index(tmp_path: Path, logstash: bool) -> None:
+def test_the_sender_waits_for_elasticsearchs_indices(tmp_path: Path, logstash: bool) -> None:
     role = Filebeat(tmp_path, elk_logstash_enabled=logstash)
     pods = {
         obj["metadata"]["name"]: obj["spec"]["template"]["spec"]
@@ -106,11 +125,11 @@ def test_what_sends_to_elasticsearch_waits_until_there_is_an_index(tmp_path: Pat
     assert ("initContainers" in pods["filebeat"]) is not logstash
 
 
-def test_without_logstash_nothing_of_it_is_applied(tmp_path: Path) -> None:
+def test_without_logstash_none_of_its_objects_are_applied(tmp_path: Path) -> None:
     assert Role("elk", tmp_path, elk_logstash_enabled=False).value("_elk_logstash_templates") == []
 
 
-def test_filebeat_sends_to_one_of_the_two(tmp_path: Path) -> None:
+def test_filebeat_sends_to_logstash_or_elasticsearch(tmp_path: Path) -> None:
     to_logstash = Filebeat(tmp_path, elk_logstash_enabled=True).configuration()
     to_elasticsearch = Filebeat(tmp_path).configuration()
 
@@ -141,34 +160,11 @@ def test_filebeat_sends_to_one_of_the_two(tmp_path: Path) -> None:
         ("drop { }\nmutate", "line 2: mutate"),
     ],
 )
-def test_filters_that_cannot_be_read_are_told_by_their_line(filters: str, flaw: str) -> None:
-    assert logstash_flaw(filters) == flaw
+def test_invalid_filters_are_reported_with_their_line(filters: str, flaw: str) -> None:
+    assert logstash_filters.flaw(filters) == flaw
 
 
-def test_a_run_ends_before_anything_is_applied(tmp_path: Path) -> None:
-    playbook = tmp_path / "playbook.yml"
-    playbook.write_text(
-        json.dumps([{"hosts": "control_plane[0]", "gather_facts": False, "roles": ["homeserver.stack.elk"]}])
-    )
-    command = ["ansible-playbook", "--check", "-i", "tests/inventories/defaults", str(playbook)]
-    given = {"homeserver_state_dir": str(tmp_path), "elk_logstash_filters_extra": "mutate { add_tag => }"}
-    done = subprocess.run(
-        [*command, "-e", json.dumps(given)],
-        cwd=ROOT,
-        env=os.environ | {"COLUMNS": "1000"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert done.returncode == 2, done.stdout
-    assert (
-        "elk_logstash_filters_extra cannot be read by Logstash: line 1: mutate { add_tag => }." in done.stdout
-    )
-    assert "changed=0" in done.stdout
-
-
-def test_a_key_gets_the_form_that_logstash_reads() -> None:
+def test_a_key_is_converted_to_the_format_of_logstash() -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     given = key.private_bytes(
         serialization.Encoding.PEM,

@@ -1,4 +1,4 @@
-"""What is measured of lines, in a real Elasticsearch, and of their senders."""
+"""Metrics of the lines in a real Elasticsearch, and of their senders."""
 
 import re
 import subprocess
@@ -12,12 +12,12 @@ import pytest
 from homeserver_logstore.client import Elasticsearch
 from homeserver_logstore.commands import metrics
 
-from automation.tests.kubernetes_api import serving
-from logstore.tests.answering import Answering
-from tests import programs
-from tests.unit.elk_role import Store
+from images.disk_cleanup.tests.kubernetes_api import serving
+from images.logstore.tests.answering import Answering
+from tests.support import programs
+from tests.support.elk_role import Store
 
-# Of a Filebeat 7.17 that has sent some and holds some.
+# From a Filebeat 7.17 that has sent some lines and holds others.
 ITSELF = {"beat": "filebeat", "hostname": "filebeat-x2x4v", "name": "home", "version": "7.17.29"}
 STATS = {
     "libbeat": {
@@ -29,7 +29,7 @@ STATS = {
 
 @pytest.fixture
 def filebeat() -> Iterator[str]:
-    """Where something answers as a Filebeat does."""
+    """The address of a server that answers like Filebeat."""
     server = Answering({"/": ITSELF, "/stats": STATS})
     with serving(server):
         yield f"127.0.0.1:{server.server_port}"
@@ -53,11 +53,11 @@ def _values(page: str) -> dict[str, float]:
 
 @pytest.fixture(scope="module")
 def page(lines: Store) -> str:
-    """What Prometheus is told of an Elasticsearch with lines."""
+    """The metrics of an Elasticsearch with lines."""
     return _scraped(lines.user("metrics"))
 
 
-def test_lines_are_counted_by_where_they_come_from(page: str) -> None:
+def test_lines_are_counted_by_source(page: str) -> None:
     values = _values(page)
 
     counts = {
@@ -69,7 +69,7 @@ def test_lines_are_counted_by_where_they_come_from(page: str) -> None:
     assert values["up"] == 1
 
 
-def test_what_could_not_be_read_or_was_refused_is_counted(page: str) -> None:
+def test_unparsed_and_refused_lines_are_counted(page: str) -> None:
     values = _values(page)
 
     assert values['unparsed_documents{dataset="app"}'] == 1
@@ -77,19 +77,19 @@ def test_what_could_not_be_read_or_was_refused_is_counted(page: str) -> None:
     assert values["invalid_documents"] == 1
 
 
-def test_it_says_how_old_the_newest_line_is(page: str) -> None:
+def test_the_age_of_the_newest_line_is_measured(page: str) -> None:
     values = _values(page)
 
     assert 0 <= values['lag_seconds{dataset="app"}'] < 600
     assert abs(time.time() - values['newest_timestamp_seconds{dataset="host"}']) < 600
 
 
-def test_a_retention_that_never_ran_is_as_old_as_the_look_for_it(page: str) -> None:
+def test_a_retention_that_never_ran_counts_from_the_first_scrape(page: str) -> None:
     assert time.time() - _values(page)["retention_last_run_timestamp_seconds"] < 600
     assert "retention_bytes" not in _values(page)
 
 
-def test_how_retention_ended_is_what_it_noted(lines: Store) -> None:
+def test_the_outcome_of_the_retention_is_the_stored_one(lines: Store) -> None:
     outcome = {
         "@timestamp": "2025-11-24T16:00:00+00:00",
         "bytes": 5,
@@ -108,7 +108,7 @@ def test_how_retention_ended_is_what_it_noted(lines: Store) -> None:
     assert (values["retention_deleted_indices"], values["retention_failures"]) == (2, 1)
 
 
-def test_every_sender_says_how_it_fares(lines: Store, filebeat: str) -> None:
+def test_every_sender_has_its_metrics(lines: Store, filebeat: str) -> None:
     values = _values(_scraped(lines.user("metrics"), filebeat))
 
     assert {name: value for name, value in values.items() if "filebeat" in name} == {
@@ -121,18 +121,18 @@ def test_every_sender_says_how_it_fares(lines: Store, filebeat: str) -> None:
     }
 
 
-def test_a_sender_that_says_nothing_is_down(lines: Store) -> None:
+def test_a_sender_that_does_not_answer_is_down(lines: Store) -> None:
     with serving(server := Answering({})):
         values = _values(_scraped(lines.user("metrics"), f"127.0.0.1:{server.server_port}"))
 
     assert values['filebeat_up{node="127.0.0.1"}'] == 0
 
 
-def test_where_there_are_no_senders_there_is_nothing_of_them(lines: Store) -> None:
+def test_without_senders_there_are_no_metrics_of_them(lines: Store) -> None:
     assert "filebeat" not in _scraped(lines.user("metrics"), "filebeat.invalid:5066")
 
 
-def test_senders_are_told_of_while_elasticsearch_is_away(filebeat: str) -> None:
+def test_senders_are_measured_while_elasticsearch_is_down(filebeat: str) -> None:
     values = _values(_scraped(Elasticsearch("http://127.0.0.1:1"), filebeat))
 
     assert values["up"] == 0
@@ -148,7 +148,7 @@ def test_prometheus_can_read_it(page: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_it_is_alive_whatever_elasticsearch_does() -> None:
+def test_it_is_alive_while_elasticsearch_is_down() -> None:
     server = metrics.Server(Elasticsearch("http://127.0.0.1:1"), "", host="127.0.0.1")
     with server, serving(server):
         assert _got(server, "/healthz") == "ok\n"
@@ -165,11 +165,11 @@ def test_it_is_alive_whatever_elasticsearch_does() -> None:
         ("jaeger-span-000001", "traces"),
     ],
 )
-def test_an_index_says_where_its_lines_come_from(index: str, name: str) -> None:
+def test_an_index_name_gives_the_source_of_its_lines(index: str, name: str) -> None:
     assert metrics.dataset(index) == name
 
 
-def test_no_name_breaks_the_page() -> None:
+def test_special_characters_in_names_are_escaped() -> None:
     sample: Any = metrics.Sample("documents", 1, {"dataset": 'a"b\\c\nd'})
 
     assert r'logstore_documents{dataset="a\"b\\c\nd"} 1.0' in "".join(metrics._page([sample]))

@@ -27,20 +27,25 @@ from ansible_collections.homeserver.stack.plugins.module_utils.microk8s_diagnosi
             "a certificate has expired, or the clock",
         ),
         ("kubelet is configured to not run on a host using cgroup v1", "control groups of version 1"),
+        (
+            'Failed: Failed to pull image "docker.io/calico/cni:v3.28.5": failed to pull and unpack image '
+            '"docker.io/calico/cni:v3.28.5": docker.io/calico/cni:v3.28.5: not found',
+            "the image docker.io/calico/cni:v3.28.5 cannot be pulled, or not yet -> if the line is only slow",
+        ),
         ("Addon gpuu was not found in any repository", "there is no addon gpuu"),
     ],
 )
-def test_a_known_trouble_is_recognised(log: str, cause: str) -> None:
+def test_a_known_problem_is_recognized(log: str, cause: str) -> None:
     assert cause in str(likely_cause(f"starting\n{log}\nended"))
 
 
-def test_the_last_trouble_counts_and_an_unknown_one_is_not_guessed() -> None:
+def test_the_last_problem_counts_and_an_unknown_one_is_not_guessed() -> None:
     log = "unknown flag: --first\nno space left on device\n"
     assert "disk is full" in str(likely_cause(log))
     assert likely_cause("all is well") is None
 
 
-def test_errors_are_picked_from_noise_and_alike_ones_told_once() -> None:
+def test_errors_are_found_in_noise_and_similar_ones_shown_once() -> None:
     log = [
         "Usage:",
         "      --bind-address ip   address",
@@ -57,5 +62,5 @@ def test_errors_are_picked_from_noise_and_alike_ones_told_once() -> None:
     assert lines[1].startswith("F1124")
 
 
-def test_where_nothing_looks_like_an_error_the_last_lines_are_told() -> None:
+def test_without_errors_the_last_lines_are_shown() -> None:
     assert telling_lines(["one", "two"]) == ["one", "two"]

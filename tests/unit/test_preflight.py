@@ -1,22 +1,18 @@
+import subprocess
+import sys
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
 from ansible_collections.homeserver.stack.plugins.action.host_probe import why_unfit
 from ansible_collections.homeserver.stack.plugins.module_utils import preflight
+from ansible_collections.homeserver.stack.plugins.module_utils.problem import Problem
+
+from tests.support.roles import ROLES, ROOT
 
 SPECS: dict[str, dict[str, Any]] = {
-    "common": {"homeserver_domain": {"type": "str", "description": "The domain."}},
-    "traefik": {
-        "traefik_state": {"type": "str", "choices": ["present", "absent"], "description": "Whether it runs."},
-        "traefik_replicas": {"type": "int", "required": True, "description": ["How many", "pods."]},
-        "traefik_routes": {
-            "type": "list",
-            "elements": "dict",
-            "description": "Routes.",
-            "options": {"host": {"type": "str", "required": True}},
-        },
-    },
+    "common": {"homeserver_domain": {}},
+    "traefik": {"traefik_state": {}, "traefik_routes": {}},
 }
 LIMITS = preflight.Limits({"debian": "12", "ubuntu": "22.04"}, 3500, 15, 3, 60)
 HOST: dict[str, Any] = {
@@ -30,13 +26,26 @@ HOST: dict[str, Any] = {
     "interface": "eth0",
     "addresses": {"192.168.1.10": {"interface": "eth0", "dynamic": False}},
     "taken_ports": [],
+    "idle_nftables": False,
+    "sudo": True,
     "microk8s": None,
     "addons": [],
 }
 
 
-def texts(problems: Iterable[preflight.Problem]) -> list[str]:
+def texts(problems: Iterable[Problem]) -> list[str]:
     return [str(problem) for problem in problems]
+
+
+def test_only_who_wants_encryption_needs_a_kernel_with_wireguard() -> None:
+    (told,) = texts(preflight.cannot_encrypt({"wireguard": False}, wanted=True))
+
+    assert told == (
+        "its kernel has no WireGuard (microk8s_encrypt_between_nodes)"
+        " -> install the kernel of your distribution, or set microk8s_encrypt_between_nodes: false"
+    )
+    assert texts(preflight.cannot_encrypt({"wireguard": False}, wanted=False)) == []
+    assert texts(preflight.cannot_encrypt({"wireguard": True}, wanted=True)) == []
 
 
 def test_nothing_is_missing_where_the_requirements_are_installed() -> None:
@@ -46,63 +55,58 @@ def test_nothing_is_missing_where_the_requirements_are_installed() -> None:
 def test_missing_packages_and_collections_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     found = texts(preflight.missing_on_control_machine())
-    assert "the Python package kubernetes is missing -> pip install -r requirements.txt" in found
+    for package in ("kubernetes", "logstash-pipeline-parser", "pathspec"):
+        assert f"the Python package {package} is missing -> pip install -r requirements.txt" in found
     wanted = "ansible-galaxy collection install -r requirements.yml"
     assert f"the Ansible collection kubernetes.core is missing -> {wanted}" in found
 
 
-def test_a_misspelt_variable_is_told_from_a_strange_one_and_an_owners_own() -> None:
-    names = ["traefik_replica", "traefik_nonsense", "homeserver_domain", "my_traefik", "ansible_host"]
-    assert texts(preflight.unknown_variables(names, SPECS)) == [
+def test_preflight_itself_needs_none_of_the_packages_that_it_checks() -> None:
+    script = """
+import sys
+from tests import conftest
+from ansible_collections.homeserver.stack.plugins.module_utils.preflight import PACKAGES
+sys.modules.update(dict.fromkeys(package.replace("-", "_") for package in PACKAGES))
+from ansible_collections.homeserver.stack.plugins.action import preflight
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=60)
+
+
+def test_misspelt_and_unknown_variables_and_an_owners_own_are_distinguished() -> None:
+    names = [
+        "traefik_route",
+        "traefik_nonsense",
+        "homeserver_domain",
+        "my_traefik_routes",
+        "ansible_host",
+    ]
+    assert texts(preflight.unknown_variables([*names, "trafik_routes"], SPECS)) == [
         "unknown variable traefik_nonsense -> docs/reference.md lists all there are",
-        "unknown variable traefik_replica -> did you mean traefik_replicas?",
+        "unknown variable traefik_route -> did you mean traefik_routes?",
+        "unknown variable trafik_routes -> did you mean traefik_routes?",
     ]
 
 
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        (
-            {"traefik_replicas": "two"},
-            "cannot be converted to an int (variable traefik_replicas) -> it is: How many pods.",
-        ),
-        ({"traefik_state": "gone"}, "must be one of: present, absent, got: gone (variable traefik_state)"),
-        ({"traefik_routes": [{}]}, "missing required arguments: host found in traefik_routes"),
-        (
-            {"traefik_routes": [{"host": "a", "pth": "/"}]},
-            "unknown key traefik_routes.pth. Supported parameters include: host",
-        ),
-        ({}, "traefik_replicas is not set -> it is: How many pods."),
-    ],
-)
-def test_a_wrong_value_is_named_with_what_is_wanted(values: dict[str, Any], message: str) -> None:
-    (found,) = texts(preflight.wrong_values({"traefik_replicas": 1, **values} if values else {}, SPECS))
-    assert message in found
+def test_a_former_name_is_reported_with_the_new_one() -> None:
+    assert texts(preflight.unknown_variables(["traefik_drain_time"], SPECS)) == [
+        "unknown variable traefik_drain_time -> it is called traefik_drain_seconds now"
+    ]
 
 
-@pytest.mark.parametrize(
-    "domain", ["Home.arpa", "home_server", "https://home.arpa", "home.arpa.", "-a.b", "a" * 64, ""]
-)
-def test_a_domain_that_is_no_dns_name_is_refused(domain: str) -> None:
-    (found,) = texts(preflight.wrong_domain(domain, ""))
-    assert found.startswith(f"the domain is not a DNS name (homeserver_domain, {domain!r})")
+def test_an_option_that_is_no_more_is_reported_with_what_to_do() -> None:
+    assert texts(preflight.unknown_variables(preflight.GONE, SPECS)) == [
+        "unknown variable traefik_replicas -> remove it: Traefik runs on every node"
+    ]
 
 
-def test_acme_needs_a_public_domain() -> None:
-    assert texts(preflight.wrong_domain("home.arpa", "")) == []
-    assert texts(preflight.wrong_domain("example.org", "me@example.org")) == []
-    (found,) = texts(preflight.wrong_domain("home.arpa", "me@example.org"))
-    assert "ACME gives no certificate for a private domain" in found
+def test_new_names_are_options_and_former_ones_are_not() -> None:
+    options = {name for role in ROLES for name in role.options}
+
+    assert set(preflight.RENAMED.values()) <= options
+    assert not (preflight.RENAMED.keys() | preflight.GONE.keys()) & options
 
 
-@pytest.mark.parametrize("channel", ["1.35", "1.35-strict/stable", "latest/stable", "1.35/stabel", ""])
-def test_a_channel_not_to_follow_is_refused(channel: str) -> None:
-    (found,) = texts(preflight.wrong_channel(channel))
-    assert f"not a channel to follow (homeserver_versions.microk8s_channel, {channel!r})" in found
-    assert texts(preflight.wrong_channel("1.35/stable")) == []
-
-
-def test_two_routes_for_one_place_name_both_owners() -> None:
+def test_two_routes_for_one_url_are_reported_with_both_names() -> None:
     routes = [
         ("nas.home.arpa", "/", "nas in traefik_routes"),
         ("nas.home.arpa", "/files", "files in traefik_routes"),
@@ -114,7 +118,7 @@ def test_two_routes_for_one_place_name_both_owners() -> None:
     )
 
 
-def test_a_bundle_names_its_flaws_and_what_it_lacks() -> None:
+def test_flaws_and_missing_parts_of_a_bundle_are_reported() -> None:
     held = {"images": ["m/traefik:v3"], "manifests": ["traefik_crds"]}
     needed = {"images": ["m/traefik:v3", "m/whoami:2"], "manifests": ["traefik_crds"]}
     found = texts(preflight.wrong_bundle(["x.tar has SHA-256 1, not 2 as the manifest says"], held, needed))
@@ -125,7 +129,7 @@ def test_a_bundle_names_its_flaws_and_what_it_lacks() -> None:
     ]
 
 
-def test_a_fit_host_has_no_problem() -> None:
+def test_a_suitable_host_has_no_problem() -> None:
     assert texts(preflight.unfit_host(HOST, LIMITS)) == []
     assert texts(preflight.doubtful_host(HOST, "192.168.1.10")) == []
 
@@ -150,6 +154,10 @@ def test_a_fit_host_has_no_problem() -> None:
         ({"hostname": "My_Server"}, "the host name is not fit for a node (hostname, 'My_Server')"),
         ({"interface": ""}, "no default route"),
         (
+            {"sudo": False},
+            "it has no sudo, which MicroK8s' own scripts call even as root -> on the host: apt",
+        ),
+        (
             {"taken_ports": [{"port": 80, "process": "nginx", "unit": "nginx.service"}]},
             "port 80 is in use by nginx (nginx.service) -> on the host: systemctl disable --now nginx",
         ),
@@ -161,21 +169,21 @@ def test_a_fit_host_has_no_problem() -> None:
         ({"addons": ["observability"]}, "on the host: sudo microk8s disable observability"),
     ],
 )
-def test_an_unfit_host_is_told_why(found: dict[str, Any], message: str) -> None:
+def test_each_problem_of_a_host_is_reported(found: dict[str, Any], message: str) -> None:
     (problem,) = texts(preflight.unfit_host({**HOST, **found}, LIMITS))
     assert message in problem
 
 
-def test_a_newer_release_will_do() -> None:
+def test_a_newer_release_is_accepted() -> None:
     assert texts(preflight.unfit_host({**HOST, "os": {"ID": "ubuntu", "VERSION_ID": "26.04"}}, LIMITS)) == []
 
 
-def test_all_problems_of_a_host_are_told_at_once() -> None:
+def test_all_problems_of_a_host_are_reported_at_once() -> None:
     host = {**HOST, "memory_mib": 1, "hostname": "A", "interface": ""}
     assert len(texts(preflight.unfit_host(host, LIMITS))) == 3
 
 
-def test_an_address_that_may_change_or_is_not_the_hosts_own_is_doubtful() -> None:
+def test_an_address_that_may_change_or_is_not_the_hosts_gets_a_warning() -> None:
     host = {**HOST, "addresses": {"192.168.1.10": {"interface": "eth0", "dynamic": True}}}
     assert texts(preflight.doubtful_host(host, "home.example.org"))[0].startswith(
         "its address 192.168.1.10 is lent by DHCP"
@@ -184,7 +192,12 @@ def test_an_address_that_may_change_or_is_not_the_hosts_own_is_doubtful() -> Non
     assert nat.startswith("it has no address 203.0.113.7 itself")
 
 
-def test_old_control_groups_are_refused_unless_the_kubelet_is_told_to_bear_them() -> None:
+def test_a_service_that_only_removes_the_clusters_rules_gets_a_warning() -> None:
+    (idle,) = texts(preflight.doubtful_host({**HOST, "idle_nftables": True}, "192.168.1.10"))
+    assert idle.endswith("-> on the host: systemctl disable nftables.service, which removes nothing")
+
+
+def test_old_control_groups_are_refused_unless_the_kubelet_accepts_them() -> None:
     host = {**HOST, "cgroups": {"version": 1, "controllers": []}}
     assert "version 1" in texts(preflight.fails_on_cgroup_v1(host, {}))[0]
     assert texts(preflight.fails_on_cgroup_v1(host, {"--fail-cgroupv1": False})) == []
@@ -200,17 +213,17 @@ def test_one_minor_version_up_at_a_time(wanted: str, fix: str) -> None:
     assert fix in found
 
 
-def test_the_same_version_or_the_next_will_do() -> None:
+def test_the_same_version_or_the_next_is_accepted() -> None:
     assert texts(preflight.wrong_upgrade("v1.34.2", "1.34/stable")) == []
     assert texts(preflight.wrong_upgrade("v1.34.2", "1.35/stable")) == []
 
 
-def test_a_channel_the_store_has_not_is_refused() -> None:
+def test_a_channel_that_the_store_lacks_is_refused() -> None:
     assert texts(preflight.missing_channel("1.35/stable", None)) == []  # not asked
     assert texts(preflight.missing_channel("1.35/stable", ["1.35/stable"])) == []
     (found,) = texts(preflight.missing_channel("1.99/stable", ["1.35/stable", "1.36/stable"]))
     assert found.startswith(
-        "the snap store has no such channel (homeserver_versions.microk8s_channel, '1.99/stable')"
+        "the snap store has no such channel (homeserver_version_overrides.microk8s_channel, '1.99/stable')"
     )
     (offline,) = texts(preflight.missing_channel("1.35/stable", "cannot reach the store"))
     assert offline.endswith("-> give the host internet, or set homeserver_bundle")
@@ -236,7 +249,26 @@ def test_a_channel_the_store_has_not_is_refused() -> None:
         ("", "it cannot be looked at: "),
     ],
 )
-def test_a_host_on_which_nothing_runs_is_told_why(said: str, problem: str) -> None:
+def test_a_host_that_cannot_run_programs_is_reported(said: str, problem: str) -> None:
     found = why_unfit(said, "me")
     assert found["wrong"].startswith(problem)
     assert found["fix"]
+
+
+@pytest.mark.parametrize(
+    ("machine", "platform", "bundle", "message"),
+    [
+        ("x86_64", "linux/amd64", "amd64", ""),
+        ("aarch64", "linux/arm64", "arm64", ""),
+        ("aarch64", "", "", ""),
+        ("aarch64", "linux/amd64", "", "images are built for linux/amd64, and it runs linux/arm64"),
+        ("aarch64", "", "amd64", "the bundle is for amd64, and it runs arm64 (homeserver_bundle) -> use a"),
+        ("x86_64", "linux/arm64", "amd64", "images are built for linux/arm64, and it runs linux/amd64"),
+    ],
+)
+def test_images_for_another_architecture_are_told(
+    machine: str, platform: str, bundle: str, message: str
+) -> None:
+    found = texts(preflight.wrong_architecture(HOST | {"machine": machine}, platform, bundle))
+
+    assert [text[: len(message)] for text in found] == ([message] if message else [])

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -11,22 +12,22 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-VERSIONS = ROOT / "inventory/group_vars/all/versions.yml"
+NOWHERE = {"ansible_host": "127.0.0.1", "ansible_port": 1}
+_OTHER_PLATFORM = "linux/amd64" if platform.machine() == "aarch64" else "linux/arm64"
 
 
 @pytest.fixture
 def complaints(tmp_path: Path) -> Any:
-    """Run preflight with an inventory of this machine and of one that nobody reaches; give what it prints."""
+    """Run preflight with an inventory of this machine and an unreachable one, and return its output."""
 
-    def run(*, hosts: bool = True, **variables: Any) -> str:
+    def run(*others: str, hosts: bool = True, **variables: Any) -> str:
         inventory = tmp_path / "inventory"
         (inventory / "group_vars/all").mkdir(parents=True)
-        (inventory / "group_vars/all/versions.yml").symlink_to(VERSIONS)
         (inventory / "group_vars/all/main.yml").write_text(json.dumps({"ansible_become": False, **variables}))
         here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
         groups = {
-            "control_plane": {"hosts": {"home": here} if hosts else {}},
-            "workers": {"hosts": {"nas": {"ansible_host": "127.0.0.1", "ansible_port": 1}}},
+            "control_plane": {"hosts": ({"home": here} | dict.fromkeys(others, NOWHERE)) if hosts else {}},
+            "workers": {"hosts": {"nas": NOWHERE}},
         }
         tree = {"all": {"children": {"home_servers": {"children": groups}}}}
         (inventory / "hosts.yml").write_text(json.dumps(tree))
@@ -42,7 +43,7 @@ def complaints(tmp_path: Path) -> Any:
     return run
 
 
-def test_every_problem_is_told_in_one_message(complaints: Any, tmp_path: Path) -> None:
+def test_every_problem_is_reported_in_one_message(complaints: Any, tmp_path: Path) -> None:
     said = complaints(
         homeserver_domain="My_Home",
         homeserver_bundle=str(tmp_path),
@@ -50,6 +51,7 @@ def test_every_problem_is_told_in_one_message(complaints: Any, tmp_path: Path) -
             {"name": "nas", "host": "nas.home.arpa", "url": "http://192.168.1.20"},
             {"name": "disk", "host": "nas.home.arpa", "url": "http://192.168.1.21"},
         ],
+        flask_app_apps=[{"name": "blog", "image": "blog:1", "needs": ["db"]}],
         microk8s_user=["owner"],
         grafana_dashboards_extra=["/nowhere.json"],
         microk8s_extra_kubelet_args={"--node-labels": "a b"},
@@ -57,10 +59,11 @@ def test_every_problem_is_told_in_one_message(complaints: Any, tmp_path: Path) -
     )
     for message in (
         "home, nas: unknown variable microk8s_user -> did you mean microk8s_users?",
-        "home, nas: the domain is not a DNS name (homeserver_domain, 'My_Home') -> write a name such as",
+        "home, nas: homeserver_domain is 'My_Home' (expected a host name of small letters, digits",
         "home, nas: two routes for https://nas.home.arpa/ (nas in traefik_routes and disk in traefik_routes)",
+        "home, nas: flask_app_apps[0].needs[0] is 'db' (expected the name of another app) -> name an app",
         f"home, nas: {tmp_path}/bundle.json cannot be read (No such file or directory) (homeserver_bundle)",
-        "home, nas: --node-labels is 'a b': MicroK8s passes no value with spaces or quotes",
+        "home, nas: microk8s_extra_kubelet_args.--node-labels is 'a b' (expected a value without spaces and",
         "home, nas: /nowhere.json cannot be read (No such file or directory) (grafana_dashboards_extra) -> ",
         "home: too little memory",
         "nas: cannot be reached: Failed to connect to the host via ssh: ssh: connect to host 127.0.0.1",
@@ -68,12 +71,18 @@ def test_every_problem_is_told_in_one_message(complaints: Any, tmp_path: Path) -
         assert message in said
 
 
+_EMPTY = {"file": "empty", "sha256": hashlib.sha256().hexdigest()}
+
+
+def _write_bundle(directory: Path, **content: Any) -> None:
+    (directory / "empty").touch()
+    snaps = [{"name": "microk8s", **_EMPTY}]
+    (directory / "bundle.json").write_text(json.dumps({"format": 1, "snaps": snaps, **content}))
+
+
 @pytest.mark.parametrize("runs", [False, True])
-def test_a_bundle_needs_no_image_of_what_does_not_run(complaints: Any, tmp_path: Path, runs: bool) -> None:
-    snap = tmp_path / "microk8s.snap"
-    snap.touch()
-    empty = {"name": "microk8s", "file": snap.name, "sha256": hashlib.sha256().hexdigest()}
-    (tmp_path / "bundle.json").write_text(json.dumps({"format": 1, "snaps": [empty]}))
+def test_a_bundle_needs_no_images_of_disabled_components(complaints: Any, tmp_path: Path, runs: bool) -> None:
+    _write_bundle(tmp_path, images=[{"reference": "any", **_EMPTY}])
     said = complaints(
         homeserver_bundle=str(tmp_path),
         grafana_replicas=int(runs),
@@ -90,18 +99,44 @@ def test_a_bundle_needs_no_image_of_what_does_not_run(complaints: Any, tmp_path:
     assert "kube-state-metrics" not in said
 
 
-def test_values_of_a_wrong_type_or_kind_are_told(complaints: Any) -> None:
+def test_a_bundle_without_images_needs_none_but_is_made_for_a_machine(
+    complaints: Any, tmp_path: Path
+) -> None:
+    _write_bundle(tmp_path, architecture="s390x")
+    said = complaints(homeserver_bundle=str(tmp_path), homeserver_platform=_OTHER_PLATFORM)
+    assert "the bundle has no image" not in said
+    assert "the bundle has no manifest traefik_crds" in said
+    assert "home: the bundle is for s390x, and it runs " in said
+    assert f"home: images are built for {_OTHER_PLATFORM}, and it runs linux/" in said
+
+
+def test_what_is_wrong_only_because_of_another_value_is_not_told(complaints: Any) -> None:
+    route = {"name": "nas", "host": "nas.{{ homeserver_domain }}", "url": "http://192.168.1.20"}
+    said = complaints(homeserver_domain="My_Home", traefik_routes=[route])
+    assert "homeserver_domain is 'My_Home'" in said
+    assert "traefik_routes" not in said
+
+
+def test_variables_that_refer_to_each_other_are_told(complaints: Any) -> None:
     said = complaints(
-        microk8s_state="gone", traefik_replicas="two", microk8s_users="{{ nothing }}", homeserver_domain=None
+        flask_app_greeting="{{ elk_retention_days }}", elk_retention_days="{{ flask_app_greeting }}"
     )
-    assert (
-        "value of microk8s_state must be one of: present, absent, got: gone (variable microk8s_state)" in said
-    )
-    assert "(variable traefik_replicas)" in said
-    assert "microk8s_users cannot be evaluated: 'nothing' is undefined" in said
+    assert "flask_app_greeting cannot be evaluated: " in said
+    assert "elk_retention_days cannot be evaluated: " in said
 
 
-def test_an_inventory_without_hosts_is_told(complaints: Any) -> None:
-    assert "no host in the group control_plane -> add your server to inventory/hosts.yml" in complaints(
+def test_a_dictionary_of_all_versions_is_no_longer_accepted(complaints: Any) -> None:
+    said = complaints(homeserver_versions={"microk8s_channel": "1.35/stable"})
+    assert "unknown variable homeserver_versions -> did you mean homeserver_version_overrides?" in said
+
+
+def test_a_second_control_plane_is_refused(complaints: Any) -> None:
+    assert "attic: it is the second host in the group control_plane: several do not make" in complaints(
+        "attic"
+    )
+
+
+def test_an_inventory_without_hosts_is_reported(complaints: Any) -> None:
+    assert "no host in the group control_plane -> add your server to inventory/home/hosts.yml" in complaints(
         hosts=False
     )

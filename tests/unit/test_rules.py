@@ -1,4 +1,4 @@
-"""The rules, judged by Prometheus' own promtool; and what every alert has to bring with it."""
+"""The rules, tested by Prometheus' own promtool, and what every alert needs."""
 
 import re
 import subprocess
@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.programs import promtool
-from tests.static.roles import ROLES
+from tests.support import promql
+from tests.support.programs import promtool
+from tests.support.roles import ROLES
 
 ROOT = Path(__file__).parent.parent.parent
 ROLE = ROOT / "roles/prometheus"
@@ -50,7 +51,7 @@ def _tests() -> Iterator[dict[str, Any]]:
 
 
 def _cases(name: str) -> list[dict[str, list[bool]]]:
-    """Whether the alert fires, at one time after another, by severity, in each test that asks for it."""
+    """Return whether the alert fires over time, by severity, in each of its tests."""
     severities = [alert["labels"]["severity"] for alert in ALERTS if alert["alert"] == name]
     return [
         {severity: [_expects(case, severity) for case in asked] for severity in severities}
@@ -69,7 +70,7 @@ def _thresholds() -> dict[str, float]:
 
 
 def _threshold_rules() -> str:
-    """The thresholds as the role records them."""
+    """Return the thresholds as the role records them."""
     rules = [
         {"record": f"homeserver:alert_threshold:{name}", "expr": f"vector({value})"}
         for name, value in _thresholds().items()
@@ -78,7 +79,7 @@ def _threshold_rules() -> str:
 
 
 @every_file
-def test_the_alerts_fire_when_they_should_and_only_then(rules: Path, tmp_path: Path) -> None:
+def test_the_alerts_fire_only_when_they_should(rules: Path, tmp_path: Path) -> None:
     (tmp_path / "thresholds.yml").write_text(_threshold_rules())
     (tmp_path / rules.name).write_text(rules.read_text())
     (tmp_path / "test.yml").write_text((ROOT / "tests/rules" / rules.name).read_text())
@@ -91,16 +92,16 @@ def test_the_alerts_fire_when_they_should_and_only_then(rules: Path, tmp_path: P
 
 
 @every_file
-def test_the_rules_have_no_lint(rules: Path) -> None:
+def test_promtool_finds_no_problem_in_the_rules(rules: Path) -> None:
     subprocess.run([promtool(), "check", "rules", "--lint=all", "--lint-fatal", rules], check=True)
 
 
-def test_every_file_of_tests_is_that_of_a_file_of_rules() -> None:
+def test_every_file_of_rules_has_a_file_of_tests() -> None:
     assert {path.name for path in (ROOT / "tests/rules").iterdir()} == {path.name for path in RULES}
 
 
 @pytest.mark.parametrize("alert", [alert for alert in ALERTS if alert["alert"] != "Watchdog"], ids=_name)
-def test_it_is_tested_to_fire_to_be_quiet_and_to_end(alert: Rule) -> None:
+def test_each_alert_has_tests_in_which_it_fires_stays_silent_and_ends(alert: Rule) -> None:
     histories = [case[alert["labels"]["severity"]] for case in _cases(alert["alert"])]
 
     assert any(any(history) for history in histories)
@@ -109,7 +110,7 @@ def test_it_is_tested_to_fire_to_be_quiet_and_to_end(alert: Rule) -> None:
 
 
 @pytest.mark.parametrize("name", RECORDS)
-def test_what_is_recorded_is_asked_for_or_alerted_on(name: str) -> None:
+def test_every_recorded_series_is_tested_or_used_by_an_alert(name: str) -> None:
     asked = [case["expr"] for test in _tests() for case in test.get("promql_expr_test", [])]
     alerted = [alert["expr"] for alert in ALERTS]
 
@@ -117,7 +118,7 @@ def test_what_is_recorded_is_asked_for_or_alerted_on(name: str) -> None:
 
 
 @every_alert
-def test_it_says_how_bad_it_is_whose_it_is_and_what_happens(alert: Rule) -> None:
+def test_each_alert_has_its_labels_and_annotations(alert: Rule) -> None:
     assert re.fullmatch(r"[A-Z][a-z]+([A-Z][a-z]+)*", alert["alert"])
     assert alert["labels"].keys() == {"severity", "team"}
     assert alert["labels"]["severity"] in {"critical", "warning", "info", "none"}
@@ -127,24 +128,37 @@ def test_it_says_how_bad_it_is_whose_it_is_and_what_happens(alert: Rule) -> None
     assert alert["annotations"]["runbook"] == f"docs/runbooks/{alert['alert']}.md"
 
 
-def test_each_severity_of_an_alert_is_there_once() -> None:
+# Metrics that each node has. Some alerts only count nodes, and a pod that waits has none yet.
+OF_A_NODE = ("node", "kubelet_", "container_", "k8s_node_", "k8s_container_", "smartctl_", "smartmon_")
+OF_NO_NODE = {"ClusterStateMissing", "WorkloadIncomplete", "PodPending"}
+
+
+@every_alert
+def test_an_alert_about_a_node_names_it(alert: Rule) -> None:
+    annotations = alert["annotations"]
+    if any(metric.startswith(OF_A_NODE) for metric in promql.metrics(alert["expr"])):
+        named = re.search(r"\$labels\.(node|instance)", annotations["summary"] + annotations["description"])
+        assert bool(named) is (alert["alert"] not in OF_NO_NODE)
+
+
+def test_each_severity_of_an_alert_exists_once() -> None:
     told = [(alert["alert"], alert["labels"]["severity"]) for alert in ALERTS]
 
     assert len(told) == len(set(told))
 
 
-def test_every_threshold_is_compared_with_and_no_other() -> None:
+def test_every_threshold_is_used_and_every_used_one_exists() -> None:
     text = "".join(path.read_text() for path in RULES)
 
     assert set(re.findall(r"homeserver:alert_threshold:(\w+)", text)) == set(_thresholds())
 
 
-def test_every_alert_has_its_runbook_and_every_runbook_its_alert() -> None:
+def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:
     assert sorted(path.stem for path in RUNBOOKS.glob("*.md") if path != INDEX) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_runbook_says_what_it_means_how_to_check_and_how_to_fix(name: str) -> None:
+def test_each_runbook_has_its_three_sections(name: str) -> None:
     title, *sections = re.split(r"^## ", (RUNBOOKS / f"{name}.md").read_text(), flags=re.MULTILINE)
 
     assert title.strip() == f"# {name}"
@@ -153,7 +167,7 @@ def test_the_runbook_says_what_it_means_how_to_check_and_how_to_fix(name: str) -
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_runbook_names_options_that_there_are(name: str) -> None:
+def test_each_runbook_names_only_existing_options(name: str) -> None:
     prefixes = "|".join(role.name for role in ROLES)
     named = re.findall(rf"`((?:homeserver|{prefixes})_\w+)", (RUNBOOKS / f"{name}.md").read_text())
     known = {option for role in ROLES for option in role.options} | set(_thresholds())

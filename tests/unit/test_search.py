@@ -1,8 +1,8 @@
-"""The engine that other tests run ingest pipelines in has the processors that these need."""
+"""OpenSearch, in which other tests run ingest pipelines, has the required processors."""
 
 from pathlib import Path
 
-from tests.search import opensearch_running
+from tests.support.search import opensearch_running
 
 SAFARI = (
     "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) "

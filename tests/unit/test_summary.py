@@ -1,8 +1,6 @@
-"""The table at the end of site.yml, and the questions it is made from."""
+"""The report at the end of site.yml, and the queries behind it."""
 
-import datetime
 import http.server
-import ipaddress
 import ssl
 import threading
 from collections.abc import Iterator
@@ -11,9 +9,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.homeserver.stack.plugins.module_utils import http_probe, summary
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.support import tls
 
 
 def deployment(name: str, image: str, *, wanted: int = 1, ready: int = 1) -> dict[str, Any]:
@@ -44,14 +41,14 @@ def test_a_route_leads_to_the_workload_behind_its_service() -> None:
     assert find(route) == [summary.Route("hello", "https://hello.home.arpa/", "hello")]
 
 
-def test_what_has_no_replicas_is_not_asked() -> None:
+def test_a_workload_without_replicas_is_not_probed() -> None:
     resting = deployment("grafana", "g:1", wanted=0, ready=0)
     hello, grafana, nas = (summary.Route(name, f"https://{name}/", name) for name in ("hello", "grafana", ""))
 
     assert list(summary.served([hello, grafana, nas], [HELLO, resting])) == [hello, nas]
 
 
-def test_a_host_is_told_once_with_its_shortest_path() -> None:
+def test_a_host_is_listed_once_with_its_shortest_path() -> None:
     rules = [
         "Host(`t.home.arpa`) && (PathPrefix(`/api`) || PathPrefix(`/dashboard`))",
         "Host(`t.home.arpa`) && Path(`/`)",
@@ -60,10 +57,10 @@ def test_a_host_is_told_once_with_its_shortest_path() -> None:
     assert find(ingress("dashboard", *rules, service=internal)) == [
         summary.Route("dashboard", "https://t.home.arpa/", "traefik")
     ]
-    assert find(ingress("dashboard", rules[0], service=internal))[0].url == "https://t.home.arpa/api/"
+    assert find(ingress("dashboard", rules[0], service=internal))[0].url == "https://t.home.arpa/api"
 
 
-def test_a_route_to_elsewhere_has_no_workload() -> None:
+def test_a_route_to_another_machine_has_no_workload() -> None:
     route = ingress("route-nas", "Host(`nas.home.arpa`)", service={"name": "route-nas"})
     assert find(route) == [summary.Route("route-nas", "https://nas.home.arpa/", "")]
 
@@ -84,21 +81,31 @@ def test_a_workload_is_healthy_when_its_pods_and_hosts_are(
     routes = [summary.Route("hello", "https://hello.home.arpa/", "hello")]
     (row,) = summary.workload_rows([workload], routes, ["/s/hello_admin.password"], lambda _: flaw)
     assert (row.state, row.healthy) == (state, healthy)
-    assert (row.url, row.credentials) == ("https://hello.home.arpa/", "/s/hello_admin.password")
+    assert (row.url, row.user, row.password_file) == (
+        "https://hello.home.arpa/",
+        "admin",
+        "/s/hello_admin.password",
+    )
 
 
-def test_what_lies_behind_the_shared_login_is_opened_by_its_password() -> None:
+def test_a_page_behind_the_shared_login_has_its_password() -> None:
     route = ingress("hello", "Host(`hello.home.arpa`)", service={"name": "hello", "port": 80})
     route["spec"]["routes"][0]["middlewares"] = [{"name": "basic-auth", "namespace": "traefik"}]
     secrets = ["/s/hello_admin.password", "/s/traefik_dashboard.password"]
     (row,) = summary.workload_rows([HELLO], find(route), secrets, lambda _: "")
-    assert row.credentials == "/s/traefik_dashboard.password"
+    assert row.password_file == "/s/traefik_dashboard.password"
 
 
-def test_a_machine_of_the_owners_that_sleeps_is_shown_and_no_fault() -> None:
+def test_an_owners_machine_that_is_off_is_listed_but_no_fault() -> None:
     routes = [summary.Route("route-nas", "https://nas.home.arpa/", "")]
-    (row,) = summary.foreign_rows(routes, lambda _: "answers 504")
+    (row,) = summary.foreign_rows(routes, [], lambda _: "answers 504")
     assert (row.component, row.state, row.healthy) == ("nas", "answers 504", True)
+
+
+def test_an_owners_machine_behind_the_shared_login_has_its_password() -> None:
+    routes = [summary.Route("route-nas", "https://nas.home.arpa/", "", shares_login=True)]
+    (row,) = summary.foreign_rows(routes, ["secrets/traefik_dashboard.password"], lambda _: "")
+    assert (row.user, row.password_file) == ("admin", "secrets/traefik_dashboard.password")
 
 
 def test_the_cluster_is_healthy_when_its_nodes_and_its_own_workloads_are() -> None:
@@ -114,10 +121,10 @@ def test_the_cluster_is_healthy_when_its_nodes_and_its_own_workloads_are() -> No
             "status": {"readyReplicas": ready},
         }
 
-    assert summary.cluster_row([node("True")], [deployment(1)], "10.0.0.1", "/k").healthy
-    row = summary.cluster_row([node("True"), node("Unknown")], [], "10.0.0.1", "/k")
+    assert summary.cluster_row([node("True")], [deployment(1)], "10.0.0.1").healthy
+    row = summary.cluster_row([node("True"), node("Unknown")], [], "10.0.0.1")
     assert (row.version, row.state, row.healthy) == ("v1.35.4", "1 of 2 nodes ready", False)
-    row = summary.cluster_row([node("True")], [deployment(0)], "10.0.0.1", "/k")
+    row = summary.cluster_row([node("True")], [deployment(0)], "10.0.0.1")
     assert (row.state, row.healthy) == ("1 of 1 nodes ready, coredns is not", False)
 
 
@@ -130,61 +137,266 @@ def test_the_cluster_is_healthy_when_its_nodes_and_its_own_workloads_are() -> No
         ("a/b:2@sha256:00", "2"),
     ],
 )
-def test_a_version_is_the_images_tag(image: str, version: str) -> None:
+def test_the_version_is_the_images_tag(image: str, version: str) -> None:
     assert summary.version_of(image) == version
 
 
-def test_the_table_has_straight_columns() -> None:
-    lines = summary.table([summary.Row("hello", "1.0", "healthy", "https://h/")]).splitlines()
-    assert lines == [
-        "component  version  state    URL         credentials",
-        "hello      1.0      healthy  https://h/",
+def _node(name: str, address: str = "", ready: str = "True", **spec: Any) -> summary.Object:
+    return {
+        "metadata": {"name": name, "creationTimestamp": f"2026-11-2{6 if name == 'home' else 7}T09:00:00Z"},
+        "spec": spec,
+        "status": {
+            "nodeInfo": {"kubeletVersion": "v1.35.4"},
+            "capacity": {"memory": "8052352Ki", "ephemeral-storage": "102624184Ki", "pods": "110"},
+            "addresses": [
+                {"type": "InternalIP", "address": address},
+                {"type": "Hostname", "address": name},
+            ],
+            "conditions": [
+                {"type": "MemoryPressure", "status": "False"},
+                {"type": "Ready", "status": ready, "lastTransitionTime": "2026-11-27T10:00:00Z"},
+            ],
+        },
+    }
+
+
+def _pod(node: str, phase: str) -> summary.Object:
+    return {"spec": {"nodeName": node}, "status": {"phase": phase}}
+
+
+MEASURED = {"node": {"memory": {"workingSetBytes": 3 * 2**30}, "fs": {"usedBytes": 12 * 2**30}}}
+
+
+def test_a_node_has_its_version_state_memory_disk_and_pods() -> None:
+    pods = [_pod("home", phase) for phase in ("Running", "Pending", "Succeeded", "Failed")] + [
+        _pod("attic", "Running")
+    ]
+    rows = summary.node_rows([_node("attic"), _node("home")], pods, {"home": MEASURED}, {})
+
+    assert rows == [
+        summary.NodeRow("home", "v1.35.4", "ready", "3.0 of 7.7 GiB", "12 of 98 GiB", "2 of 110"),
+        summary.NodeRow("attic", "v1.35.4", "ready", "7.7 GiB", "98 GiB", "1 of 110"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("node", "flaw", "state", "healthy"),
+    [
+        (_node("home"), "", "ready", True),
+        (_node("home", unschedulable=True), "", "ready, takes no new pods", True),
+        (_node("home", ready="False"), "", "not ready since 2026-11-27T10:00:00Z", False),
+        (_node("home", ready="Unknown"), "", "away since 2026-11-27T10:00:00Z", False),
+        (_node("home"), "at 10.0.0.2 no answer: timed out", "ready, at 10.0.0.2 no answer: timed out", False),
+    ],
+)
+def test_a_node_is_healthy_when_it_is_ready_and_answers(
+    node: summary.Object, flaw: str, state: str, healthy: bool
+) -> None:
+    (row,) = summary.node_rows([node], [], {}, {"home": flaw})
+
+    assert (row.state, row.healthy) == (state, healthy)
+
+
+HOME, ATTIC, SHED = _node("home", "10.0.0.1"), _node("attic", "10.0.0.2"), _node("shed", "10.0.0.3")
+
+
+@pytest.mark.parametrize(
+    ("machines", "unknown"),
+    [
+        ({"home": {"10.0.0.1"}, "attic": {"10.0.0.2"}, "shed": {"10.0.0.3"}}, []),
+        ({"home": {"10.0.0.1"}, "attic": {"10.0.0.2"}}, ["shed"]),
+        # By its name, while it is reached at another address.
+        ({"home": {"10.0.0.1"}, "attic": {"attic", "100.64.0.2"}}, ["shed"]),
+        # Another machine joins, which is no node yet.
+        ({"home": {"10.0.0.1"}, "attic": {"10.0.0.2"}, "shed": {"10.0.0.3"}, "barn": {"10.0.0.4"}}, []),
+        # Either of the two nodes may be the machine at that address.
+        ({"home": {"10.0.0.1"}, "vpn": {"100.64.0.2"}}, ["attic", "shed"]),
+        ({"home": {"10.0.0.1"}, "vpn": {"100.64.0.2"}, "vpn-too": {"100.64.0.3"}}, []),
+    ],
+)
+def test_a_node_that_the_inventory_lacks_is_told(machines: dict[str, set[str]], unknown: list[str]) -> None:
+    assert summary.strangers([HOME, ATTIC, SHED], machines) == unknown
+
+
+ALL = {"home": {"10.0.0.1"}, "attic": {"10.0.0.2"}, "shed": {"10.0.0.3"}}
+
+
+def _traefik(wanted: int, *addresses: str) -> list[summary.Object]:
+    service = {"kind": "Service", "spec": {"externalIPs": list(addresses)}}
+    return [deployment("traefik", "t:1", wanted=wanted), service, {"kind": "Service", "spec": {}}]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "traefik", "machines", "asked"),
+    [
+        ([HOME, ATTIC, SHED], _traefik(3, "10.0.0.1", "10.0.0.2", "10.0.0.3"), ALL, ["attic", "shed"]),
+        # One that is not ready cannot answer, and is told for that.
+        ([HOME, _node("attic", "10.0.0.2", "Unknown")], _traefik(2, "10.0.0.1", "10.0.0.2"), ALL, []),
+        # Nothing is to answer there.
+        ([HOME, ATTIC, SHED], _traefik(3, "10.0.0.1", "10.0.0.3"), ALL, ["shed"]),
+        ([HOME, ATTIC], _traefik(1, "10.0.0.1", "10.0.0.2"), ALL, []),
+        # From here it is reached at another address, as through a forwarded port.
+        ([HOME, ATTIC], _traefik(2, "10.0.0.1", "10.0.0.2"), ALL | {"attic": {"127.0.0.1"}}, []),
+        ([HOME], _traefik(1, "10.0.0.1"), ALL, []),
+        ([HOME, ATTIC], [], {}, []),
+    ],
+    ids=["all", "not ready", "not external", "one Traefik", "forwarded", "one node", "no Traefik"],
+)
+def test_every_other_node_is_asked_for_a_page_at_its_address(
+    nodes: list[summary.Object],
+    traefik: list[summary.Object],
+    machines: dict[str, set[str]],
+    asked: list[str],
+) -> None:
+    assert list(summary.asked_at(nodes, traefik, machines, "10.0.0.1")) == asked
+
+
+def _volume(claim: str, *hosts: str, key: str = "kubernetes.io/hostname") -> summary.Object:
+    rule = {"key": key, "operator": "In", "values": list(hosts)}
+    terms = {"required": {"nodeSelectorTerms": [{"matchExpressions": [rule]}]}}
+    reference = {"namespace": "apps", "name": claim} if claim else None
+    return {
+        "spec": {
+            "claimRef": reference,
+            "capacity": {"storage": "5Gi"},
+            "nodeAffinity": terms if hosts else {},
+        }
+    }
+
+
+def test_only_volumes_of_one_node_stay_there() -> None:
+    volumes = [
+        _volume("db", "attic"),
+        _volume("blog", "attic"),
+        _volume("notes", "home"),
+        _volume("on-a-nas"),
+        _volume("on-both", "attic", "home"),
+        _volume("in-a-zone", "west", key="topology.kubernetes.io/zone"),
+        _volume("", "home"),
+    ]
+
+    assert summary.volumes_by_node(volumes) == {
+        "attic": ["apps/blog 5Gi", "apps/db 5Gi"],
+        "home": ["apps/notes 5Gi"],
+    }
+
+
+MICROK8S = summary.Row("MicroK8s", "v1.35.4", "1 of 1 nodes ready", "https://10.0.0.1:16443")
+ONE = summary.node_rows([HOME], [_pod("home", "Running")], {"home": MEASURED}, {})
+
+
+def test_the_report_has_a_table_of_pages_then_components_without_a_page() -> None:
+    rows = [
+        summary.Row("hello", "1.0", "healthy", "https://h/"),
+        summary.Row("elasticsearch", "8.19", "healthy"),
+        summary.Row("grafana", "12", "healthy", "https://g/", "/s/grafana_admin.password"),
+        summary.Row("filebeat", "8.19", "healthy"),
+        summary.Row("logstash", "8.19", "not run here (0 replicas)"),
+    ]
+    assert summary.report(MICROK8S, ONE, rows, {"home": ["apps/db 5Gi"]}) == [
+        "page     version  state    URL         user   password",
+        "hello    1.0      healthy  https://h/",
+        "grafana  12       healthy  https://g/  admin  /s/grafana_admin.password",
+        "",
+        "MicroK8s v1.35.4: 1 of 1 nodes ready, memory 3.0 of 7.7 GiB, disk 12 of 98 GiB, 1 of 110 pods, https://10.0.0.1:16443",
+        "Without a page, healthy: elasticsearch 8.19, filebeat 8.19",
+        "Without a page, not run here (0 replicas): logstash 8.19",
+    ]
+
+
+def test_several_nodes_have_a_table_and_their_volumes() -> None:
+    away = _node("attic", "10.0.0.2", ready="Unknown")
+    nodes = summary.node_rows([HOME, away], [_pod("home", "Running")], {"home": MEASURED}, {})
+    volumes = {"home": ["monitoring/prometheus 10Gi", "traefik/acme 64Mi"], "attic": ["apps/db 5Gi"]}
+    cluster = summary.cluster_row([HOME, away], [], "10.0.0.1")
+
+    assert summary.report(cluster, nodes, [], volumes, ["attic"])[2:] == [
+        "MicroK8s v1.35.4: UNHEALTHY: 1 of 2 nodes ready, https://10.0.0.1:16443",
+        "attic is a node of this cluster, but not in the inventory -> add it to workers; or, if it is gone"
+        " for good: ansible-playbook playbooks/forget.yml -e node=attic",
+        "",
+        "node   version  state                                       memory          disk          pods",
+        "home   v1.35.4  ready                                       3.0 of 7.7 GiB  12 of 98 GiB  1 of 110",
+        "attic  v1.35.4  UNHEALTHY: away since 2026-11-27T10:00:00Z  7.7 GiB         98 GiB        0 of 110",
+        "A volume is a directory of its node and does not move, nor does what uses it:",
+        "  home: monitoring/prometheus 10Gi, traefik/acme 64Mi",
+        "  attic: apps/db 5Gi",
+    ]
+
+
+def test_pages_have_a_fixed_order_with_the_owners_first() -> None:
+    names = ["whoami", "traefik", "jaeger", "nas", "alertmanager", "prometheus", "kibana", "shop", "grafana"]
+    rows = [summary.Row(name, "1", "healthy", f"https://{name}/") for name in names]
+
+    assert [row.component for row in summary.page_rows([*rows, summary.Row("filebeat", "1", "healthy")])] == [
+        *("nas", "shop", "grafana", "kibana", "prometheus", "alertmanager", "jaeger", "traefik", "whoami")
+    ]
+
+
+def test_every_fault_is_marked() -> None:
+    rows = [
+        summary.Row("hello", "1.0", "answers 502", "https://h/", healthy=False),
+        summary.Row("elasticsearch", "8.19", "healthy"),
+        summary.Row("filebeat", "8.19", "0 of 1 pods ready", healthy=False),
+    ]
+    lines = summary.report(MICROK8S._replace(state="0 of 1 nodes ready", healthy=False), [], rows, {})
+
+    assert [line for line in lines if "UNHEALTHY: " in line] == [
+        "hello  1.0      UNHEALTHY: answers 502  https://h/",
+        "MicroK8s v1.35.4: UNHEALTHY: 0 of 1 nodes ready, https://10.0.0.1:16443",
+        "Without a page, UNHEALTHY: 0 of 1 pods ready: filebeat 8.19",
     ]
 
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A server on this machine with a certificate for hello.home.arpa; the file of its authority."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
-    now = datetime.datetime.now(datetime.UTC)
-    names = [x509.DNSName("hello.home.arpa"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    certificate = (
-        x509.CertificateBuilder(
-            name, name, key.public_key(), x509.random_serial_number(), now, now.replace(year=2100)
-        )
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = tmp_path / "server.pem"
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    pem.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+    """A server on this machine with a certificate for hello.home.arpa, and the file of its authority."""
+    pem = tls.self_signed(tmp_path, "hello.home.arpa")
 
     class Answering(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(
-                401 if self.path == "/dashboard/" and self.headers["Host"].startswith("hello.") else 404
-            )
+            known = self.headers["Host"].startswith("hello.")
+            asked = self.path.strip("/")
+            self.send_response(401 if known and asked == "dashboard" else int(asked or 404))
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
             pass
 
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
     with http.server.HTTPServer(("127.0.0.1", 0), Answering) as listening:
-        listening.socket = context.wrap_socket(listening.socket, server_side=True)
+        listening.socket = tls.server_context(pem).wrap_socket(listening.socket, server_side=True)
         threading.Thread(target=listening.serve_forever, daemon=True).start()
         monkeypatch.setattr("http.client.HTTPSConnection.default_port", listening.server_port)
         yield str(pem)
         listening.shutdown()
 
 
-def test_a_host_is_asked_by_its_name_at_an_address_dns_does_not_have(server: str) -> None:
+def test_a_host_is_queried_by_name_at_an_address_without_dns(server: str) -> None:
     assert http_probe.status("https://hello.home.arpa/dashboard/", "127.0.0.1", server) == 401
     assert http_probe.status("https://hello.home.arpa/", "127.0.0.1", server) == 404
+
+
+@pytest.mark.parametrize(
+    ("code", "flaw"),
+    [
+        (200, ""),
+        (302, ""),
+        (401, ""),
+        (403, ""),
+        (400, "answers 400"),
+        (404, "answers 404"),
+        (429, "answers 429"),
+        (500, "answers 500"),
+        (502, "answers 502"),
+        (503, "answers 503"),
+    ],
+)
+def test_a_page_with_an_error_is_not_healthy(server: str, code: int, flaw: str) -> None:
+    assert http_probe.flaw(f"https://hello.home.arpa/{code}", "127.0.0.1", server) == flaw
+
+
+def test_a_page_that_cannot_be_reached_is_not_healthy(server: str) -> None:
+    assert http_probe.flaw("https://grafana.home.arpa/", "127.0.0.1", server).startswith("no answer: ")
 
 
 def test_a_certificate_for_another_name_or_of_another_authority_is_refused(server: str) -> None:

@@ -1,4 +1,4 @@
-"""The Collector's configuration, read and obeyed by the real Collector, on loopback."""
+"""The Collector's configuration, run by the real Collector on loopback."""
 
 import socket
 import subprocess
@@ -12,9 +12,9 @@ import pytest
 import requests
 import yaml
 
-from tests.programs import collector, free_port
-from tests.recorder import Recorder, recording
-from tests.unit.tracing_role import Role
+from tests.support.programs import collector, free_port
+from tests.support.recorder import Message, Recorder, recording
+from tests.support.tracing_role import Role
 
 SERVER, CLIENT = 2, 3
 UNSET, ERROR = 0, 2
@@ -22,7 +22,7 @@ UNSET, ERROR = 0, 2
 Span = dict[str, Any]
 
 
-def test_the_collector_understands_it(tmp_path: Path) -> None:
+def test_the_collector_accepts_it(tmp_path: Path) -> None:
     file = tmp_path / "collector.yaml"
     file.write_text(yaml.safe_dump(Role(tmp_path).configuration("collector")))
 
@@ -30,7 +30,7 @@ def test_the_collector_understands_it(tmp_path: Path) -> None:
 
 
 def _on_loopback(configuration: dict[str, Any], to: Recorder, port: int) -> dict[str, Any]:
-    """The same without a cluster: it asks no Kubernetes, and sends what it keeps and measures to the test."""
+    """Return the configuration without Kubernetes; traces and metrics go to the test."""
     health, metrics = free_port(), free_port()
     service = configuration["service"]
     configuration["extensions"]["health_check"]["endpoint"] = f"127.0.0.1:{health}"
@@ -39,8 +39,14 @@ def _on_loopback(configuration: dict[str, Any], to: Recorder, port: int) -> dict
         "host": "127.0.0.1",
         "port": metrics,
     }
+    # Instead of Kubernetes, which knows of the pod and, like this, leaves what is there.
     del configuration["processors"]["k8s_attributes"]
-    service["pipelines"]["traces/kept"]["processors"].remove("k8s_attributes")
+    known = [{"key": "app", "value": "hello", "action": "insert"}]
+    configuration["processors"]["resource/k8s_attributes"] = {"attributes": known}
+    for pipeline in service["pipelines"].values():
+        pipeline["processors"] = [
+            each.replace("k8s_attributes", "resource/k8s_attributes") for each in pipeline["processors"]
+        ]
     test = {"endpoint": f"http://127.0.0.1:{to.port}", "encoding": "json", "compression": "none"}
     configuration["exporters"] = {"otlp_http/test": test}
     for pipeline in ("traces/kept", "metrics"):
@@ -51,7 +57,7 @@ def _on_loopback(configuration: dict[str, Any], to: Recorder, port: int) -> dict
 
 @contextmanager
 def _running(directory: Path, **variables: Any) -> Iterator[tuple[str, Recorder]]:
-    """Run it; give where it takes spans, and who is sent what it makes of them."""
+    """Run it, and yield the URL for spans and the recorder of its output."""
     with recording() as recorder:
         port = free_port()
         file = directory / "collector.yaml"
@@ -94,15 +100,15 @@ def _span(trace: str, kind: int = SERVER, status: int = UNSET, milliseconds: int
     }
 
 
-def _send(url: str, *spans: Span) -> None:
-    named = {"service.name": "hello", "k8s.pod.name": "hello-1"}
+def _send(url: str, *spans: Span, **resource: str) -> None:
+    named = {"service.name": "hello", "k8s.pod.name": "hello-1"} | resource
     attributes = [{"key": key, "value": {"stringValue": value}} for key, value in named.items()]
     sent = {"resource": {"attributes": attributes}, "scopeSpans": [{"spans": spans}]}
     assert requests.post(url, json={"resourceSpans": [sent]}, timeout=10).status_code == 200
 
 
 def _kept(recorder: Recorder) -> list[str]:
-    """The first digit of each trace that was kept."""
+    """Return the first digit of each kept trace."""
     return sorted(
         span["traceId"][0]
         for message in recorder.of("/v1/traces")
@@ -112,23 +118,30 @@ def _kept(recorder: Recorder) -> list[str]:
     )
 
 
-def _counts(recorder: Recorder) -> dict[str, int]:
-    """How many spans of each name were counted."""
-    points = [
-        point
-        for message in recorder.of("/v1/metrics")
+def _calls(*messages: Message) -> list[tuple[dict[str, str], int]]:
+    """The labels of each counter of spans, and its value."""
+    return [
+        (
+            {each["key"]: next(iter(each["value"].values())) for each in point["attributes"]},
+            int(point["asInt"]),
+        )
+        for message in messages
         for resource in message.content["resourceMetrics"]
         for scope in resource["scopeMetrics"]
         for metric in scope["metrics"]
         if metric["name"] == "traces.span.metrics.calls"
         for point in metric["sum"]["dataPoints"]
     ]
-    labels = [{each["key"]: each["value"]["stringValue"] for each in point["attributes"]} for point in points]
-    assert not any("collector.instance.id" in each for each in labels)
-    return {each["span.name"]: int(point["asInt"]) for each, point in zip(labels, points, strict=True)}
 
 
-def test_of_a_sample_of_nothing_only_what_failed_or_was_slow_is_kept(tmp_path: Path) -> None:
+def _counts(recorder: Recorder) -> dict[str, int]:
+    """Return the number of counted spans by name."""
+    calls = _calls(*recorder.of("/v1/metrics"))
+    assert not any("collector.instance.id" in labels for labels, _ in calls)
+    return {labels["span.name"]: number for labels, number in calls}
+
+
+def test_at_0_percent_only_failed_and_slow_requests_are_kept(tmp_path: Path) -> None:
     with _running(tmp_path, tracing_sample_percent=0, tracing_slow_request_milliseconds=200) as (
         url,
         recorder,
@@ -138,16 +151,16 @@ def test_of_a_sample_of_nothing_only_what_failed_or_was_slow_is_kept(tmp_path: P
             _span("a"),
             _span("b", status=ERROR),
             _span("c", milliseconds=300),
-            _span("d", kind=CLIENT, status=ERROR),  # a 404, say: to the client it is an error
+            _span("d", kind=CLIENT, status=ERROR),  # for example a 404, which is an error for the client
         )
         recorder.wait(lambda: _kept(recorder) == ["b", "c"], 30)
         recorder.wait(lambda: _counts(recorder) == {f"span {trace}": 1 for trace in "abcd"}, 30)
-        # What belongs to it and comes late goes the same way.
+        # Late spans of a trace get the same decision.
         _send(url, _span("b") | {"spanId": "e" * 16}, _span("a") | {"spanId": "e" * 16})
         recorder.wait(lambda: _kept(recorder) == ["b", "b", "c"], 30)
 
 
-def test_by_default_all_is_kept_up_to_so_many_a_second(tmp_path: Path) -> None:
+def test_by_default_all_traces_are_kept_up_to_the_rate_limit(tmp_path: Path) -> None:
     with _running(tmp_path, tracing_spans_per_second=2) as (url, recorder):
         _send(url, *(_span(trace) for trace in "123456789a"), _span("f", status=ERROR))
         recorder.wait(lambda: "f" in _kept(recorder), 30)
@@ -158,7 +171,7 @@ def test_by_default_all_is_kept_up_to_so_many_a_second(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pods", [1, 3])
-def test_a_release_is_no_new_series(tmp_path: Path, pods: int) -> None:
+def test_new_pods_make_no_new_series(tmp_path: Path, pods: int) -> None:
     with _running(tmp_path) as (url, recorder):
         for pod in range(pods):
             _send(url, _span("abc"[pod]))
@@ -166,4 +179,28 @@ def test_a_release_is_no_new_series(tmp_path: Path, pods: int) -> None:
         message = recorder.of("/v1/metrics")[-1]
 
     for resource in message.content["resourceMetrics"]:
-        assert [each["key"] for each in resource["resource"]["attributes"]] == ["service.name"]
+        assert resource["resource"]["attributes"] == [
+            {"key": "service.name", "value": {"stringValue": "hello"}}
+        ]
+
+
+def test_an_app_cannot_make_as_many_series_as_it_likes(tmp_path: Path) -> None:
+    with _running(tmp_path) as (url, recorder):
+        for number in range(600):
+            _send(url, _span("a"), **{"service.name": f"service {number}", "app": f"app {number}"})
+        recorder.wait(
+            lambda: sum(number for _, number in _calls(*recorder.of("/v1/metrics")[-1:])) == 600, 60
+        )
+        (last,) = recorder.of("/v1/metrics")[-1:]
+
+    assert len(last.content["resourceMetrics"]) == 1
+    assert len(_calls(last)) <= 501
+
+
+def test_names_in_metrics_are_short(tmp_path: Path) -> None:
+    with _running(tmp_path) as (url, recorder):
+        _send(url, _span("a") | {"name": "ü" * 5000}, **{"service.name": "s\n" * 5000})
+        recorder.wait(lambda: bool(recorder.of("/v1/metrics")), 30)
+        ((labels, _),) = _calls(*recorder.of("/v1/metrics")[:1])
+
+    assert (labels["span.name"], labels["service.name"]) == ("ü" * 100, "s\n" * 50)

@@ -1,4 +1,4 @@
-"""Jaeger with the configuration of its role, on the real Elasticsearch, with the rights it has there."""
+"""Jaeger with the role's configuration, on the real Elasticsearch with its user's rights."""
 
 import os
 import subprocess
@@ -13,10 +13,10 @@ import pytest
 import requests
 import yaml
 
-from tests.programs import free_port, jaeger
-from tests.search import Engine, elasticsearch_running
-from tests.unit.rendering import ROOT
-from tests.unit.tracing_role import Role
+from tests.support.programs import free_port, jaeger
+from tests.support.rendering import ROOT
+from tests.support.search import Engine, elasticsearch_running
+from tests.support.tracing_role import Role
 
 PASSWORD = {"jaeger": "jaegers-own", "admin": "the-owners"}
 WITH_PASSWORDS = {
@@ -46,7 +46,7 @@ def elasticsearch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 
 def _on_loopback(directory: Path, engine: Engine, password: str) -> tuple[dict[str, Any], str, str]:
-    """The same without a cluster and TLS; where it takes spans, and where it is asked."""
+    """Return the configuration without a cluster and TLS, the URL for spans, and that of the API."""
     configuration = Role(directory).configuration("jaeger")
     (directory / "password").write_text(password)
     extensions = configuration["extensions"]
@@ -80,7 +80,7 @@ def _running(directory: Path, configuration: dict[str, Any]) -> Iterator[subproc
 
 
 def _answer(url: str, log: Path, seconds: float = 60) -> Any:
-    """Ask until it answers well."""
+    """Send requests until one succeeds."""
     deadline = time.monotonic() + seconds
     while True:
         assert time.monotonic() < deadline, log.read_text()
@@ -106,7 +106,7 @@ def _span() -> dict[str, Any]:
     }
 
 
-def test_a_span_is_kept_and_found_with_its_pod(tmp_path: Path, elasticsearch: Engine) -> None:
+def test_a_span_is_stored_and_found_with_its_pod(tmp_path: Path, elasticsearch: Engine) -> None:
     configuration, spans, api = _on_loopback(tmp_path, elasticsearch, PASSWORD["jaeger"])
     named = {"service.name": "hello", "k8s.pod.name": "hello-1"}
     attributes = [{"key": key, "value": {"stringValue": value}} for key, value in named.items()]
@@ -121,12 +121,12 @@ def test_a_span_is_kept_and_found_with_its_pod(tmp_path: Path, elasticsearch: En
     assert {"key": "k8s.pod.name", "type": "string", "value": "hello-1"} in process["tags"]
     owner = ("admin", PASSWORD["admin"])
     indices = elasticsearch.ask("_cat/indices/jaeger-*?format=json", auth=owner)
-    # One a day, for the role elk to delete; and green, where there is but one node.
+    # One index a day, which the role elk deletes; green on a single node.
     assert {index["index"][:-10] for index in indices} == {"jaeger-span-", "jaeger-service-"}
     assert {(index["health"], index["rep"]) for index in indices} == {("green", "0")}
 
 
-def test_a_wrong_password_is_told_in_a_line(tmp_path: Path, elasticsearch: Engine) -> None:
+def test_a_wrong_password_is_logged_in_one_line(tmp_path: Path, elasticsearch: Engine) -> None:
     configuration, _, _ = _on_loopback(tmp_path, elasticsearch, "another")
     with _running(tmp_path, configuration) as process:
         assert process.wait(60) == 1
@@ -135,7 +135,7 @@ def test_a_wrong_password_is_told_in_a_line(tmp_path: Path, elasticsearch: Engin
     assert last.endswith("failed to create Elasticsearch client: elastic: Error 401 (Unauthorized)")
 
 
-def test_its_user_may_touch_nothing_but_traces(elasticsearch: Engine) -> None:
+def test_its_user_may_access_only_traces(elasticsearch: Engine) -> None:
     def status(path: str) -> int:
         url = f"{elasticsearch.url}/{path}"
         return requests.put(url, auth=("jaeger", PASSWORD["jaeger"]), json={}, timeout=10).status_code

@@ -1,12 +1,12 @@
-"""What the role tracing makes of its variables."""
+"""The manifests and configurations of the role tracing."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.unit.rendering import Object, find
-from tests.unit.tracing_role import Role
+from tests.support.rendering import Object, find
+from tests.support.tracing_role import Role
 
 
 def _policies(configuration: dict[str, Any]) -> dict[str, Any]:
@@ -14,7 +14,7 @@ def _policies(configuration: dict[str, Any]) -> dict[str, Any]:
     return {policy["name"]: policy for policy in policies}
 
 
-def test_failed_and_slow_requests_are_kept_whatever_the_sample_is(tmp_path: Path) -> None:
+def test_failed_and_slow_requests_are_always_kept(tmp_path: Path) -> None:
     policies = _policies(
         Role(tmp_path, tracing_sample_percent=0, tracing_slow_request_milliseconds=250).configuration(
             "collector"
@@ -28,7 +28,7 @@ def test_failed_and_slow_requests_are_kept_whatever_the_sample_is(tmp_path: Path
     assert limit["rate_limiting"] == {"spans_per_second": 100}
 
 
-def test_spans_are_refused_before_anything_is_done_with_them(tmp_path: Path) -> None:
+def test_the_memory_limiter_is_the_first_processor(tmp_path: Path) -> None:
     pipelines = Role(tmp_path).configuration("collector")["service"]["pipelines"]
 
     assert {
@@ -36,7 +36,7 @@ def test_spans_are_refused_before_anything_is_done_with_them(tmp_path: Path) -> 
     } == {"memory_limiter"}
 
 
-def test_spans_are_counted_before_some_are_let_go(tmp_path: Path) -> None:
+def test_spans_are_counted_before_sampling(tmp_path: Path) -> None:
     pipelines = Role(tmp_path).configuration("collector")["service"]["pipelines"]
 
     assert pipelines["traces/measured"]["exporters"] == ["span_metrics"]
@@ -44,7 +44,7 @@ def test_spans_are_counted_before_some_are_let_go(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("program", ["collector", "jaeger"])
-def test_a_program_gives_back_memory_before_the_kernel_takes_it(tmp_path: Path, program: str) -> None:
+def test_a_program_collects_garbage_below_its_memory_limit(tmp_path: Path, program: str) -> None:
     objects = Role(tmp_path, **{f"tracing_{program}_memory_limit_mib": 200}).manifests()
     (container,) = find(objects, "Deployment", program)["spec"]["template"]["spec"]["containers"]
     environment = {each["name"]: each.get("value") for each in container["env"]}
@@ -53,7 +53,7 @@ def test_a_program_gives_back_memory_before_the_kernel_takes_it(tmp_path: Path, 
     assert environment["GOMEMLIMIT"] == "180MiB"
 
 
-def test_the_collector_refuses_before_its_own_limit(tmp_path: Path) -> None:
+def test_the_collector_refuses_spans_below_its_memory_limit(tmp_path: Path) -> None:
     limiter = Role(tmp_path, tracing_collector_memory_limit_mib=200).configuration("collector")["processors"][
         "memory_limiter"
     ]
@@ -61,17 +61,17 @@ def test_the_collector_refuses_before_its_own_limit(tmp_path: Path) -> None:
     assert (limiter["limit_mib"], limiter["spike_limit_mib"]) == (160, 40)
 
 
-def test_the_collector_may_read_pods_and_no_more(tmp_path: Path) -> None:
+def test_the_collector_may_only_read_pods(tmp_path: Path) -> None:
     role = find(Role(tmp_path).manifests(), "ClusterRole", "tracing-collector")
 
     assert role["rules"] == [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}]
 
 
-def test_jaeger_is_shown_to_who_knows_the_password(tmp_path: Path) -> None:
+def test_jaeger_requires_the_password(tmp_path: Path) -> None:
     (rule,) = find(Role(tmp_path).manifests(), "IngressRoute", "jaeger")["spec"]["routes"]
 
     assert rule["match"] == "Host(`jaeger.home.arpa`)"
-    assert "basic-auth" in [middleware["name"] for middleware in rule["middlewares"]]
+    assert "admin-auth" in [middleware["name"] for middleware in rule["middlewares"]]
 
 
 def _elasticsearch(state: Path, **variables: Any) -> Object:
@@ -80,30 +80,28 @@ def _elasticsearch(state: Path, **variables: Any) -> Object:
     return found
 
 
-def test_jaeger_trusts_the_homes_authority_and_has_a_user_of_its_own(tmp_path: Path) -> None:
+def test_jaeger_trusts_the_homes_authority_and_has_its_own_user(tmp_path: Path) -> None:
     secrets = tmp_path / "secrets/home"
     secrets.mkdir(parents=True)
     (secrets / "ca.crt").write_text("the authority's certificate")
-    (secrets / "elasticsearch_jaeger.password").write_text("hunter2")
+    (secrets / "elasticsearch_jaeger.password").write_text("not-a-secret")
     objects = Role(tmp_path).manifests()
 
     assert _elasticsearch(tmp_path)["server_urls"] == ["https://elasticsearch.logging:9200"]
     assert _elasticsearch(tmp_path)["auth"]["basic"]["username"] == "jaeger"
     assert find(objects, "ConfigMap", "jaeger")["data"]["ca.crt"] == "the authority's certificate"
-    assert "hunter2" not in str(find(objects, "ConfigMap", "jaeger"))
-    assert find(objects, "Secret", "jaeger")["stringData"] == {"password": "hunter2"}
+    assert "not-a-secret" not in str(find(objects, "ConfigMap", "jaeger"))
+    assert find(objects, "Secret", "jaeger")["stringData"] == {"password": "not-a-secret"}
 
 
 @pytest.mark.parametrize(("nodes", "replicas"), [(1, 0), (3, 1)])
-def test_an_index_has_a_replica_where_there_is_a_node_for_it(
-    tmp_path: Path, nodes: int, replicas: int
-) -> None:
+def test_an_index_has_a_replica_if_there_is_a_second_node(tmp_path: Path, nodes: int, replicas: int) -> None:
     indices = _elasticsearch(tmp_path, elk_elasticsearch_replicas=nodes)["indices"]
 
     assert {index["replicas"] for index in indices.values()} == {replicas}
 
 
-def test_there_is_nothing_without_logs(tmp_path: Path) -> None:
+def test_without_logs_tracing_is_removed(tmp_path: Path) -> None:
     assert Role(tmp_path, homeserver_logging_enabled=False).value("_tracing_state") == "absent"
     assert Role(tmp_path, homeserver_tracing_enabled=False).value("_tracing_state") == "absent"
     assert Role(tmp_path).value("_tracing_state") == "present"

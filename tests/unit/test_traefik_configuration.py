@@ -1,14 +1,11 @@
-"""The role's configuration file, read and obeyed by the real Traefik, on loopback."""
+"""The role's configuration, run by the real Traefik on loopback."""
 
+import contextlib
 import http.server
 import json
-import os
-import subprocess
-import threading
+import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,88 +13,14 @@ import pytest
 import requests
 import yaml
 
-from tests.programs import free_port
-from tests.unit.rendering import find
-from tests.unit.traefik_role import render
+from tests.support.rendering import find
+from tests.support.traefik import Traefik, in_front_of, running, serving, wait_until
+from tests.support.traefik_role import behind_files, render
 
-pytestmark = pytest.mark.filterwarnings("ignore:Unverified HTTPS")  # its certificate is made up
+pytestmark = pytest.mark.filterwarnings("ignore:Unverified HTTPS")  # its certificate is self-signed
 
+VERSIONS = {"traefik.io": "v1alpha1", "discovery.k8s.io": "v1"}
 SECRET = "a-secret-that-no-log-may-hold"
-
-
-@dataclass(frozen=True)
-class Traefik:
-    """A running Traefik, by the addresses of its entry points and the file it logs to."""
-
-    addresses: dict[str, str]
-    log: Path
-
-    def url(self, entry_point: str, path: str) -> str:
-        """The URL of a path behind an entry point."""
-        scheme = "https" if entry_point in ("websecure", "outside") else "http"
-        return f"{scheme}://{self.addresses[entry_point]}{path}"
-
-    def status(self, path: str) -> int:
-        """What the port for probes and metrics answers."""
-        return requests.get(self.url("metrics", path), timeout=5).status_code
-
-    def lines(self, **fields: str) -> list[dict[str, Any]]:
-        """The log's lines that have these fields."""
-        lines = [json.loads(line) for line in self.log.read_text().splitlines()]
-        return [line for line in lines if fields.items() <= line.items()]
-
-
-@contextmanager
-def running(
-    directory: Path, configuration: dict[str, Any], probe: str = "/ping", **given: str
-) -> Iterator[Traefik]:
-    """Run Traefik on free ports of loopback until left, or at given addresses; wait for this probe first."""
-    addresses = {name: _free_address() for name in configuration["entryPoints"]} | given
-    for name, address in addresses.items():
-        configuration["entryPoints"][name]["address"] = address
-    (directory / "traefik.yaml").write_text(yaml.safe_dump(configuration))
-    traefik = Traefik(addresses, directory / "log")
-    environment = os.environ | {"CF_DNS_API_TOKEN": SECRET}
-    with (
-        traefik.log.open("w") as log,
-        subprocess.Popen(
-            ["traefik", f"--configfile={directory / 'traefik.yaml'}"],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=environment,
-        ) as process,
-    ):
-        try:
-            _wait_for(traefik, probe, process)
-            yield traefik
-        finally:
-            process.kill()
-
-
-def _wait_until(done: Callable[[], bool], traefik: Traefik) -> None:
-    deadline = time.monotonic() + 30
-    while not done():
-        assert time.monotonic() < deadline, traefik.log.read_text()
-        time.sleep(0.1)
-
-
-def _wait_for(traefik: Traefik, probe: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 30
-    while not _answers(traefik, probe):
-        assert process.poll() is None, traefik.log.read_text()
-        assert time.monotonic() < deadline, traefik.log.read_text()
-        time.sleep(0.1)
-
-
-def _answers(traefik: Traefik, probe: str) -> bool:
-    try:
-        return traefik.status(probe) == 200
-    except requests.ConnectionError:
-        return False
-
-
-def _free_address() -> str:
-    return f"127.0.0.1:{free_port()}"
 
 
 def _configuration(state: Path, **variables: Any) -> dict[str, Any]:
@@ -125,11 +48,21 @@ def backend() -> Iterator[str]:
             self.end_headers()
             self.wfile.write(json.dumps(dict(self.headers)).encode())
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), App)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with serving(App) as url:
+        yield url
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """The URL of an app that answers no connection, as one on a node without power."""
+    with socket.socket() as listening, contextlib.ExitStack() as queue:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _ in range(4):  # a full queue drops what comes
+            waiting = queue.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listening.getsockname())
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
 @pytest.fixture(scope="module")
@@ -137,23 +70,6 @@ def traefik(tmp_path_factory: pytest.TempPathFactory, backend: str) -> Iterator[
     """Traefik in front of that app."""
     directory = tmp_path_factory.mktemp("traefik")
     with in_front_of(backend, directory, homeserver_tracing_endpoint="") as traefik:
-        yield traefik
-
-
-@contextmanager
-def in_front_of(app: str, directory: Path, **variables: Any) -> Iterator[Traefik]:
-    """Run Traefik with routes from a file, as there is no cluster to read them from."""
-    routers = {
-        "app": {"rule": "PathPrefix(`/`)", "service": "app"},
-        "ready": {"rule": "Path(`/ready`)", "service": "ping@internal", "entryPoints": ["metrics"]},
-    }
-    services = {"app": {"loadBalancer": {"servers": [{"url": app}]}}}
-    (directory / "routes.yaml").write_text(
-        yaml.safe_dump({"http": {"routers": routers, "services": services}})
-    )
-    configuration = _configuration(directory, **variables)
-    configuration["providers"] = {"file": {"filename": str(directory / "routes.yaml")}}
-    with running(directory, configuration, probe="/ready") as traefik:
         yield traefik
 
 
@@ -177,7 +93,7 @@ def _get(traefik: Traefik, path: str, entry_point: str = "websecure", **headers:
     ],
     ids=["defaults", "tracing", "replaced-traces", "acme-http", "acme-tls", "acme-dns"],
 )
-def test_every_variant_is_understood(tmp_path: Path, variables: dict[str, Any]) -> None:
+def test_every_variant_is_accepted(tmp_path: Path, variables: dict[str, Any]) -> None:
     configuration = _without_cluster(_configuration(tmp_path, **variables))
     if "file" in configuration["providers"]:
         files = find(render(tmp_path, **variables), "ConfigMap", "traefik")["data"]
@@ -192,6 +108,54 @@ def test_every_variant_is_understood(tmp_path: Path, variables: dict[str, Any]) 
     # Without a cluster it cannot be ready; and two of its warnings cannot be silenced.
     expected = ("kubernetescrd", "encoded characters", "Cross-provider references")
     assert [line for line in problems if not any(word in json.dumps(line) for word in expected)] == []
+
+
+@pytest.fixture
+def asked() -> Iterator[tuple[str, set[str]]]:
+    """The URL of a Kubernetes API that refuses everything, and the paths it was asked for."""
+    paths: set[str] = set()
+
+    class Api(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            paths.add(self.path.partition("?")[0])
+            self.send_error(403)
+
+    with serving(Api) as url:
+        yield url, paths
+
+
+def test_it_asks_for_what_its_roles_allow_and_for_nothing_else(
+    tmp_path: Path, asked: tuple[str, set[str]]
+) -> None:
+    routes = [
+        {"name": "wiki", "host": "wiki.home.arpa", "service": {"namespace": "wiki", "name": "w", "port": 1}}
+    ]
+    (url, paths) = asked
+    objects = render(tmp_path, traefik_routes=routes, flask_app_state="absent")
+    configuration = yaml.safe_load(find(objects, "ConfigMap", "traefik")["data"]["traefik.yaml"])
+    configuration["providers"]["kubernetesCRD"]["endpoint"] = url
+    allowed = set(_allowed(objects))
+
+    with running(tmp_path, configuration) as traefik:
+        wait_until(lambda: len(paths) >= len(allowed), traefik)
+
+    assert paths == allowed
+    assert {path.split("/namespaces/")[1] for path in paths if path.endswith("/secrets")} == {
+        f"{namespace}/secrets" for namespace in ("logging", "monitoring", "tracing", "traefik", "wiki")
+    }
+    assert not {each["kind"] for each in objects} & {"ClusterRole", "ClusterRoleBinding"}
+
+
+def _allowed(objects: list[dict[str, Any]]) -> Iterator[str]:
+    """The paths of the lists that Traefik's roles let it read, each bound to it."""
+    bound = {each["metadata"]["namespace"] for each in objects if each["kind"] == "RoleBinding"}
+    for role in objects:
+        if role["kind"] == "Role" and role["metadata"]["namespace"] in bound:
+            for rule in role["rules"]:
+                (group,) = rule["apiGroups"]
+                root = f"/apis/{group}/{VERSIONS[group]}" if group else "/api/v1"
+                for resource in rule["resources"]:
+                    yield f"{root}/namespaces/{role['metadata']['namespace']}/{resource}"
 
 
 def test_it_is_alive_but_not_ready_before_it_has_read_its_routes(tmp_path: Path) -> None:
@@ -214,7 +178,7 @@ def test_the_log_holds_the_request_but_no_secret(traefik: Traefik) -> None:
     )
     (line,) = traefik.lines(RequestPath="/photos")
 
-    assert answer.json()["Cookie"] == f"session={SECRET}"  # the app got it
+    assert answer.json()["Cookie"] == f"session={SECRET}"  # the app received it
     assert SECRET not in traefik.log.read_text()
     assert line["request_User-Agent"] == "test/1"
     assert line["downstream_X-Request-Id"] == "given-by-the-app"
@@ -242,7 +206,7 @@ def test_nobody_can_claim_another_address(traefik: Traefik) -> None:
     assert line["ClientHost"] == "127.0.0.1"
 
 
-def test_plain_http_is_sent_to_the_port_that_clients_know(traefik: Traefik) -> None:
+def test_http_is_redirected_to_the_public_port(traefik: Traefik) -> None:
     answer = requests.get(
         traefik.url("web", "/a?b=c"), headers={"Host": "x.home.arpa"}, allow_redirects=False, timeout=5
     )
@@ -257,7 +221,7 @@ def test_routes_are_not_served_on_the_port_for_metrics(traefik: Traefik) -> None
 
 
 def test_an_old_connection_is_closed_between_two_requests(tmp_path: Path, backend: str) -> None:
-    with in_front_of(backend, tmp_path, traefik_drain_time=1) as traefik, requests.Session() as session:
+    with in_front_of(backend, tmp_path, traefik_drain_seconds=1) as traefik, requests.Session() as session:
         young = session.get(traefik.url("websecure", "/"), verify=False, timeout=5)
         time.sleep(1)
         old = session.get(traefik.url("websecure", "/"), verify=False, timeout=5)
@@ -270,7 +234,7 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 FOREIGN = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01", "tracestate": "a=b"}
 
 
-def test_a_foreign_trace_goes_on(traefik: Traefik) -> None:
+def test_a_foreign_trace_is_continued(traefik: Traefik) -> None:
     seen = _get(traefik, "/foreign", **FOREIGN).json()
     (line,) = traefik.lines(RequestPath="/foreign")
 
@@ -281,22 +245,7 @@ def test_a_foreign_trace_goes_on(traefik: Traefik) -> None:
 @pytest.fixture
 def replacing(tmp_path: Path, backend: str) -> Iterator[Traefik]:
     """Traefik in front of that app, which gives every request a trace of its own."""
-    files = find(render(tmp_path, traefik_accept_traceparent=False), "ConfigMap", "traefik")["data"]
-    configuration = yaml.safe_load(files["traefik.yaml"])
-    inside = _free_address()
-    routes = tmp_path / "routes"
-    routes.mkdir()
-    (routes / "outside.yaml").write_text(files["outside.yaml"].replace("127.0.0.1:8444", inside))
-    routers = {
-        "app": {"rule": "PathPrefix(`/`)", "service": "app", "entryPoints": ["websecure"]},
-        "ready": {"rule": "Path(`/ready`)", "service": "ping@internal", "entryPoints": ["metrics"]},
-    }
-    services = {"app": {"loadBalancer": {"servers": [{"url": backend}]}}}
-    (routes / "app.yaml").write_text(yaml.safe_dump({"http": {"routers": routers, "services": services}}))
-    configuration["providers"] = {"file": {"directory": str(routes)}}
-    with running(tmp_path, configuration, probe="/ready", websecure=inside) as traefik:
-        # Its entry points take over their routes one after the other.
-        _wait_until(lambda: _get(traefik, "/", "outside").status_code == 200, traefik)
+    with in_front_of(backend, tmp_path, traefik_accept_traceparent=False) as traefik:
         yield traefik
 
 
@@ -308,16 +257,29 @@ def test_a_foreign_trace_is_replaced_in_the_log_and_at_the_app(replacing: Traefi
     assert line["trace_id"] in seen["Traceparent"]
     assert line["trace_id"] != TRACE
     assert seen.get("Tracestate", "") == ""
-    # And nothing else shows that it passed twice.
+    # Nothing else shows that it passed Traefik twice.
     assert seen["X-Forwarded-For"] == line["ClientHost"] == "127.0.0.1"
     assert (seen["Host"], seen["X-Forwarded-Proto"]) == ("hello.home.arpa", "https")
     assert line["RequestHost"] == "hello.home.arpa"
     assert line["entryPointName"] == "websecure"
 
 
-def test_clients_are_told_apart_by_what_the_first_passage_says(tmp_path: Path) -> None:
-    objects = render(tmp_path, traefik_accept_traceparent=False)
-
-    for name, limit in {"rate-limit": "rateLimit", "in-flight": "inFlightReq"}.items():
-        criterion = find(objects, "Middleware", name)["spec"][limit]["sourceCriterion"]
-        assert criterion == {"ipStrategy": {"depth": 1}}
+def test_a_pod_that_does_not_answer_costs_seconds_and_no_request(
+    tmp_path: Path, backend: str, silent: str
+) -> None:
+    objects = render(tmp_path, homeserver_tracing_endpoint="")
+    routes = behind_files(objects, backend)
+    routes["http"]["routers"] = {
+        "ready": routes["http"]["routers"]["ready-0"],
+        "app": {"rule": "PathPrefix(`/`)", "service": "app", "middlewares": ["retry"]},
+    }
+    routes["http"]["services"]["app"]["loadBalancer"]["servers"].append({"url": silent})
+    (tmp_path / "routes.yaml").write_text(yaml.safe_dump(routes))
+    configuration = yaml.safe_load(find(objects, "ConfigMap", "traefik")["data"]["traefik.yaml"])
+    configuration["providers"] = {"file": {"filename": str(tmp_path / "routes.yaml")}}
+    with running(tmp_path, configuration, probe="/ready") as traefik:
+        wait_until(lambda: traefik.get("/").status_code != 404, traefik)
+        began = time.monotonic()
+        assert [traefik.get("/").status_code for _ in range(4)] == [200] * 4
+        # Two of the four were led to it first.
+        assert 3 < time.monotonic() - began < 12

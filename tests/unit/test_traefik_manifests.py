@@ -1,4 +1,4 @@
-"""What the role asks of Kubernetes, where a wrong word would not be noticed by a schema."""
+"""The role's manifests, where a schema would not notice a mistake."""
 
 import base64
 from collections import Counter
@@ -9,15 +9,16 @@ import pytest
 from ansible.template import trust_as_template
 from passlib.hash import bcrypt
 
-from tests.unit.rendering import Object, find
-from tests.unit.traefik_role import Role, render
+from tests.support import rendering
+from tests.support.rendering import Object, find
+from tests.support.traefik_role import Role, render
 
 NAS = {"name": "nas", "host": "nas.home.arpa", "url": "http://192.168.1.20:5000"}
 
 
 @pytest.fixture
 def objects(tmp_path: Path) -> list[Object]:
-    """The manifests of a home that sets nothing."""
+    """The manifests of a home with all defaults."""
     return render(tmp_path)
 
 
@@ -30,10 +31,11 @@ def _egress(objects: list[Object], name: str) -> Any:
     return find(objects, "NetworkPolicy", name)["spec"]["egress"]
 
 
-def test_no_object_is_described_twice(tmp_path: Path) -> None:
+def test_no_object_exists_twice(tmp_path: Path) -> None:
     routes = [NAS | {"name": name} for name in ("traefik", "whoami", "dashboard", "certificate")]
     identities = Counter(
-        (each["kind"], each["metadata"]["name"]) for each in render(tmp_path, traefik_routes=routes)
+        (each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"])
+        for each in render(tmp_path, traefik_routes=routes)
     )
 
     assert [identity for identity, number in identities.items() if number > 1] == []
@@ -42,10 +44,10 @@ def test_no_object_is_described_twice(tmp_path: Path) -> None:
 def test_the_generated_password_opens_the_dashboard(tmp_path: Path, objects: list[Object]) -> None:
     password = (tmp_path / "secrets/home/traefik_dashboard.password").read_text().strip()
 
-    assert bcrypt.verify(password, _users(objects, "dashboard-auth")["admin"])
+    assert bcrypt.verify(password, _users(objects, "admin-auth")["admin"])
 
 
-def test_users_stay_as_they_are_from_run_to_run_and_differ_from_each_other(tmp_path: Path) -> None:
+def test_users_are_the_same_in_each_run_and_differ_from_each_other(tmp_path: Path) -> None:
     users = [{"name": name, "password": "the same"} for name in ("ada", "ben")]
     (first, second) = (
         _users(render(tmp_path, traefik_basic_auth_users=users), "basic-auth") for _ in range(2)
@@ -56,11 +58,11 @@ def test_users_stay_as_they_are_from_run_to_run_and_differ_from_each_other(tmp_p
     assert first["ada"].removeprefix("ada:") != first["ben"].removeprefix("ben:")
 
 
-def test_the_owners_users_do_not_see_the_dashboard(tmp_path: Path) -> None:
+def test_the_owners_users_do_not_see_the_admins_pages(tmp_path: Path) -> None:
     objects = render(tmp_path, traefik_basic_auth_users=[{"name": "ada", "password": "secret"}])
 
     assert set(_users(objects, "basic-auth")) == {"admin", "ada"}
-    assert set(_users(objects, "dashboard-auth")) == {"admin"}
+    assert set(_users(objects, "admin-auth")) == {"admin"}
 
 
 def test_metrics_are_not_among_the_public_ports(objects: list[Object]) -> None:
@@ -74,19 +76,25 @@ def test_metrics_are_not_among_the_public_ports(objects: list[Object]) -> None:
     assert public == ["web", "websecure"]
 
 
-def test_a_machine_of_the_lan_is_reached_at_its_address_and_nowhere_else(tmp_path: Path) -> None:
+def test_a_route_to_the_lan_allows_only_its_address(tmp_path: Path) -> None:
     objects = render(tmp_path, traefik_routes=[NAS | {"auth": True}])
     (rule,) = find(objects, "IngressRoute", "route-nas")["spec"]["routes"]
 
     assert rule["match"] == "Host(`nas.home.arpa`)"
-    assert [each["name"] for each in rule["middlewares"]] == ["security-headers", "basic-auth"]
+    assert [each["name"] for each in rule["middlewares"]] == [
+        "lan-only",
+        "in-flight",
+        "rate-limit",
+        "security-headers",
+        "basic-auth",
+    ]
     assert find(objects, "EndpointSlice", "route-nas")["endpoints"][0]["addresses"] == ["192.168.1.20"]
     assert _egress(objects, "route-nas") == [
         {"to": [{"ipBlock": {"cidr": "192.168.1.20/32"}}], "ports": [{"port": 5000}]}
     ]
 
 
-def test_a_machine_with_a_certificate_of_its_own_is_verified_by_it(tmp_path: Path) -> None:
+def test_a_machine_with_its_own_authority_is_verified_with_it(tmp_path: Path) -> None:
     route = NAS | {"url": "https://[fd00::20]", "path": "/ui", "ca": "PEM\nPEM\n", "server_name": "nas.lan"}
     objects = render(tmp_path, traefik_routes=[route])
     (rule,) = find(objects, "IngressRoute", "route-nas")["spec"]["routes"]
@@ -95,6 +103,7 @@ def test_a_machine_with_a_certificate_of_its_own_is_verified_by_it(tmp_path: Pat
     assert rule["match"] == "Host(`nas.home.arpa`) && PathPrefix(`/ui`)"
     assert (service["scheme"], service["serversTransport"]) == ("https", "route-nas")
     assert find(objects, "ServersTransport", "route-nas")["spec"] == {
+        "forwardingTimeouts": {"dialTimeout": "30s"},
         "insecureSkipVerify": False,
         "serverName": "nas.lan",
         "rootCAs": [{"configMap": "route-nas"}],
@@ -120,7 +129,6 @@ def test_with_acme_one_traefik_gets_all_certificates_there(tmp_path: Path) -> No
     objects = render(
         tmp_path,
         homeserver_acme_email="owner@example.org",
-        traefik_replicas=3,
         traefik_acme_challenge="dns",
         traefik_acme_dns_provider="cloudflare",
         traefik_acme_dns_environment={"CF_DNS_API_TOKEN": "secret"},
@@ -128,6 +136,9 @@ def test_with_acme_one_traefik_gets_all_certificates_there(tmp_path: Path) -> No
     spec = find(objects, "Deployment", "traefik")["spec"]
 
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+    (preferred,) = spec["template"]["spec"]["affinity"]["nodeAffinity"].values()
+    ((label,),) = [each["preference"]["matchExpressions"] for each in preferred]
+    assert label == {"key": "node.kubernetes.io/microk8s-controlplane", "operator": "Exists"}
     assert spec["template"]["spec"]["containers"][0]["envFrom"] == [{"secretRef": {"name": "acme-dns"}}]
     assert find(objects, "PersistentVolumeClaim", "acme")
     assert base64.b64decode(find(objects, "Secret", "acme-dns")["data"]["CF_DNS_API_TOKEN"]) == b"secret"
@@ -135,15 +146,89 @@ def test_with_acme_one_traefik_gets_all_certificates_there(tmp_path: Path) -> No
     assert "TLSStore" not in {each["kind"] for each in objects}
 
 
+@pytest.mark.parametrize(
+    "apps",
+    [
+        "{{ [flask_app_hello | combine({'ports': [{'port': 1883}]})] }}",
+        ["{{ flask_app_hello | combine({'ports': [{'port': 1883}]}) }}"],
+    ],
+    ids=["all", "one"],
+)
+def test_an_app_made_of_another_has_its_ports_open(tmp_path: Path, apps: str | list[str]) -> None:
+    given = trust_as_template(apps) if isinstance(apps, str) else [*map(trust_as_template, apps)]
+    role = Role(tmp_path, flask_app_apps=given)
+
+    assert [entry["port"] for entry in role.value("_traefik_entry_points")] == [1883]
+
+
+HOSTS: dict[str, Any] = {
+    "home": {"ansible_host": "192.0.2.1"},
+    "192.0.2.2": {},
+    "attic": {"ansible_host": "192.0.2.3", "microk8s_state": "present"},
+    "gone": {"ansible_host": "192.0.2.4", "microk8s_state": "absent"},
+}
+NODES = {
+    "resources": [
+        {
+            "status": {
+                "addresses": [
+                    {"type": "InternalIP", "address": address},
+                    {"type": "Hostname", "address": "a-name"},
+                ]
+            }
+        }
+        for address in ("192.0.2.1", "192.0.2.5")
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("more", "given", "addresses"),
+    [
+        ({}, {"_traefik_nodes": NODES}, ["192.0.2.1", "192.0.2.2", "192.0.2.3"]),
+        (
+            {"cellar": {"ansible_host": "cellar.home.arpa"}},
+            {"_traefik_nodes": NODES},
+            ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.5"],
+        ),
+        # In a first dry run there is no cluster to ask.
+        ({"cellar": {}}, {"_traefik_nodes": {"skipped": True}}, ["192.0.2.1", "192.0.2.2", "192.0.2.3"]),
+        ({"cellar": {}}, {"traefik_external_addresses": ["192.0.2.9"]}, ["192.0.2.9"]),
+    ],
+    ids=["addresses", "name", "dry run", "given"],
+)
+def test_traefik_answers_at_every_node(
+    tmp_path: Path, more: dict[str, Any], given: dict[str, Any], addresses: list[str]
+) -> None:
+    hosts = HOSTS | more
+    groups = {"control_plane": ["home"], "home_servers": list(hosts)}
+    service = find(render(tmp_path, groups=groups, hostvars=hosts, **given), "Service", "traefik")["spec"]
+
+    assert service["externalIPs"] == addresses
+    assert service["externalTrafficPolicy"] == "Local"
+
+
+def test_a_new_traefik_runs_before_the_old_one_goes(objects: list[Object]) -> None:
+    spec = find(objects, "DaemonSet", "traefik")["spec"]
+
+    assert spec["updateStrategy"]["rollingUpdate"] == {"maxSurge": "100%", "maxUnavailable": 0}
+    assert spec["template"]["spec"]["tolerations"] == [{"operator": "Exists"}]
+
+
 def test_the_certificate_names_every_host(tmp_path: Path) -> None:
     apps = [
         trust_as_template("{{ flask_app_hello }}"),
         {"name": "blog"},
         {"name": "shop", "host": "shop.example"},
+        {"name": "wiki", "routes": [{}, {"host": "wiki.example", "path": "/w"}]},
     ]
-    role = Role(
-        tmp_path, flask_app_apps=apps, traefik_routes=[NAS], traefik_certificate_hosts=["old.example"]
-    )
+    hosts: dict[str, Any] = {
+        "flask_app_apps": apps,
+        "traefik_routes": [NAS],
+        "traefik_certificate_hosts": ["old.example"],
+    }
+    role = Role(tmp_path, **hosts)
+    authority = rendering.Role("certificate_authority", tmp_path, **hosts)
 
     assert set(role.value("_traefik_certificate_hosts")) == {
         "home.arpa",
@@ -152,17 +237,26 @@ def test_the_certificate_names_every_host(tmp_path: Path) -> None:
         "grafana.home.arpa",
         "hello.home.arpa",
         "jaeger.home.arpa",
+        "kibana.home.arpa",
         "prometheus.home.arpa",
         "traefik.home.arpa",
         "whoami.home.arpa",
         "blog.home.arpa",
         "shop.example",
+        "wiki.home.arpa",
+        "wiki.example",
         "nas.home.arpa",
+        "old.example",
+    }
+    assert set(authority.value("_certificate_authority_domains")) >= {
+        "home.arpa",
+        "shop.example",
+        "wiki.example",
         "old.example",
     }
 
 
-def test_what_is_off_is_not_there(tmp_path: Path) -> None:
+def test_disabled_parts_are_not_rendered(tmp_path: Path) -> None:
     kinds = {each["kind"] for each in render(tmp_path)}
     names = {each["metadata"]["name"] for each in render(tmp_path, traefik_whoami_enabled=False)}
 

@@ -1,4 +1,4 @@
-"""The home server's own app: says hello, and shows how an app uses the server."""
+"""The home server's own app: says hello, and is an example of how to use the server's features."""
 
 import os
 
@@ -12,16 +12,16 @@ from homeserver_app.settings import Settings
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """Make the WSGI application.
+    """Create the WSGI application.
 
-    gunicorn calls this in each worker, after the fork: threads that are started here, like the one that
-    exports traces, belong to the worker.
+    gunicorn calls this in each worker, after the fork. Threads started here, such as the trace exporter,
+    therefore belong to the worker.
 
     Args:
-        settings: What to run with; read from the environment when left out.
+        settings: The settings; None reads them from the environment.
 
     Raises:
-        SettingsError: The environment cannot be used.
+        SettingsError: The environment is invalid.
     """
     settings = settings or Settings.from_environment(os.environ)
     metrics = Metrics(CollectorRegistry(), settings.revision)

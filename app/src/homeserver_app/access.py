@@ -1,4 +1,4 @@
-"""What is measured, logged and sent back about every request."""
+"""Metrics, access log and response headers of every request."""
 
 import logging
 import re
@@ -16,16 +16,16 @@ log = logging.getLogger(__name__)
 
 
 def install(app: Flask, metrics: Metrics) -> None:
-    """Number, time, count and log every request."""
+    """Assign an id to every request, measure it, and log it."""
 
     @app.before_request
-    def begin() -> None:
+    def start_request() -> None:
         g.started = time.perf_counter()
         g.request_id = _request_id()
         metrics.in_progress.inc()
 
     @app.after_request
-    def finish(response: Response) -> Response:
+    def finish_request(response: Response) -> Response:
         seconds = time.perf_counter() - g.started
         ids = tracing.current_ids()
         browser = browsers.family(request.user_agent.string)
@@ -38,12 +38,12 @@ def install(app: Flask, metrics: Metrics) -> None:
         return response
 
     @app.teardown_request
-    def end(_error: BaseException | None) -> None:
+    def end_request(_error: BaseException | None) -> None:
         metrics.in_progress.dec()
 
 
 def route() -> str:
-    """The pattern of the request's path, so that what is counted by it stays few."""
+    """Return the route's pattern instead of the path, to keep the number of label values small."""
     return request.url_rule.rule if request.url_rule else UNMATCHED
 
 

@@ -1,11 +1,11 @@
-"""Which family of browser sent a request: one of a few words, so that it can be a label."""
+"""The browser family of a request: one of a few values, so that it can be a metric label."""
 
 import re
 
-# In this order, because they imitate each other: Edge says Chrome and Safari too, Chrome says Safari too, and
-# a robot may say any of them. What is built on one of them, such as Opera on Chrome, counts as that one.
+# The order matters because browsers imitate each other: Edge also names Chrome and Safari, Chrome also names
+# Safari, and a bot may name any of them. A derived browser, such as Opera, counts as its base (Chrome).
 _PATTERNS = {
-    # Every browser's name has begun with Mozilla, or Opera, since the nineties: what does not is a program.
+    # Every browser's user agent starts with Mozilla or Opera. Anything else is a program.
     # A Cubot is a phone.
     "bot": r"^(?!mozilla/|opera/|$)|(?<!\bcu)bot|crawl|spider|headless|lighthouse",
     "edge": r"\bedg(e|a|ios)?/",
@@ -13,11 +13,11 @@ _PATTERNS = {
     "chrome": r"\b(chrome|crios)/",
     "safari": r"\bsafari/",
 }
-# Filebeat has the same rules, of ASCII alone: roles/elk/files/filebeat/ecs.js. One table tests both.
+# Filebeat has the same rules, for ASCII only: roles/elk/files/filebeat/ecs.js. One table tests both.
 _EXPRESSIONS = {name: re.compile(pattern, re.IGNORECASE | re.ASCII) for name, pattern in _PATTERNS.items()}
 FAMILIES = (*_PATTERNS, "other")
 
 
 def family(user_agent: str) -> str:
-    """`bot`, `edge`, `firefox`, `chrome`, `safari`, or `other` for what is none of them or says nothing."""
+    """Return `bot`, `edge`, `firefox`, `chrome`, `safari`, or `other` if unknown or empty."""
     return next((name for name, pattern in _EXPRESSIONS.items() if pattern.search(user_agent)), "other")

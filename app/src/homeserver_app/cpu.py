@@ -1,22 +1,22 @@
-"""How many CPUs the container may use, and how many workers that is."""
+"""The container's CPU limit and the resulting number of workers."""
 
 import math
 import os
 from pathlib import Path
 
-# More workers than this cost memory that a home server wants for other things.
+# More workers would cost memory that a home server needs for other things.
 MOST_WORKERS = 4
 
 
 def cpu_limit(cgroup: Path = Path("/sys/fs/cgroup")) -> float:
-    """The CPUs this process may use: the cgroup's quota, or else what the scheduler gives it."""
+    """Return the CPUs this process may use: the cgroup's quota, or else the scheduler's affinity."""
     available = float(len(os.sched_getaffinity(0)))
     quota = _quota_v2(cgroup) or _quota_v1(cgroup)
     return min(quota, available) if quota else available
 
 
 def worker_count(cpus: float) -> int:
-    """One worker per CPU begun: a Python process can keep one busy, its threads wait for the network."""
+    """Return one worker per CPU, rounded up: a Python process uses one CPU at most."""
     return max(1, min(math.ceil(cpus), MOST_WORKERS))
 
 

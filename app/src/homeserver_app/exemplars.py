@@ -1,7 +1,7 @@
-"""Exemplars across processes: a recent trace of each histogram bucket.
+"""Exemplars across processes: one recent trace for each histogram bucket.
 
-prometheus_client keeps exemplars in one process only. Here every process owns a file of fixed-width records,
-one per bucket, each rewritten in place.
+prometheus_client only supports exemplars in a single process. Here every process has a file of fixed-width
+records, one per bucket, which it rewrites in place.
 """
 
 import json
@@ -31,7 +31,7 @@ class ExemplarFile:
         self._lock = threading.Lock()
 
     def put(self, labels: dict[str, str], value: float, trace_id: str) -> None:
-        """Make this the exemplar of the bucket that has these labels."""
+        """Set the exemplar of the bucket with these labels."""
         record = json.dumps({"labels": labels, "value": value, "trace_id": trace_id, "time": time.time()})
         if len(record) < WIDTH:
             with self._lock:
@@ -40,12 +40,12 @@ class ExemplarFile:
 
 
 def file_of(directory: Path, pid: int) -> Path:
-    """The exemplar file of a process."""
+    """Return the path of a process's exemplar file."""
     return directory / FILES.replace("*", str(pid))
 
 
 def read(directory: Path) -> dict[Labels, Exemplar]:
-    """The newest exemplar of every bucket, by the bucket's labels."""
+    """Return the newest exemplar of every bucket, by the bucket's labels."""
     return {
         frozenset(record["labels"].items()): Exemplar(
             {"trace_id": record["trace_id"]}, record["value"], record["time"]
@@ -57,13 +57,13 @@ def read(directory: Path) -> dict[Labels, Exemplar]:
 def _records(directory: Path) -> Iterator[dict[str, Any]]:
     for file in directory.glob(FILES):
         for line in _lines(file):
-            # A record may be read while it is written: the next read has it.
+            # A record may be read in the middle of a write. The next read succeeds.
             with suppress(ValueError):
                 yield json.loads(line)
 
 
 def _lines(file: Path) -> list[str]:
-    # A process may end, and its file go, at any time.
+    # A process may exit, and its file disappear, at any time.
     with suppress(FileNotFoundError):
         return file.read_text().splitlines()
     return []

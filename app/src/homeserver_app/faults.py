@@ -1,4 +1,4 @@
-"""A fault on purpose, for a drill: one route fails for one family of browsers, as after a bad release."""
+"""Fault injection for drills: one route fails for one browser family, like after a bad release."""
 
 from flask import Flask, request
 
@@ -7,11 +7,11 @@ from homeserver_app.access import route
 
 
 class DrillError(RuntimeError):
-    """What the faulty route fails with."""
+    """The error that the faulty route raises."""
 
 
 def install(app: Flask, fault: str) -> None:
-    """Let requests fail as `<browser>:<route>` says; without a fault nothing is installed."""
+    """Make requests fail as `<browser>:<route>` specifies; install nothing if it is empty."""
     if not fault:
         return
     family, _, faulty = fault.partition(":")
@@ -19,4 +19,4 @@ def install(app: Flask, fault: str) -> None:
     @app.before_request
     def fail() -> None:
         if route() == faulty and browsers.family(request.user_agent.string) == family:
-            raise DrillError(f"{faulty} fails for {family}: HOMESERVER_APP_FAULT says so")
+            raise DrillError(f"{faulty} fails for {family}: set by HOMESERVER_APP_FAULT")

@@ -1,4 +1,4 @@
-"""The greeting, as a page for people or as JSON for programs."""
+"""The greeting, as HTML for people or as JSON for programs."""
 
 from flask import Blueprint, Response, jsonify, make_response, render_template, request
 from prometheus_client import Counter
@@ -9,14 +9,14 @@ JSON = "application/json"
 
 
 def blueprint(text: str, greetings: Counter) -> Blueprint:
-    """The blueprint that greets with `text` and counts each greeting by its format."""
+    """Create the blueprint that returns `text` and counts greetings by format."""
     pages = Blueprint("greeting", __name__)
 
     @pages.get("/")
     def greet() -> Response:
         wanted = request.accept_mimetypes.best_match((HTML, JSON)) if request.accept_mimetypes else HTML
         if wanted is None:
-            raise NotAcceptable(f"The greeting comes as {HTML} or as {JSON}.")
+            raise NotAcceptable(f"The greeting is available as {HTML} or {JSON}.")
         if wanted == JSON:
             response = jsonify(message=text)
         else:

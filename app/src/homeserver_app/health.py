@@ -1,4 +1,4 @@
-"""Whether the app lives, and whether it wants requests."""
+"""Liveness and readiness."""
 
 import mmap
 
@@ -10,17 +10,17 @@ blueprint = Blueprint("health", __name__)
 
 
 class Drain:
-    """A flag that the server raises when it is told to stop, seen by every worker forked from it."""
+    """A flag, shared with all forked workers, that is set when the server receives the order to stop."""
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, 1)
 
-    def begin(self) -> None:
-        """Raise the flag; there is no way back."""
+    def start(self) -> None:
+        """Set the flag; it cannot be reset."""
         self._memory[0] = 1
 
     @property
-    def begun(self) -> bool:
+    def started(self) -> bool:
         """Whether the server is about to stop."""
         return self._memory[0] == 1
 
@@ -30,11 +30,11 @@ DRAIN = Drain()
 
 @blueprint.get("/healthz")
 def healthz() -> dict[str, str]:
-    """Alive: a worker answers."""
+    """Alive: a worker responds."""
     return {"status": "ok"}
 
 
 @blueprint.get("/readyz")
 def readyz() -> tuple[dict[str, str], int]:
-    """Ready for requests, until the server is told to stop."""
-    return ({"status": "draining"}, 503) if DRAIN.begun else ({"status": "ready"}, 200)
+    """Ready for requests, until the server starts to drain."""
+    return ({"status": "draining"}, 503) if DRAIN.started else ({"status": "ready"}, 200)

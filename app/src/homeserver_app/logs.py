@@ -1,4 +1,4 @@
-"""Logs: one JSON object per event, on one line of standard output, from the app and from gunicorn alike."""
+"""Logs: one JSON object per event and line on standard output, from the app and from gunicorn."""
 
 import json
 import logging
@@ -13,9 +13,9 @@ from homeserver_app.settings import Settings
 
 
 class JsonFormatter(logging.Formatter):
-    """Writes a record with the ids of the request it belongs to.
+    """Formats a record as JSON, with the ids of the current request.
 
-    A record's own fields are given as `extra={"fields": {...}}`.
+    Pass a record's own fields as `extra={"fields": {...}}`.
     """
 
     def __init__(self, constants: dict[str, str]) -> None:
@@ -24,7 +24,7 @@ class JsonFormatter(logging.Formatter):
         self._constants = constants
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as a line of JSON."""
+        """Return the record as a line of JSON."""
         event: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -38,7 +38,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def config(settings: Settings) -> dict[str, Any]:
-    """The configuration for `logging.config.dictConfig`, which gunicorn takes as `logconfig_dict`."""
+    """Return the configuration for `logging.config.dictConfig`, which gunicorn takes as `logconfig_dict`."""
     origin = {
         "service": settings.name,
         "pod": settings.pod,
@@ -56,7 +56,7 @@ def config(settings: Settings) -> dict[str, Any]:
         "root": {"level": settings.log_level.upper(), "handlers": ["stdout"]},
         "loggers": {
             "gunicorn.error": {"level": settings.log_level.upper(), "handlers": [], "propagate": True},
-            # The app writes its own line for each request, with the ids that gunicorn does not know.
+            # The app logs each request itself, with ids that gunicorn does not know.
             "gunicorn.access": {"level": "ERROR", "handlers": [], "propagate": False},
         },
     }

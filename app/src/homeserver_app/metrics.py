@@ -1,4 +1,4 @@
-"""Metrics: what the workers count, and the one port it is read from."""
+"""The metrics of all workers, served on one port."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ from prometheus_client.utils import floatToGoString
 
 from homeserver_app import exemplars
 
-# prometheus_client's own variable: the directory that the processes share their metrics through.
+# prometheus_client's own variable: the directory through which the processes share their metrics.
 DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
@@ -24,7 +24,7 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 
 @dataclass(frozen=True)
 class Answer:
-    """What an answered request is counted by."""
+    """The labels of a response."""
 
     method: str
     route: str
@@ -41,7 +41,7 @@ class Metrics:
     """
 
     def __init__(self, registry: CollectorRegistry, revision: str) -> None:
-        """Register the metrics; `revision` is what the build information says the app was built from."""
+        """Register the metrics; `revision` is a label of the build information."""
         self.in_progress = Gauge(
             "http_requests_in_progress",
             "Requests being handled.",
@@ -73,7 +73,7 @@ class Metrics:
         self._exemplars = exemplars.ExemplarFile(Path(directory)) if directory else None
 
     def observe(self, answer: Answer, seconds: float, trace_id: str | None) -> None:
-        """Count a request that was answered, with its trace as the exemplar of its duration."""
+        """Count a response, with its trace as the exemplar of its duration."""
         labels = {"method": answer.method if answer.method in METHODS else "other", "route": answer.route}
         self._requests.labels(**labels, status=str(answer.status), browser=answer.browser).inc()
         self._duration.labels(**labels).observe(seconds)
@@ -90,7 +90,7 @@ class MergedMetrics(Collector):
         self._merged = MultiProcessCollector(None, str(directory))  # type: ignore[no-untyped-call]
 
     def collect(self) -> Iterable[Metric]:
-        """Merge what the processes have written up to now."""
+        """Merge the current metrics of all processes."""
         found = exemplars.read(self._directory)
         for metric in self._merged.collect():  # type: ignore[no-untyped-call]
             metric.samples = [
@@ -104,7 +104,7 @@ def serve(host: str, port: int, directory: Path) -> None:
     """Serve the merged metrics from a thread of this process.
 
     Raises:
-        OSError: The port cannot be listened on.
+        OSError: Cannot listen on the port.
     """
     registry = CollectorRegistry()
     registry.register(MergedMetrics(directory))
@@ -112,10 +112,10 @@ def serve(host: str, port: int, directory: Path) -> None:
 
 
 def clear(directory: Path) -> None:
-    """Make the directory hold no metrics; those of a process that is gone would be counted again.
+    """Create the directory and delete all metrics in it; those of an earlier run would be counted again.
 
     Raises:
-        OSError: The directory cannot be made or written to.
+        OSError: Cannot create the directory or write to it.
     """
     directory.mkdir(parents=True, exist_ok=True)
     for pattern in ("*.db", exemplars.FILES):
@@ -124,13 +124,13 @@ def clear(directory: Path) -> None:
 
 
 def remove(directory: Path) -> None:
-    """Leave no metrics behind, nor the directory, unless it is a volume."""
+    """Delete all metrics, and the directory unless it is a volume."""
     clear(directory)
     with suppress(OSError):
         directory.rmdir()
 
 
 def forget(directory: Path, pid: int) -> None:
-    """Drop what a process that ended says about the present; what it counted stays counted."""
+    """Delete the gauges of a process that exited; its counters stay."""
     mark_process_dead(pid, str(directory))  # type: ignore[no-untyped-call]
     exemplars.file_of(directory, pid).unlink(missing_ok=True)

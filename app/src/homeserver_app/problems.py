@@ -1,4 +1,4 @@
-"""Errors, with the ids to look them up by: a page for people, a problem document (RFC 9457) for programs."""
+"""Error responses with ids to look them up: HTML for people, problem documents (RFC 9457) for programs."""
 
 import json
 
@@ -9,12 +9,12 @@ from werkzeug.sansio.response import Response
 from homeserver_app import tracing
 
 MEDIA_TYPE = "application/problem+json"
-# Of what a client takes equally well, the first.
+# If the client accepts several equally, the first one wins.
 _OFFERED = (MEDIA_TYPE, "application/json", "text/html")
 
 
 def install(app: Flask) -> None:
-    """Answer every HTTP error, and every exception as error 500, with a page or a problem document."""
+    """Respond to every HTTP error, and to every exception as error 500, with HTML or a problem document."""
     app.register_error_handler(HTTPException, _problem)
 
 
@@ -23,7 +23,7 @@ def _problem(error: HTTPException) -> Response:
     document = _document(error)
     if request.accept_mimetypes.best_match(_OFFERED) == "text/html":
         response.content_type = "text/html; charset=utf-8"
-        # To be quoted: the trace's id finds everything, and a probe has none.
+        # The id to quote: the trace id finds everything; probes do not have one.
         response.set_data(
             render_template("error.html", id=document.get("trace_id", g.request_id), **document)
         )

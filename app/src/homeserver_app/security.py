@@ -1,8 +1,8 @@
-"""Headers that tell a browser what these pages never do."""
+"""Headers that restrict what a browser allows these pages to do."""
 
 from flask import Flask, Response
 
-# Strict-Transport-Security is the business of Traefik, which holds the certificate.
+# Traefik sends Strict-Transport-Security, because it holds the certificate.
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
@@ -15,7 +15,7 @@ HEADERS = {
 
 
 def install(app: Flask) -> None:
-    """Send the headers with every response."""
+    """Add the headers to every response."""
 
     @app.after_request
     def secure(response: Response) -> Response:

@@ -1,4 +1,4 @@
-"""What gunicorn's master process does for the app."""
+"""The app's hooks in gunicorn's master process."""
 
 import signal
 import sys
@@ -12,7 +12,7 @@ from homeserver_app.settings import Settings
 
 
 class Worker(Protocol):
-    """What is used of gunicorn's worker."""
+    """The part of gunicorn's worker that is used here."""
 
     pid: int
 
@@ -25,7 +25,7 @@ class Hooks:
         self._directory = metrics_directory
 
     def when_ready(self, _arbiter: object) -> None:
-        """Before the first worker: share metrics, serve them, and take care of the order to stop."""
+        """Set up and serve the metrics, and handle SIGTERM, before the first worker starts."""
         host, port = self._settings.host, self._settings.metrics_port
         try:
             metrics.clear(self._directory)
@@ -36,27 +36,27 @@ class Hooks:
             drain_on_sigterm(self._settings.drain_seconds)
 
     def child_exit(self, _arbiter: object, worker: Worker) -> None:
-        """After a worker ended, however it did."""
+        """Clean up after a worker exited for any reason."""
         metrics.forget(self._directory, worker.pid)
 
     def on_exit(self, _arbiter: object) -> None:
-        """After the last worker ended."""
+        """Clean up after the last worker exited."""
         metrics.remove(self._directory)
 
 
 def drain_on_sigterm(seconds: int) -> None:
-    """Go on serving for a while after SIGTERM, as not ready, so that all who send requests learn to stop.
+    """Keep serving for a while after SIGTERM, but report not ready, so that clients stop sending requests.
 
-    Kubernetes sends SIGTERM and takes the pod out of its services at the same time: whoever stops at once
-    refuses the requests that are still sent to it. A second SIGTERM stops at once.
+    Kubernetes sends SIGTERM and removes the pod from its services at the same time. A server that stops
+    at once would reject requests that still arrive. A second SIGTERM stops at once.
     """
     stop = signal.getsignal(signal.SIGTERM)
     assert callable(stop)  # noqa: S101 -- gunicorn's
 
-    def begin(_signal: int, _frame: FrameType | None) -> None:
-        DRAIN.begin()
+    def start_draining(_signal: int, _frame: FrameType | None) -> None:
+        DRAIN.start()
         signal.signal(signal.SIGTERM, stop)
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
     signal.signal(signal.SIGALRM, lambda _signal, frame: stop(signal.SIGTERM, frame))
-    signal.signal(signal.SIGTERM, begin)
+    signal.signal(signal.SIGTERM, start_draining)

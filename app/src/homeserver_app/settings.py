@@ -1,4 +1,4 @@
-"""The app's settings: read once from the environment, checked all together."""
+"""The app's settings: read once from the environment and validated together."""
 
 import difflib
 import re
@@ -14,7 +14,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
 class SettingsError(ValueError):
-    """The environment cannot be used. Its text has a line per problem."""
+    """The environment is invalid. The message has one line per problem."""
 
 
 def _text(value: str) -> str:
@@ -64,32 +64,32 @@ def _setting(default: Any, parse: Callable[[str], Any]) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What can be set. A field `x` is read from the variable `HOMESERVER_APP_X`.
+    """The available settings. Field `x` is read from the variable `HOMESERVER_APP_X`.
 
     Attributes:
         name: The service's name in logs and traces.
-        greeting: The text the app greets with.
+        greeting: The text of the greeting.
         log_level: The least severe level that is logged.
         host: The address to listen on.
         port: The TCP port of the app.
         metrics_port: The TCP port of the metrics.
         workers: Worker processes; 0 for one per CPU that the container may use.
-        threads: Threads of each worker, which is the requests it handles at once.
-        drain_seconds: Seconds to go on serving, not ready, after the order to stop.
-        graceful_seconds: Seconds the requests in flight have to finish after that.
-        trusted_proxies: Reverse proxies in front whose X-Forwarded-* headers are believed.
+        threads: Threads per worker, which is the number of concurrent requests per worker.
+        drain_seconds: Seconds to keep serving, not ready, after the order to stop.
+        graceful_seconds: Seconds that requests in flight then have to finish.
+        trusted_proxies: Number of reverse proxies in front whose X-Forwarded-* headers are trusted.
         tracing_endpoint: Base URL of an OTLP/HTTP receiver; empty to export no traces.
-        fault: The browser and the route, as in `safari:/`, whose requests fail on purpose, in a drill.
+        fault: The browser and route whose requests fail on purpose in a drill, such as `safari:/`.
         pod: Name of the pod, for logs and traces.
         namespace: Namespace of the pod, for logs and traces.
         node: Node of the pod, for logs and traces.
-        revision: What the image was built from, for the build information metric.
+        revision: The source revision of the image, for the build information metric.
     """
 
     name: str = _setting("hello", _text)
     greeting: str = _setting("Hello from the home server!", _text)
     log_level: str = _setting("info", _log_level)
-    host: str = _setting("0.0.0.0", _text)  # noqa: S104 -- a container's only address is not known before
+    host: str = _setting("0.0.0.0", _text)  # noqa: S104 -- a container's address is not known in advance
     port: int = _setting(8000, _between(1, 65535))
     metrics_port: int = _setting(9000, _between(1, 65535))
     workers: int = _setting(0, _between(0, 64))
@@ -109,7 +109,7 @@ class Settings:
         """Read the settings from environment variables.
 
         Raises:
-            SettingsError: A variable has a value that cannot be used, or is not known.
+            SettingsError: A variable is unknown or has an invalid value.
         """
         known = {PREFIX + f.name.upper(): f for f in fields(cls)}
         values: dict[str, Any] = {}
@@ -134,6 +134,6 @@ class Settings:
 
 
 def _meant(variable: str, known: Mapping[str, Field[Any]]) -> str:
-    # Compared without the prefix that all have in common.
+    # Compare without the common prefix.
     close = difflib.get_close_matches(variable[len(PREFIX) :], (name[len(PREFIX) :] for name in known), n=1)
     return f"; did you mean {PREFIX}{close[0]}?" if close else ""

@@ -1,4 +1,4 @@
-"""Traces: every request has a trace id, and is exported when there is somewhere to export it to."""
+"""Tracing: every request has a trace id; spans are exported if an endpoint is set."""
 
 import os
 
@@ -13,14 +13,14 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from homeserver_app import health
 from homeserver_app.settings import Settings
 
-# Seconds that a batch is tried for before it is dropped; also what a receiver that hangs can delay a stop.
+# Seconds to retry a batch before it is dropped; also how long a hanging receiver can delay a stop.
 EXPORT_SECONDS = 2
 
 PROBES = rf"^https?://[^/]+(?:{'|'.join(health.PATHS)})$"
 
 
 def install(app: Flask, settings: Settings) -> None:
-    """Give every request but the probes a span, a child of the caller's if it sent a traceparent."""
+    """Create a span for every request except probes, as a child of the caller's traceparent if any."""
     # The stable names of HTTP attributes, which Traefik uses too.
     os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
     FlaskInstrumentor.instrument_app(  # type: ignore[no-untyped-call]
@@ -33,7 +33,7 @@ def install(app: Flask, settings: Settings) -> None:
 
 
 def current_ids() -> dict[str, str]:
-    """The trace_id and span_id of the request at hand; empty outside of one and in probes."""
+    """Return the trace_id and span_id of the current request; empty outside a request and in probes."""
     span = trace.get_current_span().get_span_context()
     if not span.is_valid:
         return {}
@@ -60,5 +60,5 @@ def _resource(settings: Settings) -> Resource:
 
 
 def _hide_query(span: trace.Span, _status: str, _headers: list[tuple[str, str]]) -> None:
-    # A query may hold a secret; a span has no use for it.
+    # A query may contain a secret, and the span does not need it.
     span.set_attribute("url.query", "")

@@ -15,7 +15,7 @@ OWN_CLASS = "   ingressclass.networking.k8s.io/public   traefik.io/ingress-contr
     ("lines", "expected"),
     [
         ([POD], {"dns"}),
-        # It counts as soon as it is there, ready or not, and also when it is somebody else's.
+        # An existing object counts, ready or not, whoever created it.
         ([OWN_CLASS], {"ingress"}),
         (["kube-system deployment.apps/hostpath-provisioner 1/1"], {"hostpath-storage", "storage"}),
         (["clusterrole.rbac.authorization.k8s.io/cluster-admin   2026-11-24T13:00:00Z"], {"rbac"}),
@@ -38,20 +38,20 @@ def test_state_is_what_kubectl_shows(lines: list[str], expected: set[str]) -> No
             [("core", "dns", ["192.0.2.1,192.0.2.2"]), ("core", "rbac", [])],
         ),
         (["ingress", "-V", "39.0.8"], [("core", "ingress", ["-V", "39.0.8"])]),
-        # One unknown name, and the others are arguments of the first.
+        # With one unknown name, the others are its arguments.
         (["dns", "rbac", "typo"], [("core", "dns", ["rbac", "typo"])]),
         (["core/typo"], [("core", "typo", [])]),
     ],
 )
 @pytest.mark.usefixtures("node")
-def test_words_are_understood_as_microk8s_does(
+def test_arguments_are_parsed_like_microk8s_does(
     words: list[str], expected: list[tuple[str, str, list[str]]]
 ) -> None:
     assert [tuple(request) for request in addons.requests(words)] == expected
 
 
 @pytest.mark.usefixtures("node")
-def test_an_unknown_name_is_a_failure_only_without_a_repository(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_name_only_fails_without_a_repository(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         addons.requests(["typo"])
     assert stopped.value.code == 1
@@ -60,7 +60,7 @@ def test_an_unknown_name_is_a_failure_only_without_a_repository(capsys: pytest.C
 
 @pytest.fixture
 def cluster(node: Node, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A cluster that shows CoreDNS and takes any manifest; what it was given."""
+    """A cluster that has CoreDNS and accepts any manifest; returns the applied manifests."""
     assert not (node.data / "var/lock/stopped.lock").exists()
     given: list[str] = []
 
@@ -75,30 +75,30 @@ def cluster(node: Node, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("action", "word", "said"),
+    ("action", "word", "expected_output"),
     [
         ("enable", "dns", "Addon core/dns is already enabled"),
         ("disable", "rbac", "Addon core/rbac is already disabled"),
         ("enable", "core/typo", "Addon core/typo not found"),
     ],
 )
-def test_what_needs_nothing_done_is_no_failure(
-    cluster: list[str], capsys: pytest.CaptureFixture[str], action: str, word: str, said: str
+def test_a_request_without_effect_is_not_a_failure(
+    cluster: list[str], capsys: pytest.CaptureFixture[str], action: str, word: str, expected_output: str
 ) -> None:
     addons.change(action, [word])
-    assert capsys.readouterr().out == f"{said}\n"
+    assert capsys.readouterr().out == f"{expected_output}\n"
     assert cluster == []
 
 
 @pytest.mark.usefixtures("cluster")
-def test_what_only_canonicals_snap_has_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_addon_of_canonicals_snap_only_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         addons.change("enable", ["ingress"])
     assert stopped.value.code == 1
     assert capsys.readouterr().out == "The lab's MicroK8s cannot enable core/ingress.\n"
 
 
-def test_several_at_once_are_warned_of(cluster: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_several_at_once_give_a_warning(cluster: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     addons.change("enable", ["dns", "metrics-server"])
     assert "WARNING: Do not enable or disable multiple addons" in capsys.readouterr().out
     assert "metrics-server" in cluster[0]
@@ -116,7 +116,7 @@ def test_dns_serves_a_domain_at_an_address(
     assert restarts == ["kubelite"]
 
 
-def test_dns_as_the_launch_configuration_has_it_restarts_nothing(
+def test_dns_with_the_launch_configuration_restarts_nothing(
     cluster: list[str], restarts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kubernetes, "listing", list)
@@ -144,7 +144,7 @@ def test_rbac_changes_the_mode_and_restarts(restarts: list[str]) -> None:
         ("hostpath-storage:destroy-storage", "", "done, gone"),
     ],
 )
-def test_volumes_go_only_when_that_is_said(
+def test_volumes_are_only_deleted_on_request(
     disabling_storage: Callable[[str, str], str], word: str, answer: str, expected: str
 ) -> None:
     assert disabling_storage(word, answer) == expected
@@ -154,7 +154,7 @@ def test_volumes_go_only_when_that_is_said(
 def disabling_storage(
     node: Node, cluster: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str, str], str]:
-    """Disables an addon, gives an answer to what it asks, and tells how that went."""
+    """Disable an addon, answer its question, and return the result."""
     volume = node.common / "default-storage/volume"
     volume.mkdir(parents=True)
     monkeypatch.setattr(kubernetes, "listing", lambda: ["deployment.apps/hostpath-provisioner"])
@@ -166,7 +166,7 @@ def disabling_storage(
             addons.change("disable", [word])
         except SystemExit as stopped:
             ended = f"exit {stopped.code}"
-        assert "name: hostpath-provisioner" in cluster[0], "the provisioner goes in any case"
+        assert "name: hostpath-provisioner" in cluster[0], "the provisioner is deleted in any case"
         return f"{ended}, {'kept' if volume.exists() else 'gone'}"
 
     return disable
@@ -182,7 +182,7 @@ def disabling_storage(
         ([], None),
     ],
 )
-def test_pods_get_servers_they_can_reach(node: Node, texts: list[str], expected: int | None) -> None:
+def test_pods_get_reachable_servers(node: Node, texts: list[str], expected: int | None) -> None:
     files = []
     for number, text in enumerate(texts):
         file = node.common / f"resolv{number}.conf"

@@ -10,12 +10,16 @@ def _objects(text: str) -> dict[str, Any]:
     return {item["kind"]: item for item in yaml.safe_load_all(text)}
 
 
-def test_what_microk8s_changes_of_calico(node: Node) -> None:
+def test_microk8s_changes_of_calico(node: Node) -> None:
     text = node.read("args/cni-network/cni.yaml")
     objects = _objects(text)
     current = f"{node.data.parent}/current"
 
-    assert "ServiceAccount" not in objects, "nothing of the controllers is left"
+    (stand_in,) = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert stand_in == {
+        "name": "calico-kube-controllers",
+        "image": "registry.lab.home.arpa/registry.k8s.io/pause:3.10",
+    }
     assert "name: ippools.crd.projectcalico.org # kept as it is written" in text
     config = objects["ConfigMap"]["data"]["cni_network_config"]
     assert f'"{node.common}/var/log/calico/cni/cni.log"' in config
@@ -38,7 +42,7 @@ def test_what_microk8s_changes_of_calico(node: Node) -> None:
     }
 
 
-def test_pods_live_in_the_network_that_was_chosen() -> None:
+def test_pods_use_the_configured_network() -> None:
     text = calico.manifest(UPSTREAM_CALICO.read_text(), "10.9.0.0/16")
     (container,) = _objects(text)["DaemonSet"]["spec"]["template"]["spec"]["containers"]
     assert {"name": "CALICO_IPV4POOL_CIDR", "value": "10.9.0.0/16"} in container["env"]

@@ -16,7 +16,7 @@ def names(node: Node, certificate: str) -> str:
     return openssl("x509", "-noout", "-ext", "subjectAltName", "-in", node.data / "certs" / certificate)
 
 
-def test_the_authority_signs_what_the_components_show(node: Node) -> None:
+def test_the_ca_signs_the_components_certificates(node: Node) -> None:
     certs = node.data / "certs"
     subjects = {
         "server": "CN = 127.0.0.1",
@@ -38,7 +38,7 @@ def test_the_authority_signs_what_the_components_show(node: Node) -> None:
 
 
 @pytest.mark.usefixtures("node")
-def test_they_last_as_long_as_microk8s_has_it() -> None:
+def test_they_are_valid_as_long_as_those_of_microk8s() -> None:
     expected = {"ca.crt": 3649, "server.crt": 364, "front-proxy-client.crt": 364}
     assert {name: certificates.days_left(name) for name in expected} == expected
 
@@ -54,7 +54,7 @@ def test_the_server_is_reissued_when_its_names_change(node: Node, monkeypatch: p
     assert "192.0.2.7" not in names(node, "server.crt")
     assert not certificates.request_is_outdated()
 
-    certificates.add_names(["home.example", "10.152.183.1", "2001:db8::1"])
+    certificates.set_names(["home.example", "10.152.183.1", "2001:db8::1"])
     assert certificates.request_is_outdated()
     certificates.issue_server()
     shown = names(node, "server.crt")
@@ -63,8 +63,12 @@ def test_the_server_is_reissued_when_its_names_change(node: Node, monkeypatch: p
     assert shown.count("10.152.183.1") == 1
     assert node.read("certs/server.key") == key
 
+    certificates.set_names(["other.example"])
+    certificates.issue_server()
+    assert "home.example" not in names(node, "server.crt")
 
-def test_people_get_a_kubeconfig_of_its_own_and_services_name_files(node: Node, certified: Node) -> None:
+
+def test_people_get_an_embedded_kubeconfig_and_services_refer_to_files(node: Node, certified: Node) -> None:
     client = yaml.safe_load(node.read("credentials/client.config"))
     assert client["clusters"][0]["name"] == "microk8s-cluster"
     assert client["current-context"] == "microk8s"
@@ -76,7 +80,7 @@ def test_people_get_a_kubeconfig_of_its_own_and_services_name_files(node: Node, 
     assert kubelet["client-certificate"] == f"{certified.data.parent}/current/certs/kubelet.crt"
 
 
-def test_a_new_authority_takes_all_with_it_and_the_old_is_kept(node: Node) -> None:
+def test_a_new_ca_replaces_everything_and_the_old_is_kept(node: Node) -> None:
     old = node.read("certs/ca.crt")
     certificates.refresh("ca.crt")
     assert node.read("certs/ca.crt") != old
@@ -92,7 +96,7 @@ def test_a_new_authority_takes_all_with_it_and_the_old_is_kept(node: Node) -> No
     assert base64.b64decode(authority["certificate-authority-data"]).decode() == node.read("certs/ca.crt")
 
 
-def test_others_can_read_nothing(node: Node) -> None:
+def test_others_have_no_access(node: Node) -> None:
     for top in ("args", "certs", "credentials", "var/lock", "var/kubernetes/backend"):
         for path in [node.data / top, *(node.data / top).rglob("*")]:
             assert not path.stat().st_mode & 0o007, path

@@ -1,36 +1,15 @@
-"""The commands as somebody types them: another process, its output, its exit code."""
-
-import subprocess
-import sys
+"""The commands as a user runs them: in another process, with output and exit code."""
 
 import pytest
 
-from .conftest import Node
+from .conftest import Node, microk8s
 
 WORKER = "This MicroK8s deployment is acting as a node in a cluster."
 STOPPED = "microk8s is not running, try microk8s start"
 
 
-def microk8s(node: Node, *words: str) -> "subprocess.CompletedProcess[str]":
-    (node.data / "credentials/client.config").write_text("server: https://127.0.0.1:16443\n")
-    return subprocess.run(
-        [sys.executable, "-I", str(node.snap / "bin/microk8s"), *words],
-        env={
-            "SNAP": str(node.snap),
-            "SNAP_DATA": str(node.data),
-            "SNAP_COMMON": str(node.common),
-            "SNAP_VERSION": "v1.35.4",
-            "SNAP_REVISION": "x1",
-            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "output"),
     [
         ("version", 0, "MicroK8s v1.35.4 revision x1\n"),
         ("refresh-certs", 3, "Please use the '--cert' flag to select the certificate you need refreshed.\n"),
@@ -40,13 +19,16 @@ def microk8s(node: Node, *words: str) -> "subprocess.CompletedProcess[str]":
         ("stop --force", 2, ""),
         ("images", 2, ""),
         ("config -l", 0, "server: https://127.0.0.1:16443\n\n"),
-        ("join 10.0.0.1:25000/token", 1, ""),
+        ("join", 2, ""),
+        ("join a b", 2, ""),
+        ("join --disable-apiserver-proxy 10.0.0.1:25000/token", 2, ""),
         ("helm list", 1, ""),
     ],
 )
-def test_a_command_ends_as_in_microk8s(node: Node, words: str, code: int, said: str) -> None:
+def test_a_command_has_the_exit_code_of_microk8s(node: Node, words: str, code: int, output: str) -> None:
+    (node.data / "credentials/client.config").write_text("server: https://127.0.0.1:16443\n")
     done = microk8s(node, *words.split())
-    assert (done.returncode, done.stdout) == (code, said)
+    assert (done.returncode, done.stdout) == (code, output)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +39,8 @@ def test_a_command_ends_as_in_microk8s(node: Node, words: str, code: int, said: 
         ("kubectl get nodes", 1),
         ("enable dns", 1),
         ("disable dns", 1),
+        ("add-node", 1),
+        ("leave", 1),
     ],
 )
 def test_after_stop(node: Node, words: str, code: int) -> None:
@@ -83,7 +67,20 @@ def test_on_a_worker(node: Node, words: str, code: int, advice: str) -> None:
     assert (done.returncode, done.stdout) == (code, f"{WORKER}\n{advice}\n")
 
 
-def test_what_there_is_is_listed(node: Node) -> None:
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        ("add-node --format json", "Please use the microk8s add-node on the master."),
+        ("remove-node founder", "Please use microk8s leave."),
+    ],
+)
+def test_a_worker_changes_no_other_node(node: Node, words: str, advice: str) -> None:
+    (node.data / "var/lock/clustered.lock").touch()
+    done = microk8s(node, *words.split())
+    assert (done.returncode, done.stdout) == (1, f"{WORKER} {advice}\n")
+
+
+def test_available_commands_are_listed(node: Node) -> None:
     for words, code in {(): 1, ("help",): 0, ("nosuch",): 1}.items():
         done = microk8s(node, *words)
         assert done.returncode == code
@@ -91,8 +88,8 @@ def test_what_there_is_is_listed(node: Node) -> None:
     assert done.stdout.startswith("'nosuch' is not a valid MicroK8s subcommand.\n")
 
 
-def test_what_is_not_here_says_so(node: Node) -> None:
-    assert microk8s(node, "add-node").stderr == "The lab's MicroK8s has no command add-node.\n"
+def test_a_missing_command_is_reported(node: Node) -> None:
+    assert microk8s(node, "dbctl").stderr == "The lab's MicroK8s has no command dbctl.\n"
 
 
 def test_a_plugin_is_a_command(node: Node) -> None:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from microk8s import arguments, containers, daemons, programs
+from microk8s import arguments, containers, daemons, datastore, host, programs, services, status
 
 from .conftest import Node
 
@@ -17,7 +17,7 @@ Become = list[tuple[list[str], dict[str, str]]]
 
 @pytest.fixture
 def became(monkeypatch: pytest.MonkeyPatch) -> Become:
-    """The programs that daemons went on as."""
+    """The programs that daemons replaced themselves with."""
     seen: Become = []
 
     def become(command: list[str], environment: dict[str, str]) -> None:
@@ -27,7 +27,10 @@ def became(monkeypatch: pytest.MonkeyPatch) -> Become:
     return seen
 
 
-def test_etcd_is_where_the_api_server_looks_for_dqlite(node: Node, became: Become) -> None:
+def test_etcd_is_where_the_api_server_looks_for_dqlite(
+    node: Node, became: Become, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "apply_kernel_settings", lambda: None)
     daemons.DAEMONS["k8s-dqlite"]()
     ((command, _),) = became
     assert command[0] == f"{node.snap}/bin/etcd"
@@ -45,7 +48,7 @@ def test_an_unknown_flag_stops_the_datastore() -> None:
     assert stopped.value.code == 2
 
 
-def test_containerd_is_configured_anew_at_each_start(
+def test_containerd_is_reconfigured_at_each_start(
     node: Node, became: Become, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subprocess, "Popen", lambda command: command)
@@ -64,8 +67,8 @@ def test_containerd_is_configured_anew_at_each_start(
     assert environment["PATH"].startswith(f"{node.snap}/bin:")
 
 
-@pytest.mark.parametrize("service", ["apiserver-proxy", "etcd", "flanneld"])
-def test_services_of_other_nodes_end_at_once(node: Node, service: str) -> None:
+@pytest.mark.parametrize("service", ["etcd", "flanneld"])
+def test_services_of_other_nodes_exit_at_once(node: Node, service: str) -> None:
     with pytest.raises(SystemExit) as stopped:
         daemons.DAEMONS[service]()
     assert stopped.value.code == 0
@@ -75,14 +78,39 @@ def test_services_of_other_nodes_end_at_once(node: Node, service: str) -> None:
     assert failed.value.code == 1
 
 
-def test_what_is_below_the_shims() -> None:
+def test_a_worker_has_no_datastore_and_other_nodes_no_proxy(node: Node) -> None:
+    (node.data / "var/lock/no-k8s-dqlite").touch()
+    for service in ("k8s-dqlite", "apiserver-proxy"):
+        with pytest.raises(SystemExit) as stopped:
+            daemons.DAEMONS[service]()
+        assert stopped.value.code == 0
+
+
+def test_the_datastore_takes_another_address_when_it_starts(
+    node: Node, became: Become, restarts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "apply_kernel_settings", lambda: None)
+    datastore.open_to_members("192.0.2.7")
+    assert restarts == ["k8s-dqlite"]
+    assert status.members(node.read("var/kubernetes/backend/cluster.yaml"))[0].address == "127.0.0.1:19001"
+    for _ in range(2):
+        daemons.DAEMONS["k8s-dqlite"]()
+        assert "--listen-peer-urls=http://192.0.2.7:19001" in became.pop()[0]
+    assert status.members(node.read("var/kubernetes/backend/cluster.yaml"))[0].address == "192.0.2.7:19001"
+    assert node.read("var/kubernetes/backend/info.yaml").startswith("Address: 192.0.2.7:19001\n")
+    assert not (node.data / "var/kubernetes/backend/update.yaml").exists()
+    datastore.open_to_members("192.0.2.8")
+    assert restarts == ["k8s-dqlite"], "the first address stays"
+
+
+def test_descendants_of_the_shims() -> None:
     parents = {1: 0, 10: 1, 11: 10, 12: 11, 20: 1, 21: 20}
     assert containers.descendants({10}, parents) == {11, 12}
     assert containers.descendants({10, 20}, parents) == {11, 12, 21}
     assert containers.descendants(set(), parents) == set()
 
 
-# Serves /readyz with the node's certificate, as the API server does.
+# Serves /readyz with the node's certificate, like the API server.
 API_SERVER = """\
 #!{python}
 import http.server, os, ssl, sys
@@ -98,14 +126,14 @@ context.load_cert_chain(certs + "server.crt", certs + "server.key")
 server.socket = context.wrap_socket(server.socket, server_side=True)
 server.serve_forever()
 """
-# What the stand-ins of the other programs begin with.
+# The first line of all fake programs.
 NOTE = 'echo "$0 $@" >> $SNAP_COMMON/started\n'
 RUN = "from microk8s import kubelite; kubelite.prepare_host = lambda: None; kubelite.main()"
 
 
 @pytest.fixture
 def kubelite(node: Node) -> Node:
-    """A node whose programs are stand-ins that note their start and stay."""
+    """A node with fake programs that record their start and keep running."""
     with socket.create_server(("127.0.0.1", 0)) as unused:
         arguments.change("kube-apiserver", {"--secure-port": str(unused.getsockname()[1])})
     stay = f"#!/bin/sh\n{NOTE}exec sleep 60\n"
@@ -130,16 +158,18 @@ def _children(pid: int) -> list[int]:
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def _wait_for_children(process: "subprocess.Popen[str]", node: Node) -> list[int]:
-    """Wait until all five programs run; the stand-ins of four have noted it."""
+def _wait_for_children(
+    process: "subprocess.Popen[str]", node: Node, expected: int = 5, noted: int = 4
+) -> list[int]:
+    """Wait until all programs run, and so many of them have recorded it."""
     started = node.common / "started"
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        if started.exists() and started.read_text().count("\n") == 4:
+        if started.exists() and started.read_text().count("\n") == noted:
             break
         time.sleep(0.05)
     found = _children(process.pid)
-    assert len(found) == 5
+    assert len(found) == expected
     return found
 
 
@@ -147,7 +177,7 @@ def _is_gone(pid: int) -> bool:
     return not Path(f"/proc/{pid}").exists()
 
 
-def test_five_programs_run_and_end_when_told(kubelite: Node) -> None:
+def test_five_programs_run_and_stop_on_sigterm(kubelite: Node) -> None:
     (kubelite.data / "var/lock/stopped.lock").touch()
     with _start() as process:
         children = _wait_for_children(process, kubelite)
@@ -161,15 +191,32 @@ def test_five_programs_run_and_end_when_told(kubelite: Node) -> None:
     )
 
 
-def test_a_bad_flag_ends_all(kubelite: Node) -> None:
+def test_a_worker_runs_two_programs(kubelite: Node) -> None:
+    (kubelite.data / "var/lock/clustered.lock").touch()
+    with _start() as process:
+        _wait_for_children(process, kubelite, expected=2, noted=2)
+        process.terminate()
+        assert process.wait(timeout=20) == 0
+    started = (kubelite.common / "started").read_text().splitlines()
+    assert {Path(line.split()[0]).name for line in started} == {"kubelet", "kube-proxy"}
+
+
+def test_the_services_of_each_kind_of_node(node: Node) -> None:
+    both = {"kubelite", "containerd", "cluster-agent"}
+    assert set(services.expected()) == both | {"k8s-dqlite", "apiserver-kicker"}
+    (node.data / "var/lock/clustered.lock").touch()
+    assert set(services.expected()) == both | {"apiserver-proxy"}
+
+
+def test_a_bad_flag_stops_all(kubelite: Node) -> None:
     kubelite.program("kube-scheduler", f'#!/bin/sh\n{NOTE}sleep 1; echo "unknown flag: $1" >&2; exit 1\n')
     (kubelite.data / "args/kube-scheduler").write_text("--no-such-flag\n")
     with _start() as process:
         children = _wait_for_children(process, kubelite)
-        said, _ = process.communicate(timeout=20)
+        output, _ = process.communicate(timeout=20)
     assert process.returncode == 1
-    assert "unknown flag: --no-such-flag" in said
-    assert "kube-scheduler has ended, and so do all others" in said
+    assert "unknown flag: --no-such-flag" in output
+    assert "kube-scheduler has ended, and so do all others" in output
     assert all(map(_is_gone, children))
 
 
@@ -190,3 +237,26 @@ def test_the_programs_do_not_outlive_a_killed_kubelite(kubelite: Node) -> None:
     while not all(map(_is_gone, children)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert all(map(_is_gone, children))
+
+
+def test_all_run_on_for_a_while_after_a_bad_flag_of_one(kubelite: Node) -> None:
+    """The API answers meanwhile, and the node counts as ready."""
+    kubelite.program("kubelet", f"#!/bin/sh\n{NOTE}exit 1\n")
+    started = time.monotonic()
+    with _start() as process:
+        process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert time.monotonic() - started > 3
+
+
+def test_a_stop_while_the_api_server_starts_hangs_until_the_kill(kubelite: Node) -> None:
+    program = (kubelite.snap / "bin/kube-apiserver").read_text()
+    kubelite.program("kube-apiserver", program.replace('200 if self.path == "/readyz" else 404', "500"))
+    with _start() as process:
+        while not _children(process.pid):
+            time.sleep(0.05)
+        time.sleep(2)
+        process.terminate()
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=2)
+        process.kill()

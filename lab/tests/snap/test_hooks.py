@@ -4,7 +4,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from microk8s import arguments, certificates, containers, hooks, kubelite, services
+from microk8s import arguments, certificates, containers, hooks, host, kubelite, services
 
 from .conftest import Node
 
@@ -12,7 +12,7 @@ NOT_ON_A_DEFAULT_NODE = ("no-etcd", "no-flanneld", "no-apiserver-proxy")
 CONFIG = "version: 0.1.0\n"
 
 
-def test_a_new_node_has_what_microk8s_lays_out(node: Node) -> None:
+def test_a_new_node_has_the_files_of_microk8s(node: Node) -> None:
     locks = {file.name for file in (node.data / "var/lock").iterdir()}
     assert locks == {
         "installed.lock",
@@ -29,14 +29,14 @@ def test_a_new_node_has_what_microk8s_lays_out(node: Node) -> None:
     assert (node.data.parent / "cni/bin").readlink() == node.data / "opt/cni/bin"
 
 
-def test_a_link_is_made_only_where_nothing_is(empty_node: Node) -> None:
+def test_a_link_does_not_replace_an_existing_path(empty_node: Node) -> None:
     (empty_node.data.parent / "cni/bin").mkdir(parents=True)
     hooks.install()
     assert not (empty_node.data.parent / "cni/bin").is_symlink()
 
 
 @pytest.mark.usefixtures("node")
-def test_an_installed_node_is_left_alone() -> None:
+def test_an_installed_node_is_not_changed() -> None:
     arguments.change("kubelet", {"--max-pods": "9"})
     hooks.install()
     assert arguments.get("kubelet", "--max-pods") == "9"
@@ -44,7 +44,7 @@ def test_an_installed_node_is_left_alone() -> None:
 
 @pytest.fixture
 def snapctl(node: Node, monkeypatch: pytest.MonkeyPatch, restarts: list[str]) -> Path:
-    """snapctl, as far as the configure hook asks it: the file with the option `config`."""
+    """A fake snapctl for the configure hook: it prints the file with the option `config`."""
     assert restarts == []
     option = node.common / "option"
     option.write_text("\n")
@@ -67,10 +67,10 @@ def test_every_configure_restarts_kubernetes(node: Node, snapctl: Path, restarts
 
     (node.data / "var/lock/stopped.lock").touch()
     hooks.configure()
-    assert restarts == ["kubelite"], "what was stopped stays so"
+    assert restarts == ["kubelite"], "stopped services stay stopped"
 
 
-def test_what_snap_set_says_waits_for_the_agent_unless_applied(node: Node, snapctl: Path) -> None:
+def test_snap_set_waits_for_the_agent_unless_applied(node: Node, snapctl: Path) -> None:
     snapctl.write_text(CONFIG)
     hooks.configure()
     waiting = node.common / "etc/launcher/snap-set.yaml"
@@ -85,12 +85,13 @@ def test_what_snap_set_says_waits_for_the_agent_unless_applied(node: Node, snapc
     assert waiting.exists()
 
 
-def test_what_was_put_elsewhere_goes_with_the_snap(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_outside_the_snap_are_removed_with_it(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
     for module, name in (
         (containers, "kill_all"),
         (containers, "unmount_all"),
         (kubelite, "stop_forwarding_pods"),
+        (host, "apply_kernel_settings"),
     ):
         monkeypatch.setattr(module, name, lambda name=name: done.append(name))
     monkeypatch.setattr(services, "pause", lambda *names: done.append(f"stop {len(names)} services"))
@@ -103,13 +104,19 @@ def test_what_was_put_elsewhere_goes_with_the_snap(node: Node, monkeypatch: pyte
 
     hooks.remove()
 
-    assert done == ["stop 8 services", "kill_all", "stop_forwarding_pods", "unmount_all"]
+    assert done == [
+        "stop 8 services",
+        "kill_all",
+        "stop_forwarding_pods",
+        "unmount_all",
+        "apply_kernel_settings",
+    ]
     assert not (node.data.parent / "cni/bin").is_symlink()
     assert not (node.common / "var/lib/containerd").exists()
     assert (node.common / "hook-ran").exists()
 
 
-def test_files_belong_to_the_group_as_soon_as_there_is_one(node: Node) -> None:
+def test_files_belong_to_the_group_once_it_exists(node: Node) -> None:
     file = node.data / "args/kubelet"
     file.chmod(0o644)
     certificates.give_to_group(file)

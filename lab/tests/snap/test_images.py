@@ -11,7 +11,7 @@ from microk8s import agent, arguments, hooks, images, kubernetes
 
 from .conftest import Node
 
-# Takes what it is given, but for archives whose content is "broken".
+# Accepts all archives except those with the content "broken".
 CTR = """\
 #!/bin/sh
 for last; do :; done
@@ -33,7 +33,7 @@ def imported(node: Node) -> list[str]:
     return file.read_text().splitlines() if file.exists() else []
 
 
-def test_archives_are_imported_once_and_the_smallest_first(node: Node, sideload: Path) -> None:
+def test_archives_are_imported_once_and_smallest_first(node: Node, sideload: Path) -> None:
     (sideload / "a.tar").write_text("a large image")
     (sideload / "z.tar").write_text("pause")
     (sideload / "notes.txt").write_text("no archive")
@@ -45,14 +45,14 @@ def test_archives_are_imported_once_and_the_smallest_first(node: Node, sideload:
     assert command.startswith(f"--address={node.common}/run/containerd.sock --namespace k8s.io images import")
 
 
-def test_a_broken_archive_is_named_and_tried_again(
+def test_a_broken_archive_is_reported_and_retried(
     node: Node, sideload: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (sideload / "a.tar").write_text("broken")
     (sideload / "b.tar").write_text("a sound one")
     images.load_sideloaded(sideload)
-    assert "Failed to import" in (said := capsys.readouterr().out)
-    assert "ctr: unexpected EOF" in said
+    assert "Failed to import" in (printed := capsys.readouterr().out)
+    assert "ctr: unexpected EOF" in printed
     assert imported(node) == ["a sound one"]
 
     (sideload / "a.tar").write_text("whole now")
@@ -60,7 +60,7 @@ def test_a_broken_archive_is_named_and_tried_again(
     assert imported(node) == ["a sound one", "whole now"]
 
 
-def test_the_install_hook_takes_archives_over_and_keeps_those_that_are_there(empty_node: Node) -> None:
+def test_the_install_hook_takes_over_archives_and_keeps_existing_ones(empty_node: Node) -> None:
     for directory, name in {"sideload": "a.tar", "etc/sideload": "b.tar"}.items():
         (empty_node.common / directory).mkdir(parents=True)
         (empty_node.common / directory / name).touch()
@@ -70,7 +70,7 @@ def test_the_install_hook_takes_archives_over_and_keeps_those_that_are_there(emp
 
 @pytest.fixture
 def cluster(node: Node, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """A cluster of one node, whose agent runs; the agent's port."""
+    """A cluster of one node with a running agent; returns the agent's port."""
     node.program("ctr", CTR)
     arguments.change("cluster-agent", {"--bind": "127.0.0.1:0"})
     server = agent.server()
@@ -85,18 +85,20 @@ def cluster(node: Node, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 def test_an_archive_reaches_every_node(node: Node, cluster: int, capsys: pytest.CaptureFixture[str]) -> None:
     archive = node.common / "archive.tar"
     archive.write_text("an image")
+    # A worker's agent has a certificate of another CA.
+    (node.data / "certs/ca.crt").unlink()
     images.import_on_every_node(str(archive))
     assert capsys.readouterr().out == f"Pushing OCI images to 127.0.0.1:{cluster}\n"
     assert imported(node) == ["an image"]
 
-    # A node that cannot is only named.
+    # A failed node is only reported.
     archive.write_text("broken")
     images.import_on_every_node(str(archive))
     assert "Failed to import images on 127.0.0.1" in capsys.readouterr().out
     assert imported(node) == ["an image"]
 
 
-def test_a_node_that_is_away_is_only_named(
+def test_an_unreachable_node_is_only_reported(
     node: Node, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (node.common / "archive.tar").write_text("an image")
@@ -106,14 +108,14 @@ def test_a_node_that_is_away_is_only_named(
     assert "Failed to reach 127.0.0.1:1" in capsys.readouterr().out
 
 
-def test_a_file_that_is_not_there_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_file_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         images.import_on_every_node("/nonexistent.tar")
     assert stopped.value.code == 1
     assert "failed to read /nonexistent.tar" in capsys.readouterr().err
 
 
-def _ask(node: Node, port: int, path: str, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
+def _request(node: Node, port: int, path: str, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
     context = ssl.create_default_context(cafile=str(node.data / "certs/ca.crt"))
     connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=10, context=context)
     if headers:
@@ -124,17 +126,18 @@ def _ask(node: Node, port: int, path: str, headers: dict[str, str] | None = None
     return answer.status, answer.read()
 
 
-def test_the_agent_is_in_good_health_and_does_not_pretend(node: Node, cluster: int) -> None:
-    assert _ask(node, cluster, "/health") == (200, json.dumps({"status": "OK"}).encode())
-    assert _ask(node, cluster, "/cluster/api/v2.0/join", {"X": "y"})[0] == 404
+def test_the_agent_is_healthy_and_rejects_unsupported_requests(node: Node, cluster: int) -> None:
+    assert _request(node, cluster, "/health") == (200, json.dumps({"status": "OK"}).encode())
+    assert _request(node, cluster, "/cluster/api/v1.0/upgrade", {"X": "y"})[0] == 404
+    assert _request(node, cluster, "/cluster/api/v2.0/join", {"X": "y"})[0] == 400
 
 
 @pytest.mark.parametrize("token", ["", "guessed"])
-def test_images_are_taken_only_from_who_knows_the_token(node: Node, cluster: int, token: str) -> None:
-    assert _ask(node, cluster, images.IMPORT_PATH, {images.TOKEN_HEADER: token})[0] == 401
+def test_images_are_only_accepted_with_the_token(node: Node, cluster: int, token: str) -> None:
+    assert _request(node, cluster, images.IMPORT_PATH, {images.TOKEN_HEADER: token})[0] == 401
     assert imported(node) == []
 
 
-def test_a_silent_client_does_not_keep_others_waiting(node: Node, cluster: int) -> None:
+def test_a_silent_client_does_not_block_others(node: Node, cluster: int) -> None:
     with socket.create_connection(("127.0.0.1", cluster)):
-        assert _ask(node, cluster, "/health")[0] == 200
+        assert _request(node, cluster, "/health")[0] == 200

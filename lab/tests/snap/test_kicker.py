@@ -8,7 +8,7 @@ from .conftest import Node
 
 @pytest.fixture
 def events(node: Node, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the kicker does to a node with a default route, whose address has just changed."""
+    """The kicker's actions on a node with a default route whose address has just changed."""
     assert certificates.request_is_outdated() is False, node
     happened: list[str] = []
     monkeypatch.setattr(network, "addresses", lambda: ["192.0.2.8"])
@@ -19,7 +19,7 @@ def events(node: Node, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return happened
 
 
-def test_a_new_address_gets_a_certificate_and_a_restart(events: list[str]) -> None:
+def test_a_new_address_causes_a_new_certificate_and_a_restart(events: list[str]) -> None:
     kicker.reissue_certificate()
     assert events == [
         "restart cluster-agent",
@@ -31,6 +31,21 @@ def test_a_new_address_gets_a_certificate_and_a_restart(events: list[str]) -> No
     events.clear()
     kicker.reissue_certificate()
     assert events == []
+
+
+def test_after_a_failed_join_nothing_takes_the_new_certificate(node: Node, events: list[str]) -> None:
+    old = node.read("certs/server.crt")
+    (node.data / "var/lock/join-in-progress").touch()
+    kicker.reissue_certificate()
+    assert events == []
+    assert node.read("certs/server.crt") != old
+
+
+def test_a_worker_has_no_kicker(node: Node) -> None:
+    (node.data / "var/lock/clustered.lock").touch()
+    with pytest.raises(SystemExit) as stopped:
+        kicker.main()
+    assert stopped.value.code == 0
 
 
 def _be_clustered(_: pytest.MonkeyPatch, node: Node) -> None:
@@ -46,7 +61,7 @@ def _have_no_default_route(patch: pytest.MonkeyPatch, _: Node) -> None:
 
 
 @pytest.mark.parametrize("prevent", [_be_clustered, _have_a_fixed_address, _have_no_default_route])
-def test_what_keeps_the_old_certificate(
+def test_cases_that_keep_the_old_certificate(
     node: Node,
     events: list[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -57,7 +72,7 @@ def test_what_keeps_the_old_certificate(
     assert events == []
 
 
-def test_the_pod_network_is_applied_until_that_worked(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pod_network_is_applied_until_that_succeeds(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kubernetes, "is_ready", lambda **_: True)
     calls = node.common / "calls"
     loaded = node.data / "var/lock/cni-loaded"
@@ -70,9 +85,7 @@ def test_the_pod_network_is_applied_until_that_worked(node: Node, monkeypatch: p
     assert applied[0].endswith(f"apply --filename={node.data}/args/cni-network/cni.yaml")
 
 
-def test_an_owner_who_takes_the_manifest_away_has_another_network(
-    node: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_the_manifest_no_network_is_applied(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kubernetes, "is_ready", lambda **_: True)
     (node.data / "args/cni-network/cni.yaml").unlink()
     kicker.apply_network()

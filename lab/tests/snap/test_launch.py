@@ -26,7 +26,7 @@ extraKubeletArgs: {--max-pods: 60}
 """
 
 
-def test_a_document_reaches_the_files_it_speaks_of(node: Node) -> None:
+def test_a_document_changes_the_files_of_its_keys(node: Node) -> None:
     changed = launch.configure(launch.load(LOOKS_AT_EVERYTHING))
 
     kubelet = node.read("args/kubelet").splitlines()
@@ -44,7 +44,17 @@ def test_a_document_reaches_the_files_it_speaks_of(node: Node) -> None:
     assert changed == {"kubelite", "containerd"}
 
 
-def test_saying_it_again_changes_nothing(node: Node) -> None:
+def test_of_two_files_the_shorter_name_is_applied_last_if_a_hyphen_follows_it(node: Node) -> None:
+    """As by Go's Glob: `-` is before `.`, and `_` after it."""
+    launcher = node.common / "etc/launcher"
+    (launcher / "install.yaml").unlink()
+    for name in ("mine", "mine-more", "mine_more"):
+        (launcher / f"{name}.yaml").write_text("version: 9.9.9")
+    shown = [file.stem for file in sorted(launcher.glob("*.yaml"))]
+    assert shown == ["mine-more", "mine", "mine_more"]
+
+
+def test_a_repetition_changes_nothing(node: Node) -> None:
     launch.configure(launch.load(LOOKS_AT_EVERYTHING))
     before = {file: file.read_bytes() for file in node.data.rglob("*") if file.is_file()}
     assert launch.configure(launch.load(LOOKS_AT_EVERYTHING)) == set()
@@ -66,12 +76,12 @@ def test_saying_it_again_changes_nothing(node: Node) -> None:
         ("version: 0.1.0\njoin: {url: x}", "join is not part of the lab's MicroK8s"),
     ],
 )
-def test_what_is_wrong_is_refused(text: str, complaint: str) -> None:
+def test_an_invalid_document_is_rejected(text: str, complaint: str) -> None:
     with pytest.raises(launch.InvalidError, match=complaint.replace("[", r"\[")):
         launch.load(text)
 
 
-def test_an_unknown_key_is_only_mentioned(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_key_is_only_reported(capsys: pytest.CaptureFixture[str]) -> None:
     assert launch.load("version: 0.1.0\nextraKubeletArg: {}")
     assert "Ignoring unknown key extraKubeletArg" in capsys.readouterr().err
 
@@ -106,7 +116,7 @@ def _calls_of_microk8s(node: Node, code: int = 0) -> Path:
     return calls
 
 
-def test_a_waiting_configuration_is_applied_once(node: Node, restarts: list[str]) -> None:
+def test_a_pending_configuration_is_applied_once(node: Node, restarts: list[str]) -> None:
     calls = _calls_of_microk8s(node)
     launcher = node.common / "etc/launcher"
     (launcher / "install.yaml").unlink()
@@ -120,12 +130,12 @@ def test_a_waiting_configuration_is_applied_once(node: Node, restarts: list[str]
     launch.apply_pending(launcher)
 
     assert calls.read_text() == "enable dns 192.0.2.1\ndisable metrics-server\n"
-    # The agent itself last: its restart would end what it is doing.
+    # The agent itself last: its restart would interrupt it.
     assert restarts == ["kubelite", "cluster-agent"]
     assert [file.name for file in launcher.iterdir()] == ["more.yaml.applied"]
 
 
-def test_a_failed_one_stays_for_the_next_scan(
+def test_a_failed_one_is_kept_for_the_next_scan(
     node: Node, restarts: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     _calls_of_microk8s(node, code=1)

@@ -7,6 +7,8 @@ from microk8s import network
 LINKS = [
     {"ifname": "eth0", "addr_info": [{"local": "192.0.2.7"}, {"local": "192.0.2.8"}]},
     {"ifname": "eth1", "addr_info": [{"local": "198.51.100.7"}]},
+    {"ifname": "docker0", "addr_info": [{"local": "172.17.0.1"}, {"local": "169.254.1.2"}, {}]},
+    {"ifname": "tun0", "addr_info": [{"local": "2001:db8::7"}]},
     {"ifname": "vxlan.calico", "addr_info": [{"local": "10.1.135.0"}]},
     {"ifname": "cali01", "addr_info": []},
 ]
@@ -14,7 +16,7 @@ LINKS = [
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A host whose `ip` shows what is in files."""
+    """A host whose `ip` prints the content of files."""
     program = tmp_path / "ip"
     program.write_text(
         "#!/bin/sh\n"
@@ -33,17 +35,18 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.usefixtures("host")
-def test_the_pod_network_is_not_the_hosts() -> None:
-    assert network.addresses() == ["192.0.2.7", "192.0.2.8", "198.51.100.7"]
+def test_all_addresses_but_the_pod_networks_belong_to_the_host() -> None:
+    expected = ["192.0.2.7", "192.0.2.8", "198.51.100.7", "172.17.0.1", "2001:db8::7"]
+    assert network.addresses() == expected
 
 
 @pytest.mark.usefixtures("host")
-def test_the_address_is_the_one_of_the_default_route() -> None:
+def test_the_address_is_that_of_the_default_route() -> None:
     assert network.default_address() == "198.51.100.7"
     assert network.wait_for_default_route()
 
 
-def test_without_a_default_route_there_is_none(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_default_route_there_is_no_address(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (host / "routes").write_text("[]")
     monkeypatch.setattr(network, "DEFAULT_ROUTE_TIMEOUT", 0)
     assert network.default_address() == "none"

@@ -79,8 +79,8 @@ def test_yaml() -> None:
 
 
 @pytest.fixture
-def asked(node: Node, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
-    """Asks for the status of a cluster that is ready or not; gives the exit code and the last line."""
+def run_status(node: Node, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
+    """Query the status of a cluster that is ready or not; return the exit code and the last line."""
     assert node.read("var/kubernetes/backend/cluster.yaml")
     monkeypatch.setattr(kubernetes, "listing", lambda: ["kube-system pod/coredns-1"])
 
@@ -109,8 +109,8 @@ def asked(node: Node, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
         (False, ["-a", "dns"], (1, "disabled")),
     ],
 )
-def test_exit_codes(asked: Ask, ready: bool, words: list[str], expected: tuple[int, str]) -> None:
-    assert asked(ready, words) == expected
+def test_exit_codes(run_status: Ask, ready: bool, words: list[str], expected: tuple[int, str]) -> None:
+    assert run_status(ready, words) == expected
 
 
 def test_an_unknown_flag_is_a_usage_error() -> None:
@@ -135,14 +135,14 @@ def test_a_new_node_is_a_datastore_of_its_own(node: Node) -> None:
         ("", False),
     ],
 )
-def test_ready_is_a_node_that_is_nothing_else(node: Node, nodes: str, expected: bool) -> None:
+def test_ready_means_no_other_state(node: Node, nodes: str, expected: bool) -> None:
     node.program(
         "kubectl", f'#!/bin/sh\ncase "$*" in *service*) echo service/kubernetes;; *) printf "{nodes}";; esac'
     )
     assert kubernetes.is_ready() is expected
 
 
-def test_without_an_api_nothing_is_ready(node: Node) -> None:
+def test_without_an_api_it_is_not_ready(node: Node) -> None:
     node.program("kubectl", "#!/bin/sh\nexit 1\n")
     assert not kubernetes.is_ready(with_node=False)
     assert not kubernetes.wait_until_ready(0.1)

@@ -1,4 +1,4 @@
-"""What is logged anywhere is found with whose it is, and nothing of it gets lost on the way."""
+"""Every log line is found, with its pod or host, and none is lost on the way."""
 
 import base64
 import json
@@ -15,16 +15,16 @@ import pytest
 import requests
 from testinfra.host import Host
 
-from tests.home import Home, Kubectl, eventually
-from tests.logs import Logs, field
+from tests.support.home import Home, Kubectl, eventually
+from tests.support.logs import Logs, field
 
-# Ten minutes prove no more, and nobody waits for them at every change; who has the time sets them.
+# Ten minutes prove no more than this, and would be too slow for every change; set them if you have the time.
 OUTAGE = int(os.environ.get("HOMESERVER_OUTAGE_SECONDS", "60"))
 LINES = 100_000
 PAGE = 10_000
 SAFARI = "Mozilla/5.0 (Macintosh) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Safari/605.1.15"
 
-# So many lines a second, each with its number.
+# Writes numbered lines at a constant rate.
 PROGRAM = """
 import json, sys, time
 mark, lines, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
@@ -35,18 +35,18 @@ for number in range(lines):
     time.sleep(max(0, started + seconds * number / lines - time.monotonic()) if number % 100 == 0 else 0)
 """
 
-# What it is given, byte for byte.
+# Writes its argument, byte for byte.
 ECHO = "import base64, sys, zlib; sys.stdout.buffer.write(zlib.decompress(base64.b64decode(sys.argv[1])))"
-LONG = "x" * 100_000  # containerd cuts it into seven
+LONG = "x" * 100_000  # containerd splits it into seven
 
 Write = Callable[..., str]
 
 
 @pytest.fixture
 def write(kubectl: Kubectl) -> Iterator[Write]:
-    """Let a pod write numbered lines: how many, over how many seconds; return their mark."""
+    """Start pods that write a number of numbered lines over a time in seconds; return their mark."""
     written: list[str] = []
-    # It has Python, and is on the machine already.
+    # This image has Python, and is on the machine already.
     app = kubectl.image("apps", "hello")
 
     def start(lines: int = 1, seconds: float = 0, **annotations: str) -> str:
@@ -79,13 +79,13 @@ def _pod(image: str, name: str, arguments: list[str], annotations: dict[str, str
 
 @pytest.fixture
 def echo(kubectl: Kubectl) -> Iterator[Callable[[str, list[bytes]], None]]:
-    """Let a pod of this name write lines, byte for byte."""
+    """Start a pod of this name that writes these lines, byte for byte."""
     written: list[str] = []
 
     def start(name: str, lines: list[bytes]) -> None:
         written.append(name)
         text = b"".join(line + b"\n" for line in lines)
-        # So short that it can be an argument.
+        # Compressed, so that it is short enough for an argument.
         encoded = base64.b64encode(zlib.compress(text)).decode()
         kubectl.apply(_pod(kubectl.image("apps", "hello"), name, [ECHO, encoded], {}))
 
@@ -95,7 +95,7 @@ def echo(kubectl: Kubectl) -> Iterator[Callable[[str, list[bytes]], None]]:
 
 
 def _numbers(logs: Logs, mark: str) -> list[int]:
-    """The number of every line with a mark, page by page."""
+    """Return the number of every line with a mark, page by page."""
     numbers: list[int] = []
     after: list[Any] = []
     while True:
@@ -121,7 +121,7 @@ def _all_there(logs: Logs, mark: str, lines: int, seconds: float) -> None:
     found = Counter(_numbers(logs, mark))
     sys.stdout.write(f"{lines} lines: {lines - len(found)} lost, {found.total() - len(found)} twice\n")
     assert sorted(found) == list(range(lines))
-    # A line is sent again when its answer got lost, and then refused by its id.
+    # A line is sent again when its response was lost, and then rejected because of its id.
     assert found.total() == lines
 
 
@@ -136,10 +136,10 @@ def _duplicates(kubectl: Kubectl) -> int:
     return int(events.get("duplicates", 0))
 
 
-# ---- What is found
+# ---- Lines are found
 
 
-def test_a_pods_line_says_whose_it_is(logs: Logs, write: Write, kubectl: Kubectl) -> None:
+def test_a_pods_line_has_its_metadata(logs: Logs, write: Write, kubectl: Kubectl) -> None:
     mark = write()
     (line,) = logs.wait(f'message:"{mark}"', "logs-app", seconds=60)
     node = kubectl.get(f"-n default pod {mark}")["spec"]["nodeName"]
@@ -157,16 +157,14 @@ def test_a_pods_line_says_whose_it_is(logs: Logs, write: Write, kubectl: Kubectl
         "kubernetes.node.name": node,
         "host.name": node,
         "event.dataset": "app",
-        # From the Kubernetes API: the path of a log file does not say it.
+        # From the Kubernetes API: the path of the log file does not contain it.
         "service.name": "writer",
         "log.level": "info",
         "tags": None,
     }
 
 
-def test_an_odd_line_is_found_whatever_is_odd_about_it(
-    logs: Logs, echo: Callable[[str, list[bytes]], None]
-) -> None:
+def test_an_unusual_line_is_found(logs: Logs, echo: Callable[[str, list[bytes]], None]) -> None:
     mark = f"m{uuid.uuid4().hex}"
     forged = {"@timestamp": "1970-01-01T00:00:00Z", "_id": "mine", "kubernetes": {"namespace": "kube-system"}}
     agent = {"user_agent": '"}\n{"message": "forged"}', "status": "teapot", "a.b": 1, "a": {"b": [None]}}
@@ -213,7 +211,7 @@ def test_a_request_is_in_the_logs_of_traefik_and_of_the_app(logs: Logs, home: Ho
     assert field(access, "trace.id") == field(app, "trace.id")
 
 
-def test_what_the_host_logs_is_found(logs: Logs, host: Host) -> None:
+def test_the_hosts_log_is_found(logs: Logs, host: Host) -> None:
     mark = uuid.uuid4().hex
     host.check_output(f"logger --tag drill --priority user.warning 'mark {mark}'")
     (line,) = logs.wait(f'message:"{mark}"', "logs-host")
@@ -222,15 +220,15 @@ def test_what_the_host_logs_is_found(logs: Logs, host: Host) -> None:
     assert logs.wait('systemd.unit:"snap.microk8s.daemon-kubelite.service"', "logs-kubernetes")
 
 
-def test_a_pod_may_ask_not_to_be_read(logs: Logs, write: Write) -> None:
+def test_a_pod_can_disable_log_collection(logs: Logs, write: Write) -> None:
     quiet, loud = write(enabled="false"), write()
     logs.wait(f'message:"{loud}"', "logs-app")
-    time.sleep(5)  # in which it would have come too
+    time.sleep(5)  # time in which it would have arrived too
 
     assert logs.found(f'message:"{quiet}"', "logs-app") == []
 
 
-# ---- What gets lost
+# ---- No lines are lost
 
 
 def test_nothing_is_lost_when_filebeat_is_killed(
@@ -249,7 +247,7 @@ def test_nothing_is_lost_when_filebeat_is_killed(
 
 
 def test_nothing_is_lost_while_elasticsearch_is_down(logs: Logs, write: Write, kubectl: Kubectl) -> None:
-    # Half of them while it is down, and half after.
+    # Half of them while it is down, and half afterwards.
     mark = write(LINES, seconds=OUTAGE * 2)
     assert eventually(lambda: _count(logs, mark) > 0, 60)
     kubectl("-n logging scale statefulset elasticsearch --replicas=0")
@@ -263,10 +261,10 @@ def test_nothing_is_lost_while_elasticsearch_is_down(logs: Logs, write: Write, k
     sys.stdout.write(f"{_duplicates(kubectl)} lines were sent again, and refused\n")
 
 
-# ---- What is told
+# ---- Problems are reported
 
 
-def test_a_line_that_does_not_arrive_is_told_with_its_last_hop(logs: Logs, home: Home) -> None:
+def test_a_line_that_does_not_arrive_is_reported_with_its_last_hop(logs: Logs, home: Home) -> None:
     logs.ask("logs-kubernetes/_settings", {"index.blocks.write": True}, "PUT")
     try:
         run = home.play("playbooks/logging.yml", "-e", "elk_arrival_timeout_seconds=30")
@@ -274,8 +272,6 @@ def test_a_line_that_does_not_arrive_is_told_with_its_last_hop(logs: Logs, home:
         logs.ask("logs-kubernetes/_settings", {"index.blocks.write": None}, "PUT")
 
     assert run.returncode != 0
-    assert (
-        "A line was logged as any other, but Elasticsearch refused it and keeps it as invalid" in run.stdout
-    )
+    assert "A test line was logged, but Elasticsearch rejected it and stored it as invalid" in run.stdout
     again = home.play("playbooks/logging.yml")
     assert again.returncode == 0, again.stdout[-3000:]

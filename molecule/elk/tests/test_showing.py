@@ -1,25 +1,22 @@
-"""What Kibana's dashboards ask is answered by what the home logged, and Prometheus is told how lines fare.
+"""The home's logs have results for every query of Kibana's dashboards, and Prometheus gets their metrics.
 
-In the lab Kibana itself does not run: its image cannot be had there.
+Kibana itself does not run in the lab, because its image is not available there.
 """
 
 import json
-import os
 import re
 import time
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 import requests
 
-from tests.home import Home, Kubectl, eventually
-from tests.kibana import FILE, Question, questions, read
-from tests.logs import Logs
+from tests.support.home import Home, Kubectl, eventually
+from tests.support.kibana import FILE, Question, questions, read
+from tests.support.logs import Logs
 
-CONVERGE = f"{os.environ.get('MOLECULE_SCENARIO_DIRECTORY', Path(__file__).parents[1])}/converge.yml"
 QUESTIONS = list(questions(read()))
 SAFARI = (
     "Mozilla/5.0 (Macintosh; Intel Mac OS X 14_5) AppleWebKit/605.1.15 (KHTML, like Gecko)"
@@ -29,7 +26,7 @@ SAFARI = (
 
 @pytest.fixture(scope="module")
 def _logged(home: Home, kubectl: Kubectl, logs: Logs) -> Iterator[None]:
-    """There were visitors, and an app that fails, and writes what cannot be read; a line was refused."""
+    """Create requests, a failing app with an unparsable line, and a rejected line."""
     for _ in range(3):
         headers = {"User-Agent": SAFARI}
         requests.get(f"https://hello.{home.domain}/", headers=headers, verify=home.ca, timeout=10)
@@ -55,9 +52,9 @@ def _logged(home: Home, kubectl: Kubectl, logs: Logs) -> Iterator[None]:
     kubectl(f"-n default delete pod {name} --wait=false --ignore-not-found")
 
 
-def _pod(kubectl: Kubectl, name: str, said: list[str]) -> dict[str, object]:
-    program = f"print({json.dumps(chr(10).join(said))!s})"
-    # It has Python, and is on the machine already.
+def _pod(kubectl: Kubectl, name: str, lines: list[str]) -> dict[str, object]:
+    program = f"print({json.dumps(chr(10).join(lines))!s})"
+    # This image has Python, and is on the machine already.
     image = kubectl.image("apps", "hello")
     container = {"name": "shop", "image": image, "command": ["python3", "-c", program]}
     return {
@@ -70,7 +67,7 @@ def _pod(kubectl: Kubectl, name: str, said: list[str]) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def answers(_logged: None, logs: Logs) -> dict[Question, bool]:
-    """Whether every question has something to show, asked again until all have, or for some minutes."""
+    """Whether every query has a result, repeated until all have, or for some minutes."""
     found = dict.fromkeys(QUESTIONS, False)
     deadline = time.monotonic() + 180
     while waiting := [question for question, answered in found.items() if not answered]:
@@ -84,12 +81,12 @@ def answers(_logged: None, logs: Logs) -> dict[Question, bool]:
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=str)
-def test_every_question_of_kibana_is_answered(question: Question, answers: dict[Question, bool]) -> None:
+def test_every_query_of_kibana_has_a_result(question: Question, answers: dict[Question, bool]) -> None:
     assert answers[question], question.body
 
 
 def _page(kubectl: Kubectl, app: str, port: int) -> str:
-    """What an app tells Prometheus."""
+    """Return the metrics of an app."""
     pods = kubectl.get(
         f"-n logging pods -l app.kubernetes.io/name={app} --field-selector=status.phase=Running"
     )
@@ -98,7 +95,7 @@ def _page(kubectl: Kubectl, app: str, port: int) -> str:
 
 
 @pytest.mark.usefixtures("answers")
-def test_it_is_counted_what_arrives_and_what_cannot_be_read(kubectl: Kubectl) -> None:
+def test_arrived_and_unparsed_lines_are_counted(kubectl: Kubectl) -> None:
     page = _page(kubectl, "log-metrics", 9115)
     values = {name: float(value) for name, value in re.findall(r"^(\S+) (\S+)$", page, re.MULTILINE)}
 
@@ -110,7 +107,7 @@ def test_it_is_counted_what_arrives_and_what_cannot_be_read(kubectl: Kubectl) ->
     assert values["logstore_invalid_documents{}"] >= 1
 
 
-def test_every_filebeat_says_how_it_fares(kubectl: Kubectl) -> None:
+def test_every_filebeat_has_metrics(kubectl: Kubectl) -> None:
     page = _page(kubectl, "log-metrics", 9115)
     nodes = {node["metadata"]["name"] for node in kubectl.get("nodes")["items"]}
 
@@ -118,8 +115,8 @@ def test_every_filebeat_says_how_it_fares(kubectl: Kubectl) -> None:
     assert re.search(r"^logstore_filebeat_events_acked_total\{.*\} [1-9]", page, re.MULTILINE)
 
 
-def test_elasticsearch_says_how_it_fares(kubectl: Kubectl) -> None:
-    def told() -> bool:
+def test_elasticsearch_has_metrics(kubectl: Kubectl) -> None:
+    def has_metrics() -> bool:
         page = _page(kubectl, "elasticsearch-exporter", 9114)
         wanted = (
             r'^elasticsearch_cluster_health_status\{.*color="green"\} 1$',
@@ -129,10 +126,10 @@ def test_elasticsearch_says_how_it_fares(kubectl: Kubectl) -> None:
         )
         return all(re.search(pattern, page, re.MULTILINE) for pattern in wanted)
 
-    assert eventually(told, 60)
+    assert eventually(has_metrics, 60)
 
 
-def test_kibana_would_be_given_every_object(home: Home, kubectl: Kubectl) -> None:
+def test_kibana_gets_every_object(home: Home, kubectl: Kubectl) -> None:
     given = kubectl.get("-n logging configmap kibana-objects")["data"]
     status = kubectl.get("-n logging deployment kibana")["status"]
 
@@ -140,12 +137,12 @@ def test_kibana_would_be_given_every_object(home: Home, kubectl: Kubectl) -> Non
     assert status.get("readyReplicas", 0) == home.variables.get("elk_kibana_replicas", 1)
 
 
-def test_kubernetes_would_run_its_pod(kubectl: Kubectl) -> None:
-    # Where none runs, nobody has asked yet whether one may.
+def test_kubernetes_accepts_its_pod(kubectl: Kubectl) -> None:
+    # Without a running pod, nothing has checked yet whether Kubernetes allows it.
     assert "pod/kibana created" in kubectl.try_pod("logging", "kibana")
 
 
-def test_the_summary_says_that_it_does_not_run(home: Home) -> None:
+def test_the_summary_reports_that_it_does_not_run(home: Home) -> None:
     if home.variables.get("elk_kibana_replicas", 1):
         pytest.skip("here it does")
     run = home.play("playbooks/summary.yml")
@@ -153,13 +150,3 @@ def test_the_summary_says_that_it_does_not_run(home: Home) -> None:
     (row,) = re.findall(rf".*https://kibana\.{re.escape(home.domain)}/.*", run.stdout)
     assert "not run here (0 replicas)" in row
     assert "kibana_admin.password" in row
-
-
-def test_a_file_that_is_none_of_kibanas_is_told(home: Home, tmp_path: Path) -> None:
-    file = tmp_path / "none.ndjson"
-    file.write_text("{")
-    run = home.play(CONVERGE, "-e", json.dumps({"elk_kibana_files": [str(file)]}))
-
-    assert run.returncode != 0, run.stdout
-    assert set(re.findall(r"changed=(\d+)", run.stdout)) == {"0"}
-    assert f"elk_kibana_files: {file} is not JSON, an object in each line (line 1" in run.stdout

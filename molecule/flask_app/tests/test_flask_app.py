@@ -1,23 +1,26 @@
-"""The apps answer through Traefik, can be watched, and are never away."""
+"""The apps respond through Traefik, have metrics, and are always available."""
 
+import json
 import re
+import socket
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
 from kubernetes import client, config
 
-from tests.home import Home, Kubectl, eventually
-from tests.traffic import steady_traffic
+from tests.support.home import Home, Kubectl, eventually
+from tests.support.traffic import steady_traffic
 
 
 @pytest.fixture(scope="module")
 def hello(home: Home) -> str:
-    """The URL of the app that comes with the project."""
+    """The URL of the project's own app."""
     return f"https://hello.{home.domain}/"
 
 
-def test_greets_people_with_a_page(home: Home, hello: str) -> None:
+def test_people_get_an_html_greeting(home: Home, hello: str) -> None:
     answer = requests.get(hello, headers={"Accept": "text/html"}, verify=home.ca, timeout=10)
 
     assert answer.status_code == 200
@@ -25,7 +28,7 @@ def test_greets_people_with_a_page(home: Home, hello: str) -> None:
     assert "Hello from the home server!" in answer.text
 
 
-def test_greets_programs_with_json(home: Home, hello: str) -> None:
+def test_programs_get_a_json_greeting(home: Home, hello: str) -> None:
     answer = requests.get(hello, headers={"Accept": "application/json"}, verify=home.ca, timeout=10)
 
     assert answer.json() == {"message": "Hello from the home server!"}
@@ -39,7 +42,7 @@ def test_an_error_is_a_problem_document(home: Home, hello: str) -> None:
     assert answer.json()["request_id"] == answer.headers["X-Request-Id"]
 
 
-def test_an_owners_own_app_runs_by_the_same_role(home: Home) -> None:
+def test_an_owners_own_app_runs_with_the_same_role(home: Home) -> None:
     answer = requests.get(
         f"https://second.{home.domain}/", headers={"Accept": "application/json"}, verify=home.ca, timeout=10
     )
@@ -47,11 +50,55 @@ def test_an_owners_own_app_runs_by_the_same_role(home: Home) -> None:
     assert answer.json() == {"message": "Hello from the second app!"}
 
 
-def test_an_app_that_gets_busy_gets_more_pods(home: Home, kubectl: Kubectl) -> None:
+def test_a_second_host_has_the_paths_that_are_given(home: Home) -> None:
+    there, elsewhere = (
+        requests.get(f"https://other.{home.domain}/{path}", verify=home.ca, timeout=10)
+        for path in ("healthz", "hello")
+    )
+
+    assert there.status_code == 200
+    assert (elsewhere.status_code, elsewhere.headers["Content-Type"]) == (404, "text/plain; charset=utf-8")
+
+
+def test_a_tcp_port_leads_to_the_app(home: Home) -> None:
+    answer = requests.get(f"http://{home.address}:5555/", headers={"Accept": "application/json"}, timeout=10)
+
+    assert answer.json() == {"message": "Hello from the second app!"}
+
+
+def test_a_udp_port_leads_to_the_app(home: Home, kubectl: Kubectl) -> None:
+    program = (
+        "import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.bind((str(), 5556)); s.settimeout(60); "
+        "text, sender = s.recvfrom(99); s.sendto(text.upper(), sender)"
+    )
+
+    def answered() -> bool:
+        with socket.socket(type=socket.SOCK_DGRAM) as client:
+            client.settimeout(1)
+            client.sendto(b"hello", (home.address, 5556))
+            try:
+                return client.recv(99) == b"HELLO"
+            except TimeoutError:
+                return False
+
+    with ThreadPoolExecutor() as background:
+        background.submit(kubectl, f"-n apps exec deploy/second -- python -c '{program}'")
+        assert eventually(answered, seconds=60)
+
+
+def test_the_app_in_the_readme_runs(home: Home) -> None:
+    answer = requests.get(
+        "https://httpbin.home.arpa/get", params={"who": "owner"}, verify=home.ca, timeout=10
+    )
+
+    assert answer.json()["args"] == {"who": ["owner"]}
+
+
+def test_a_busy_app_gets_more_pods(home: Home, kubectl: Kubectl) -> None:
     def pods() -> int:
         return int(kubectl.get("-n apps deployment second")["status"].get("readyReplicas", 0))
 
-    assert eventually(lambda: pods() == 1, seconds=400)  # it takes five minutes to shrink again
+    assert eventually(lambda: pods() == 1, seconds=400)  # scaling down takes another five minutes
     with steady_traffic(f"https://second.{home.domain}/", home.ca):
         assert eventually(lambda: pods() == 2, seconds=180)
 
@@ -71,7 +118,7 @@ def test_one_request_is_found_in_both_logs_by_its_ids(home: Home, kubectl: Kubec
     assert at_app["pod"].startswith("hello-")
 
 
-def test_metrics_are_for_the_cluster_alone(home: Home, kubectl: Kubectl, hello: str) -> None:
+def test_metrics_are_only_available_in_the_cluster(home: Home, kubectl: Kubectl, hello: str) -> None:
     counter = ("apps", "hello", 9000, "http_requests_total")
     before = kubectl.counted(*counter)
     assert requests.get(f"{hello}metrics", verify=home.ca, timeout=10).status_code == 404
@@ -79,7 +126,7 @@ def test_metrics_are_for_the_cluster_alone(home: Home, kubectl: Kubectl, hello: 
     assert kubectl.counted(*counter) >= before + 1
 
 
-def test_evicting_every_pod_at_once_is_refused(home: Home, kubectl: Kubectl, hello: str) -> None:
+def test_evicting_every_pod_at_once_is_rejected(home: Home, kubectl: Kubectl, hello: str) -> None:
     config.load_kube_config(str(home.kubeconfig))
     core = client.CoreV1Api()
     pods = core.list_namespaced_pod("apps", label_selector="app.kubernetes.io/name=hello").items
@@ -113,9 +160,62 @@ def test_a_rollout_loses_no_request(home: Home, kubectl: Kubectl, hello: str) ->
     assert answers["200"] > 50
 
 
-def test_a_pod_reaches_nothing_it_has_no_business_with(kubectl: Kubectl) -> None:
-    connect = 'import socket; socket.create_connection(("%s", %d), 3)'
+def _connect(kubectl: Kubectl, app: str, host: str, port: int) -> None:
+    """Connect from a pod of an app."""
+    program = f'import socket; socket.create_connection(("{host}", {port}), 3)'
+    kubectl(f"-n apps exec deploy/{app} -- python -c '{program}'")
+
+
+def test_a_pod_cannot_reach_other_services(kubectl: Kubectl) -> None:
     kubernetes = kubectl.get("service kubernetes")["spec"]["clusterIP"]
 
     with pytest.raises(AssertionError, match="timed out"):
-        kubectl(f"-n apps exec deploy/hello -- python -c '{connect % (kubernetes, 443)}'")
+        _connect(kubectl, "hello", kubernetes, 443)
+
+
+def test_only_who_needs_the_database_reaches_it(kubectl: Kubectl) -> None:
+    _connect(kubectl, "second", "db", 5432)
+    with pytest.raises(AssertionError, match="timed out"):
+        _connect(kubectl, "hello", "db", 5432)
+
+
+def _sql(kubectl: Kubectl, statement: str) -> str:
+    login = "psql --host=/var/run/postgresql --tuples-only --no-align"
+    return kubectl(f'-n apps exec deploy/db -- {login} --command="{statement}"').strip()
+
+
+def test_a_database_keeps_its_rows_over_a_restart(kubectl: Kubectl) -> None:
+    _sql(kubectl, "DROP TABLE IF EXISTS kept; CREATE TABLE kept (mark int); INSERT INTO kept VALUES (42)")
+    (before,) = kubectl.get("-n apps pods -l app.kubernetes.io/name=db")["items"]
+    kubectl("-n apps rollout restart deployment/db")
+    kubectl("-n apps rollout status deployment/db --timeout=180s")
+    (after,) = kubectl.get("-n apps pods -l app.kubernetes.io/name=db")["items"]
+
+    assert before["metadata"]["uid"] != after["metadata"]["uid"]
+    assert _sql(kubectl, "SELECT mark FROM kept") == "42"
+
+
+def test_a_schedule_works_on_the_apps_volumes(kubectl: Kubectl) -> None:
+    job = f"backup-{uuid.uuid4().hex[:6]}"
+    try:
+        kubectl(f"-n apps create job --from=cronjob/db-backup {job}")
+        kubectl(f"-n apps wait --for=condition=Complete job/{job} --timeout=120s")
+    finally:
+        kubectl(f"-n apps delete job {job}")
+
+    assert "PostgreSQL database cluster dump" in kubectl("-n apps exec deploy/db -- head /backup/all.sql")
+
+
+def test_volumes_of_a_removed_app_are_kept_unless_that_is_confirmed(home: Home) -> None:
+    """A dry run names what would be deleted."""
+    without = json.dumps({"flask_app_apps": ["{{ flask_app_hello }}"]})
+    confirmed = ("-e", f"flask_app_confirm_removal={home.name}")
+    kept, deleted = (
+        home.play("playbooks/apps.yml", "--check", "--diff", "-e", without, *more).stdout
+        for more in ((), confirmed)
+    )
+
+    volume = "PersistentVolumeClaim apps/db-data"
+    assert "Deployment apps/db" in kept
+    assert volume not in kept
+    assert volume in deleted

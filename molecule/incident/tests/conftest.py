@@ -1,14 +1,11 @@
-"""What this scenario's tests share."""
-
-from collections.abc import Iterator
+"""Fixtures of this scenario's tests."""
 
 import pytest
 
-from tests.recorder import Recorder, recording
+from tests.support.incident import Story
 
 
-@pytest.fixture(scope="session", autouse=True)
-def recorder() -> Iterator[Recorder]:
-    """Who is told of alerts; all the time, for one that does not listen is itself worth an alert."""
-    with recording(8098) as listening:  # as converge.yml says
-        yield listening
+@pytest.fixture(scope="session")
+def known() -> Story:
+    """The state of the incident so far."""
+    return Story()

@@ -1,7 +1,7 @@
-"""A release breaks one route for Safari: it is told, found, mended and over, while everybody else is served.
+"""A release breaks one route for Safari: it is reported, found and fixed, while other browsers are served.
 
-One story, told by tests that follow each other and each begin where the one before it ended. docs/incident.md
-tells it to the owner. How many seconds each step took is printed.
+The tests are the steps of one incident and depend on each other. docs/incident.md describes it for the owner.
+They print the duration of each step in seconds. test_incident_over.py checks the message about the end.
 """
 
 import json
@@ -10,22 +10,20 @@ import re
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 
 import pytest
 
-from tests.home import ROOT, Home, Kubectl, eventually
-from tests.jaeger import Jaeger
-from tests.logs import Logs
-from tests.logs import field as field_of
-from tests.prometheus import Prometheus
-from tests.recorder import Message, Recorder
-from tests.traffic import steady_traffic
+from tests.support.home import ROOT, Home, Kubectl, eventually
+from tests.support.incident import ALERT, Story, reported
+from tests.support.jaeger import Jaeger
+from tests.support.logs import Logs
+from tests.support.logs import field as field_of
+from tests.support.prometheus import Prometheus
+from tests.support.recorder import Recorder
+from tests.support.traffic import steady_traffic
 
-ALERT = "AppErrorsByBrowser"
 FAULT = "safari:/"
 AGENTS = {
     "safari": "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) "
@@ -38,44 +36,16 @@ SETTING = "HOMESERVER_APP_FAULT"
 FAULTY = f"{{{{ flask_app_hello | combine({{'env': {{'{SETTING}': '{FAULT}'}}}}, recursive=true) }}}}"
 
 
-@dataclass
-class Story:
-    """What has happened so far.
-
-    Attributes:
-        answers: of each browser, how many of its requests got which answer.
-        released: when the faulty release was ready, in seconds of the epoch.
-        alert: what the owner was told.
-        trace: of one request that failed.
-        mended: when the next release was ready.
-    """
-
-    answers: dict[str, Counter[str]] = field(default_factory=dict)
-    released: float = 0
-    alert: dict[str, str] = field(default_factory=dict)
-    trace: str = ""
-    mended: float = 0
-
-    def since(self, before: dict[str, Counter[str]], browser: str) -> Counter[str]:
-        """Return the answers a browser got since they were counted."""
-        return self.answers[browser] - before[browser]
-
-    def counted(self) -> dict[str, Counter[str]]:
-        """Count the answers."""
-        return {browser: Counter(answers) for browser, answers in self.answers.items()}
-
-
 @pytest.fixture(scope="module")
-def story(home: Home, kubectl: Kubectl, prometheus: Prometheus) -> Iterator[Story]:
-    """Load from three browsers from the first test to the last, and no fault before and after."""
-    story = Story()
+def story(known: Story, home: Home, kubectl: Kubectl, prometheus: Prometheus) -> Iterator[Story]:
+    """Load from three browsers during all tests, without a fault before and after."""
     assert eventually(lambda: prometheus.query(f'ALERTS{{alertname="{ALERT}"}}') == [], 420)
     try:
         with ExitStack() as load:
             for browser, agent in AGENTS.items():
                 url = f"https://hello.{home.domain}/"
-                story.answers[browser] = load.enter_context(steady_traffic(url, home.ca, agent, clients=1))
-            yield story
+                known.answers[browser] = load.enter_context(steady_traffic(url, home.ca, agent, clients=1))
+            yield known
     finally:
         if _fault(kubectl):
             _release(home)
@@ -83,7 +53,7 @@ def story(home: Home, kubectl: Kubectl, prometheus: Prometheus) -> Iterator[Stor
 
 @pytest.fixture
 def step(request: pytest.FixtureRequest, capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
-    """Print how long a step took."""
+    """Print the duration of a step."""
     began = time.monotonic()
     yield
     name = request.node.originalname.removeprefix("test_").replace("_", " ")
@@ -91,7 +61,7 @@ def step(request: pytest.FixtureRequest, capfd: pytest.CaptureFixture[str]) -> I
         print(f"\n{time.monotonic() - began:5.0f} s  {name}")  # noqa: T201
 
 
-# All of them take part in the story, also those that need nothing of it: pytest would put the others last.
+# All tests use the story, even without needing its value: otherwise pytest would run the others last.
 pytestmark = pytest.mark.usefixtures("story", "step")
 
 
@@ -106,7 +76,7 @@ def _fault(kubectl: Kubectl) -> str:
 
 
 def _regression(home: Home) -> set[str]:
-    """Run the app's test of every browser against the release that runs; return the browsers it fails for."""
+    """Run the app's browser tests against the running release; return the browsers that fail."""
     environment = os.environ | {
         "APP_URL": f"https://hello.{home.domain}/",
         "APP_CA": home.ca,
@@ -116,12 +86,12 @@ def _regression(home: Home) -> set[str]:
     done = subprocess.run(
         command, cwd=ROOT / "app", env=environment, capture_output=True, text=True, check=False
     )
-    assert done.returncode in (0, 1), done.stdout + done.stderr  # 1: some failed
+    assert done.returncode in (0, 1), done.stdout + done.stderr  # 1: some tests failed
     return set(re.findall(r"^FAILED .*\[(\w+)\]", done.stdout, re.MULTILINE))
 
 
 def _queries() -> list[str]:
-    """What the alert's runbook tells its reader to search for."""
+    """Return the queries in the alert's runbook."""
     page = (ROOT / f"docs/runbooks/{ALERT}.md").read_text()
     return re.findall(r"^```text\n(.*?)\n```", page, re.MULTILINE | re.DOTALL)
 
@@ -133,7 +103,7 @@ def _filled(query: str, **values: str) -> str:
     return query
 
 
-def test_everybody_is_served(story: Story, home: Home) -> None:
+def test_all_browsers_are_served(story: Story, home: Home) -> None:
     time.sleep(10)
 
     assert {browser: set(answers) for browser, answers in story.answers.items()} == {
@@ -142,14 +112,14 @@ def test_everybody_is_served(story: Story, home: Home) -> None:
     assert _regression(home) == set()
 
 
-def test_a_release_goes_out_that_fails_for_safari(story: Story, home: Home, kubectl: Kubectl) -> None:
+def test_a_release_that_fails_for_safari_is_rolled_out(story: Story, home: Home, kubectl: Kubectl) -> None:
     _release(home, flask_app_apps=[FAULTY])
     story.released = time.time()
     before = story.counted()
     assert _fault(kubectl) == FAULT
     assert eventually(lambda: story.since(before, "safari")["500"] > 5, 30)
 
-    # The release itself lost no request.
+    # The rollout itself lost no request.
     assert set(story.answers["safari"]) == {"200", "500"}, story.answers
     assert {browser: set(story.answers[browser]) for browser in ("chrome", "firefox")} == {
         "chrome": {"200"},
@@ -157,20 +127,10 @@ def test_a_release_goes_out_that_fails_for_safari(story: Story, home: Home, kube
     }
 
 
-def _told(recorder: Recorder, status: str, since: float) -> list[Message]:
-    return [
-        message
-        for message in recorder.of("/alerts")
-        if message.at > since
-        and message.content["status"] == status
-        and message.content["groupLabels"]["alertname"] == ALERT
-    ]
+def test_the_owner_is_notified_of_the_app_and_the_browser(story: Story, recorder: Recorder) -> None:
+    recorder.wait(lambda: bool(reported(recorder, "firing", story.released)), 420)
 
-
-def test_the_owner_is_told_which_app_fails_for_which_browser(story: Story, recorder: Recorder) -> None:
-    recorder.wait(lambda: bool(_told(recorder, "firing", story.released)), 420)
-
-    (alert,) = _told(recorder, "firing", story.released)[0].content["alerts"]
+    (alert,) = reported(recorder, "firing", story.released)[0].content["alerts"]
     story.alert = alert["labels"]
     assert (story.alert["app"], story.alert["namespace"]) == ("hello", "apps")
     assert story.alert["browser"] == "safari"
@@ -189,7 +149,7 @@ def test_the_runbooks_query_finds_the_lines(story: Story, logs: Logs) -> None:
     assert re.fullmatch("[0-9a-f]{32}", story.trace)
 
 
-def test_the_lines_of_one_request_say_why(story: Story, logs: Logs) -> None:
+def test_the_lines_of_one_request_explain_the_error(story: Story, logs: Logs) -> None:
     (_, by_trace) = _queries()
 
     def lines() -> list[object]:
@@ -202,7 +162,7 @@ def test_the_lines_of_one_request_say_why(story: Story, logs: Logs) -> None:
     assert "DrillError: / fails for safari" in stacks[0]
 
 
-def test_the_trace_shows_the_pod(story: Story, jaeger: Jaeger, logs: Logs, kubectl: Kubectl) -> None:
+def test_the_trace_contains_the_pod(story: Story, jaeger: Jaeger, logs: Logs, kubectl: Kubectl) -> None:
     spans = jaeger.trace(story.trace, "traefik", "hello")
     (failed,) = [span for span in spans if span.service == "hello"]
     pods = kubectl.get("-n apps pods -l app.kubernetes.io/name=hello")["items"]
@@ -213,14 +173,14 @@ def test_the_trace_shows_the_pod(story: Story, jaeger: Jaeger, logs: Logs, kubec
     assert {field_of(line, "kubernetes.pod.name") for line in lines} == {failed.process["k8s.pod.name"]}
 
 
-def test_the_regression_test_fails_for_that_browser_alone(home: Home) -> None:
+def test_the_regression_test_fails_for_that_browser_only(home: Home) -> None:
     assert _regression(home) == {"safari"}
 
 
-def test_the_fix_goes_out_and_loses_no_request(story: Story, home: Home, kubectl: Kubectl) -> None:
+def test_the_fix_is_rolled_out_and_loses_no_request(story: Story, home: Home, kubectl: Kubectl) -> None:
     _release(home)
-    story.mended = time.time()
-    time.sleep(2)  # what was under way is answered
+    story.fixed = time.time()
+    time.sleep(2)  # requests in flight are finished
     before = story.counted()
     assert not _fault(kubectl)
     time.sleep(10)
@@ -234,18 +194,3 @@ def test_the_fix_goes_out_and_loses_no_request(story: Story, home: Home, kubectl
 
 def test_the_regression_test_passes(home: Home) -> None:
     assert _regression(home) == set()
-
-
-def test_the_owner_is_told_that_it_is_over(
-    story: Story, recorder: Recorder, capfd: pytest.CaptureFixture[str]
-) -> None:
-    # What is looked at is five minutes long.
-    recorder.wait(lambda: bool(_told(recorder, "resolved", story.mended)), 420)
-
-    (fired, over) = (_told(recorder, status, story.released)[0] for status in ("firing", "resolved"))
-    with capfd.disabled():
-        print(  # noqa: T201
-            f"\ntold {fired.at - story.released:.0f} s after the release, "
-            f"over {over.at - story.mended:.0f} s after the fix; {story.answers}"
-        )
-    assert {alert["labels"]["browser"] for alert in over.content["alerts"]} == {"safari"}

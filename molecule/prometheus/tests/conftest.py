@@ -1,14 +1,34 @@
-"""What this scenario's tests share."""
-
-from collections.abc import Iterator
+"""Fixtures of this scenario's tests."""
 
 import pytest
+from testinfra.host import Host
 
-from tests.recorder import Recorder, recording
+from tests.support.drills import OVER, Drill, Past, drills_of
+from tests.support.home import Home, Kubectl, eventually
+from tests.support.prometheus import Prometheus
+from tests.support.recorder import Recorder
 
 
-@pytest.fixture(scope="session", autouse=True)
-def recorder() -> Iterator[Recorder]:
-    """Who is told of alerts; all the time, for one that does not listen is itself worth an alert."""
-    with recording(8098) as listening:  # as converge.yml says
-        yield listening
+@pytest.fixture(scope="session")
+def drills(home: Home) -> dict[str, Drill]:
+    """The faults to inject."""
+    return drills_of(home)
+
+
+@pytest.fixture(scope="session")
+def _past(recorder: Recorder) -> Past:
+    """Nothing yet."""
+    return Past(recorder)
+
+
+@pytest.fixture(scope="module")
+def past(_past: Past, host: Host, kubectl: Kubectl, drills: dict[str, Drill], prometheus: Prometheus) -> Past:
+    """All faults were injected, reported and fixed, in this module or an earlier one."""
+    if not _past.injected:
+        # What fires already, such as after an earlier run, would not be reported again.
+        already = " or ".join(drill.firing for drill in drills.values())
+        assert eventually(lambda: prometheus.query(already) == [], OVER), prometheus.query(already)
+        others = prometheus.query('ALERTS{alertstate="firing"}')
+        _past.others.update(alert["metric"]["alertname"] for alert in others)
+        _past.inject(host, kubectl, drills)
+    return _past

@@ -1,4 +1,4 @@
-"""Prometheus sees everything, is seen by nobody else, and takes what is new without a pause."""
+"""Prometheus monitors everything, is not accessible to others, and reloads changes without a pause."""
 
 import json
 import os
@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 import requests
+from testinfra.host import Host
 
-from tests.home import Home, Kubectl, eventually
-from tests.prometheus import Prometheus
+from tests.support.home import Home, Kubectl, ask_from, eventually
+from tests.support.prometheus import Prometheus
 
 JOBS = {
     "alertmanager",
@@ -26,6 +27,7 @@ JOBS = {
     "kubelet",
     "node",
     "probe",
+    "probe-traefik",
     "prometheus",
     "traefik",
 }
@@ -34,7 +36,7 @@ CONVERGE = f"{os.environ.get('MOLECULE_SCENARIO_DIRECTORY', Path(__file__).paren
 
 @pytest.fixture(scope="module", autouse=True)
 def _settled(prometheus: Prometheus) -> None:
-    """Everything has been looked at since it was installed."""
+    """Everything was scraped since the installation."""
     fine = (
         'count(up == 0) or count(probe_success == 0) or count(ALERTS{alertstate="firing",severity!="none"})'
     )
@@ -49,6 +51,25 @@ def test_every_target_is_up(prometheus: Prometheus) -> None:
 
     assert [target["lastError"] for target in targets if target["health"] != "up"] == []
     assert {target["scrapePool"] for target in targets} >= JOBS
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        ("GET metrics", 200),
+        ("GET metrics/cadvisor", 200),
+        ("GET pods", 403),
+        ("POST exec/monitoring/prometheus-0/prometheus?command=id", 403),
+    ],
+)
+def test_its_token_only_reads_the_kubelets_metrics(
+    home: Home, host: Host, kubectl: Kubectl, asked: str, status: int
+) -> None:
+    method, path = asked.split()
+    token = kubectl("-n monitoring create token prometheus").strip()
+    authorization = ("--header", f"Authorization: Bearer {token}", "--request", method)
+
+    assert ask_from(host, f"https://{home.address}:10250/{path}", *authorization)[0] == status
 
 
 def test_every_host_name_is_probed_with_its_certificate(prometheus: Prometheus, home: Home) -> None:
@@ -68,14 +89,21 @@ def test_dns_the_gateway_and_kubernetes_certificate_are_probed(prometheus: Prome
     assert {"dns", "icmp", "tls"} <= probed
 
 
-def test_the_clusters_state_arrives_under_the_names_of_what_is_scraped(prometheus: Prometheus) -> None:
+def test_the_traefik_of_every_node_is_probed(prometheus: Prometheus, kubectl: Kubectl) -> None:
+    nodes = {node["metadata"]["name"] for node in kubectl.get("nodes")["items"]}
+    probed = prometheus.query('probe_success{instance=~"Traefik on .*"} == 1')
+
+    assert {series["metric"]["node"] for series in probed} == nodes
+
+
+def test_the_clusters_metrics_have_the_names_of_scraped_ones(prometheus: Prometheus) -> None:
     both = "k8s_pod_phase == 2 and on (namespace, pod) container_memory_working_set_bytes"
 
     assert prometheus.value(f"count({both})") > 5
     assert prometheus.value('k8s_deployment_available{namespace="apps",deployment="hello"}') == 2
 
 
-def test_only_the_switch_of_a_dead_man_fires(prometheus: Prometheus) -> None:
+def test_only_the_watchdog_fires(prometheus: Prometheus) -> None:
     firing = [alert for alert in prometheus.api("alerts")["alerts"] if alert["state"] == "firing"]
 
     assert [alert["labels"]["alertname"] for alert in firing] == ["Watchdog"], firing
@@ -101,7 +129,7 @@ def test_a_request_is_counted_by_traefik_and_by_the_app(prometheus: Prometheus, 
     )
 
 
-def test_a_slow_requests_trace_is_found_from_its_measurement(
+def test_a_slow_requests_trace_is_found_from_its_exemplar(
     prometheus: Prometheus, home: Home, kubectl: Kubectl
 ) -> None:
     mark = uuid.uuid4().hex
@@ -122,7 +150,7 @@ def test_a_slow_requests_trace_is_found_from_its_measurement(
     assert eventually(lambda: line["trace_id"] in traces(), 45)
 
 
-def test_the_ui_asks_for_the_generated_password(prometheus: Prometheus, home: Home) -> None:
+def test_the_ui_requires_the_generated_password(prometheus: Prometheus, home: Home) -> None:
     def status(credentials: tuple[str, str] | None) -> int:
         url = f"{prometheus.url}/query"
         return requests.get(url, auth=credentials, verify=home.ca, timeout=10).status_code
@@ -132,60 +160,53 @@ def test_the_ui_asks_for_the_generated_password(prometheus: Prometheus, home: Ho
     assert status(prometheus.credentials) == 200
 
 
-def test_what_node_exporter_tells_is_not_for_the_lan(home: Home) -> None:
+def test_node_exporter_requires_its_password(home: Home, host: Host) -> None:
     password = (home.secrets / "node_exporter.password").read_text().strip()
 
-    def status(credentials: tuple[str, str] | None) -> int:
-        return requests.get(f"http://{home.address}:9101/metrics", auth=credentials, timeout=10).status_code
+    def status(*credentials: str) -> int:
+        return ask_from(host, f"https://{home.address}:9101/metrics", *credentials)[0]
 
-    assert status(None) == 401
-    assert status(("prometheus", "prometheus")) == 401
-    assert status(("prometheus", password)) == 200
+    assert status() == 401
+    assert status("--user", "prometheus:prometheus") == 401
+    assert status("--user", f"prometheus:{password}") == 200
 
 
 def test_no_pod_of_another_namespace_reaches_prometheus(home: Home, kubectl: Kubectl) -> None:
     address = kubectl.get("-n monitoring service prometheus")["spec"]["clusterIP"]
-    image = kubectl.image("apps", "hello")
     hello = kubectl.get("-n apps service hello")["spec"]["clusterIP"]
     names = {"kubernetes": (kubectl.get("service kubernetes")["spec"]["clusterIP"], 443)}
-    names |= {"prometheus": (address, 9090), "hello": (hello, 80)}
-    reached = _reached_from_elsewhere(kubectl, image, names)
+    names |= {"prometheus": (address, 9090), "hello": (hello, 8000)}
 
-    assert reached == {"kubernetes": True, "prometheus": False, "hello": False}
+    assert kubectl.reached(names) == {"kubernetes": True, "prometheus": False, "hello": False}
     with pytest.raises(OSError, match=r"refused|timed out"):
         socket.create_connection((home.address, 9090), timeout=3)
 
 
-def _reached_from_elsewhere(
-    kubectl: Kubectl, image: str, addresses: dict[str, tuple[str, int]]
-) -> dict[str, bool]:
-    """Try to connect from a pod in a namespace without policies."""
-    program = (
-        "import json, socket, sys\n"
-        "def reached(address):\n"
-        "    try: socket.create_connection(tuple(address), 3).close()\n"
-        "    except OSError: return False\n"
-        "    return True\n"
-        "print(json.dumps({name: reached(at) for name, at in json.loads(sys.argv[1]).items()}))\n"
-    )
-    container = {"name": "c", "image": image, "command": ["python", "-c", program, json.dumps(addresses)]}
-    pod = {"restartPolicy": "Never", "containers": [container]}
-    kubectl.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "stranger"}, "spec": pod})
+def test_a_service_with_the_annotation_is_scraped(kubectl: Kubectl, prometheus: Prometheus) -> None:
+    program = "mkdir /tmp/s; cd /tmp/s; echo drill_scraped 42 > metrics.txt; exec python -m http.server 8000"
+    labels = {"app": "scraped"}
+    container = {"name": "c", "image": kubectl.image("apps", "hello"), "command": ["sh", "-c", program]}
+    pod = {"metadata": {"name": "scraped", "labels": labels}, "spec": {"containers": [container]}}
+    # Prometheus reads text/plain only, which the server takes from the file's name.
+    scraping = {"scrape": "true", "port": "8000", "path": "/metrics.txt"}
+    annotations = {f"prometheus.io/{name}": value for name, value in scraping.items()}
+    ports = {"selector": labels, "ports": [{"port": 8000}]}
+    service = {"metadata": {"name": "scraped", "annotations": annotations}, "spec": ports}
+    v1 = {"apiVersion": "v1"}
+    kubectl.apply(v1 | {"kind": "Pod"} | pod, v1 | {"kind": "Service"} | service)
     try:
-        kubectl("wait pod/stranger --for=jsonpath='{.status.phase}'=Succeeded --timeout=60s")
-        found: dict[str, bool] = json.loads(kubectl("logs stranger"))
-        return found
+        assert eventually(lambda: prometheus.value('drill_scraped{job="services"}') == 42, 120)
     finally:
-        kubectl("delete pod stranger")
+        kubectl("delete pod,service scraped --grace-period=1")
 
 
 def _prometheus(kubectl: Kubectl) -> dict[str, Any]:
-    """What would differ had Prometheus been restarted."""
+    """Return values that a restart of Prometheus would change."""
     (pod,) = kubectl.get("-n monitoring pods -l app.kubernetes.io/name=prometheus")["items"]
     return {"uid": pod["metadata"]["uid"], "state": pod["status"]["containerStatuses"][0]["state"]}
 
 
-def test_a_rule_that_is_none_is_refused_in_promtools_words(
+def test_an_invalid_rule_is_rejected_with_promtools_message(
     home: Home, kubectl: Kubectl, tmp_path: Path
 ) -> None:
     wrong = tmp_path / "garage.yml"
@@ -200,10 +221,10 @@ def test_a_rule_that_is_none_is_refused_in_promtools_words(
     assert re.search(r"GarageOpen.*parse error: unexpected .=", run.stdout, re.DOTALL), run.stdout
     assert set(re.findall(r"changed=(\d+)", run.stdout)) == {"0"}
     assert kubectl.get("-n monitoring configmap prometheus") == before
-    assert kubectl.get("-n default jobs,secrets")["items"] == []
+    assert kubectl.get("-n check-prometheus jobs,secrets")["items"] == []
 
 
-def test_a_new_rule_and_threshold_are_taken_over_without_a_restart(
+def test_a_new_rule_and_threshold_are_loaded_without_a_restart(
     home: Home, kubectl: Kubectl, prometheus: Prometheus, tmp_path: Path
 ) -> None:
     rules = tmp_path / "garage.yml"
@@ -223,6 +244,6 @@ def test_a_new_rule_and_threshold_are_taken_over_without_a_restart(
     assert _prometheus(kubectl) == before
 
 
-def test_it_stays_within_what_a_small_server_has(prometheus: Prometheus) -> None:
+def test_it_fits_a_small_server(prometheus: Prometheus) -> None:
     assert prometheus.value("prometheus_tsdb_head_series") < 100_000
     assert prometheus.value('process_resident_memory_bytes{job="prometheus"}') < 400 * 2**20

@@ -1,4 +1,4 @@
-"""Each thing that is wrong is told once, clearly, with its fix, and nothing is changed."""
+"""Each mistake is reported once, clearly and with its fix, and nothing is changed."""
 
 import json
 import os
@@ -6,26 +6,38 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from testinfra.host import Host
 
-from tests.home import Home, Kubectl
+from tests.support.home import Home, Kubectl
 
 Run = Callable[..., str]
 ROUTE = {"name": "one", "host": "nas.home.arpa", "url": "http://192.0.2.1"}
 
 VALUES = {
     "a misspelt variable": (
-        {"traefik_replica": 2},
-        r"unknown variable traefik_replica -> did you mean traefik_replicas\?",
+        {"traefik_route": []},
+        r"unknown variable traefik_route -> did you mean traefik_routes\?",
     ),
-    "a wrong type": ({"traefik_replicas": "many"}, r".*traefik_replicas.* many .*"),
+    "a wrong type": (
+        {"traefik_memory_limit_mib": "much"},
+        r"traefik_memory_limit_mib is 'much' \(expected a whole number .* -> .*",
+    ),
+    "a nested key": (
+        {"traefik_routes": [ROUTE | {"path": "files"}]},
+        r"traefik_routes\[0\]\.path is 'files' \(expected a path .* -> .*",
+    ),
     "a domain that is no name": (
         {"homeserver_domain": "home server"},
-        r"the domain is not a DNS name \(homeserver_domain, 'home server'\) -> .*",
+        r"homeserver_domain is 'home server' \(expected a host name .* -> .*",
+    ),
+    "more than its volume": (
+        {"elk_retention_size_gib": 6, "elk_elasticsearch_volume_size_gib": 6},
+        r"elk_retention_size_gib is 6 \(expected less than elk_elasticsearch_volume_size_gib, 6\) -> .*",
     ),
     "two routes for one host": (
         {"traefik_routes": [ROUTE, ROUTE | {"name": "two"}]},
@@ -49,10 +61,15 @@ VALUES = {
     ),
 }
 
+CHANNELS = {
+    "latest/stable": "microk8s_channel is 'latest/stable' (expected a track",
+    "1.37/stable": "one minor version up at a time",
+}
 
-@pytest.fixture
+
+@pytest.fixture(scope="module")
 def run(home: Home) -> Run:
-    """Run site.yml, which must fail, and return the one problem it tells."""
+    """Run site.yml, which must fail, and return its output."""
 
     def _run(variables: dict[str, Any], *arguments: str, **environment: str) -> str:
         result = home.play("site.yml", "-e", json.dumps(variables), *arguments, **environment)
@@ -65,29 +82,39 @@ def run(home: Home) -> Run:
 
 
 def _problem(output: str) -> str:
-    """The one problem that preflight names, without the host that has it."""
+    """Return the only problem that preflight reports, without its host."""
     (problem,) = re.findall(r"1 problem, nothing was changed\.\n +[\w ,]+: (.*)\n", output)
     return str(problem)
 
 
-@pytest.mark.parametrize(("variables", "message"), VALUES.values(), ids=VALUES.keys())
-def test_a_wrong_value_is_told(run: Run, variables: dict[str, Any], message: str) -> None:
-    assert re.fullmatch(message, _problem(run(variables)))
+@pytest.fixture(scope="module")
+def outputs(run: Run, home: Home) -> dict[str, str]:
+    """The output for each wrong value; the runs mostly wait, so several run at once."""
+    values = {name: variables for name, (variables, _) in VALUES.items()}
+    ours = home.variables.get("homeserver_version_overrides", {})
+    values |= {
+        channel: {"homeserver_version_overrides": ours | {"microk8s_channel": channel}}
+        for channel in CHANNELS
+    }
+    with ThreadPoolExecutor(4) as pool:
+        return dict(zip(values, pool.map(run, values.values()), strict=True))
 
 
-@pytest.mark.parametrize(
-    ("channel", "message"),
-    [("latest/stable", "not a channel to follow"), ("1.37/stable", "one minor version up at a time")],
-)
-def test_a_channel_that_cannot_be_followed_is_told(run: Run, home: Home, channel: str, message: str) -> None:
-    versions = home.variables["homeserver_versions"] | {"microk8s_channel": channel}
+@pytest.mark.parametrize("name", VALUES)
+def test_a_wrong_value_is_reported(outputs: dict[str, str], name: str) -> None:
+    _, message = VALUES[name]
 
-    assert message in _problem(run({"homeserver_versions": versions}))
+    assert re.fullmatch(message, _problem(outputs[name]))
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_an_unsupported_channel_is_reported(outputs: dict[str, str], channel: str) -> None:
+    assert CHANNELS[channel] in _problem(outputs[channel])
 
 
 @pytest.fixture
 def bundle(home: Home, tmp_path: Path) -> Path:
-    """A bundle of one's own, whose large files are the lab's."""
+    """A separate bundle, whose large files are those of the lab."""
     if home.bundle is None:
         pytest.skip("this home is not installed from a bundle")
     copy = tmp_path / "bundle"
@@ -99,7 +126,7 @@ def bundle(home: Home, tmp_path: Path) -> Path:
     return copy
 
 
-def test_a_file_that_is_not_as_made_is_told(run: Run, bundle: Path) -> None:
+def test_a_changed_file_is_reported(run: Run, bundle: Path) -> None:
     manifest = next(bundle.glob("manifests/*"))
     manifest.write_text(manifest.read_text() + "# altered\n")
 
@@ -108,7 +135,7 @@ def test_a_file_that_is_not_as_made_is_told(run: Run, bundle: Path) -> None:
     assert re.match(rf"\S+/{manifest.name} has SHA-256 ", problem)
 
 
-def test_an_image_the_bundle_lacks_is_told(run: Run, bundle: Path) -> None:
+def test_an_image_missing_in_the_bundle_is_reported(run: Run, bundle: Path) -> None:
     contents = json.loads((bundle / "bundle.json").read_text())
     contents["images"] = [image for image in contents["images"] if "traefik:" not in image["reference"]]
     (bundle / "bundle.json").write_text(json.dumps(contents))
@@ -120,13 +147,13 @@ def test_an_image_the_bundle_lacks_is_told(run: Run, bundle: Path) -> None:
 
 @pytest.fixture
 def listener(host: Host) -> Iterator[int]:
-    """A port of the machine that something else than the home server listens on."""
+    """A port of the machine that another program listens on."""
     host.check_output("systemd-run --unit verify-listener python3 -m http.server 80")
     yield 80
     host.check_output("systemctl stop verify-listener")
 
 
-def test_a_port_in_use_is_told(run: Run, listener: int) -> None:
+def test_a_port_in_use_is_reported(run: Run, listener: int) -> None:
     assert re.fullmatch(
         rf"port {listener} is in use by python3 \(verify-listener.service\) -> on the host: "
         r"systemctl disable --now verify-listener.service",
@@ -140,14 +167,14 @@ def guest(host: Host) -> Iterator[str]:
     host.check_output("useradd --create-home guest")
     host.check_output("cp -r /root/.ssh /home/guest && chown -R guest: /home/guest/.ssh")
     yield "guest"
-    host.check_output("userdel --force --remove guest")  # whose connection Ansible keeps open
+    host.check_output("userdel --force --remove guest")  # Ansible keeps the user's connection open
 
 
-def test_a_user_without_root_is_told(run: Run, guest: str) -> None:
+def test_a_user_without_root_is_reported(run: Run, guest: str) -> None:
     assert re.fullmatch(r"wants a password for sudo: .* -> .*", _problem(run({"ansible_user": guest})))
 
 
-def test_a_user_who_does_not_become_root_is_told(run: Run, guest: str) -> None:
+def test_a_user_without_become_is_reported(run: Run, guest: str) -> None:
     problem = _problem(run({"ansible_user": guest, "ansible_become": False}))
 
     assert re.fullmatch(r"lets guest in, but not as root: become is off -> remove ansible_become.*", problem)
@@ -155,7 +182,7 @@ def test_a_user_who_does_not_become_root_is_told(run: Run, guest: str) -> None:
 
 @pytest.fixture
 def _ingress(kubectl: Kubectl) -> Iterator[None]:
-    """What MicroK8s takes for its addon `ingress`."""
+    """Create the object by which MicroK8s detects its addon `ingress`."""
     kubectl.apply(
         {
             "apiVersion": "networking.k8s.io/v1",
@@ -169,11 +196,11 @@ def _ingress(kubectl: Kubectl) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_ingress")
-def test_a_conflicting_addon_is_told(run: Run) -> None:
+def test_a_conflicting_addon_is_reported(run: Run) -> None:
     assert "MicroK8s' addon ingress is enabled" in _problem(run({}))
 
 
-def test_a_missing_package_is_told(run: Run, tmp_path: Path) -> None:
+def test_a_missing_package_is_reported(run: Run, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['passlib'] = None\n")
 
     problem = _problem(run({}, PYTHONPATH=str(tmp_path)))
@@ -181,7 +208,7 @@ def test_a_missing_package_is_told(run: Run, tmp_path: Path) -> None:
     assert problem == "the Python package passlib is missing -> pip install -r requirements.txt"
 
 
-def test_a_missing_image_builder_is_told(run: Run, tmp_path: Path) -> None:
+def test_a_missing_image_builder_is_reported(run: Run, tmp_path: Path) -> None:
     (tmp_path / "ssh").symlink_to(shutil.which("ssh") or "")
 
     problem = _problem(run({}, PATH=f"{tmp_path}:{Path(sys.executable).parent}"))
@@ -189,7 +216,7 @@ def test_a_missing_image_builder_is_told(run: Run, tmp_path: Path) -> None:
     assert problem.startswith("none of podman, docker, buildah can build an image on this machine -> ")
 
 
-def test_an_inventory_without_hosts_is_told(run: Run, tmp_path: Path) -> None:
+def test_an_inventory_without_hosts_is_reported(run: Run, tmp_path: Path) -> None:
     (tmp_path / "hosts.yml").write_text("all: {children: {control_plane: {hosts: {}}}}\n")
 
     assert "no host in the group control_plane -> add your server" in run({}, "-i", str(tmp_path))

@@ -1,4 +1,4 @@
-"""One id leads to all that is known of a request: two lines, a trace, a measurement, a header, a page."""
+"""One id finds everything about a request: two log lines, a trace, an exemplar, a header, an error page."""
 
 import re
 import time
@@ -6,10 +6,10 @@ import time
 import pytest
 import requests
 
-from tests.home import Home, eventually
-from tests.jaeger import Jaeger, Span
-from tests.logs import Logs, field
-from tests.prometheus import Prometheus
+from tests.support.home import Home, eventually
+from tests.support.jaeger import Jaeger, Span
+from tests.support.logs import Logs, field
+from tests.support.prometheus import Prometheus
 
 BROWSER = {
     "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
@@ -19,13 +19,13 @@ BROWSER = {
 
 @pytest.fixture(scope="module")
 def answer(home: Home) -> requests.Response:
-    """What a browser is answered that asks for a page which does not exist."""
+    """The response to a browser that requests a page that does not exist."""
     return requests.get(f"https://hello.{home.domain}/nowhere", headers=BROWSER, verify=home.ca, timeout=10)
 
 
 @pytest.fixture(scope="module")
 def trace(answer: requests.Response) -> str:
-    """The id that the answer carries in a header."""
+    """The trace id in the response's header."""
     return answer.headers["X-Trace-Id"]
 
 
@@ -50,7 +50,7 @@ def test_it_finds_the_line_of(dataset: str, logs: Logs, trace: str) -> None:
     assert {field(line, "url.path") for line in lines} == {"/nowhere"}
 
 
-def test_it_finds_traefiks_and_the_apps_spans(spans: list[Span]) -> None:
+def test_it_finds_the_spans_of_traefik_and_the_app(spans: list[Span]) -> None:
     (app,) = [span for span in spans if span.service == "hello"]
 
     assert app.parent in {span.id for span in spans if span.service == "traefik"}
@@ -64,8 +64,8 @@ def test_the_trace_and_the_line_name_the_same_pod(spans: list[Span], logs: Logs,
     }
 
 
-def test_it_is_the_example_of_a_measurement(home: Home, prometheus: Prometheus) -> None:
-    """Of a bucket the latest is kept, so one of the latest is looked for."""
+def test_it_is_an_exemplar(home: Home, prometheus: Prometheus) -> None:
+    """Each bucket keeps its latest exemplar, so this checks several recent requests."""
     sent: set[str] = set()
 
     def found() -> bool:
@@ -83,7 +83,7 @@ def test_it_is_the_example_of_a_measurement(home: Home, prometheus: Prometheus) 
     assert eventually(found, 60)
 
 
-def test_a_trace_from_outside_goes_on_here(home: Home, jaeger: Jaeger) -> None:
+def test_a_trace_of_the_caller_is_continued(home: Home, jaeger: Jaeger) -> None:
     trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
     headers = BROWSER | {"traceparent": f"00-{trace}-{parent}-01"}
     answer = requests.get(f"https://hello.{home.domain}/", headers=headers, verify=home.ca, timeout=10)

@@ -1,4 +1,4 @@
-"""site.yml run again: nothing to do, nothing restarted, and a summary that can be believed."""
+"""A second run of site.yml changes nothing and restarts nothing, and its summary is correct."""
 
 import re
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ import pytest
 import requests
 from testinfra.host import Host
 
-from tests.home import Home, Kubectl
+from tests.support.home import Home, Kubectl
 
 
 def _starts(host: Host, kubectl: Kubectl) -> dict[str, Any]:
-    """When each service of MicroK8s, and each container of every pod, was started."""
+    """Return the start time of each MicroK8s service, and of each container of every pod."""
     units = host.check_output("systemctl show 'snap.microk8s.*' --property=Id,ActiveEnterTimestampMonotonic")
     pods = {
         f"{pod['metadata']['namespace']}/{pod['metadata']['name']}": [
             status["state"] for status in pod["status"]["containerStatuses"]
         ]
         for pod in kubectl.get("pods -A")["items"]
-        # A CronJob begins one whenever it is due.
+        # A CronJob starts its pods on schedule.
         if not any(owner["kind"] == "Job" for owner in pod["metadata"].get("ownerReferences", []))
     }
     return {"units": units, "pods": pods}
@@ -27,7 +27,7 @@ def _starts(host: Host, kubectl: Kubectl) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Run:
-    """A run of site.yml on what it has made before."""
+    """A second run of site.yml."""
 
     output: str
     before: dict[str, Any]
@@ -36,7 +36,7 @@ class Run:
 
 @pytest.fixture(scope="module")
 def again(home: Home, host: Host, kubectl: Kubectl) -> Run:
-    """The next run, with nothing changed since."""
+    """The second run, without any change."""
     before = _starts(host, kubectl)
     run = home.play("site.yml")
     assert run.returncode == 0, run.stdout + run.stderr
@@ -51,8 +51,8 @@ def test_restarts_nothing(again: Run) -> None:
     assert again.after == again.before
 
 
-def test_the_summary_names_version_url_health_and_credentials(again: Run, home: Home) -> None:
-    version = home.variables["homeserver_versions"]["images"]["traefik"].rpartition(":")[2]
+def test_the_summary_has_version_url_health_and_credentials(again: Run, home: Home) -> None:
+    version = home.versions["images"]["traefik"].rpartition(":")[2]
     (row,) = re.findall(rf".*https://traefik\.{re.escape(home.domain)}/.*", again.output)
 
     assert version in row
@@ -60,7 +60,7 @@ def test_the_summary_names_version_url_health_and_credentials(again: Run, home: 
     assert str(home.secrets / "traefik_dashboard.password") in row
 
 
-def test_the_summary_fails_when_something_is_not_healthy(home: Home, kubectl: Kubectl) -> None:
+def test_the_summary_fails_when_something_is_unhealthy(home: Home, kubectl: Kubectl) -> None:
     kubectl(f"cordon {home.name}")
     try:
         kubectl("-n traefik delete pod -l app.kubernetes.io/name=whoami")
@@ -73,7 +73,8 @@ def test_the_summary_fails_when_something_is_not_healthy(home: Home, kubectl: Ku
     assert re.search(r"Not healthy:.*whoami: ", run.stdout, re.DOTALL), run.stdout
 
 
-def test_everything_answers_by_its_name(home: Home) -> None:
+def test_every_name_responds(home: Home) -> None:
     urls = [f"https://{name}.{home.domain}/" for name in ("hello", "whoami")]
 
-    assert [requests.get(url, verify=home.ca, timeout=10).status_code for url in urls] == [200, 200]
+    # The second asks for a password.
+    assert [requests.get(url, verify=home.ca, timeout=10).status_code for url in urls] == [200, 401]

@@ -1,26 +1,35 @@
-"""Traefik answers for every name over TLS, keeps what is private, and loses no request."""
+"""Traefik serves every name over TLS, protects private pages, and loses no request."""
 
-import http.server
 import json
 import secrets
 import socket
 import ssl
 import subprocess
-import threading
 import uuid
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
 
-from tests.home import Home, Kubectl, eventually
-from tests.traffic import steady_traffic
+from tests.support import lan
+from tests.support.home import Home, Kubectl, eventually
+from tests.support.traffic import steady_traffic
+
+GUEST = ("guest", "not-a-secret")
 
 
 @pytest.fixture(scope="module")
 def whoami(home: Home) -> str:
-    """The URL of the service that says what it was asked."""
+    """The URL of the service that returns the request it received, to those with a password."""
     return f"https://whoami.{home.domain}/"
+
+
+@pytest.fixture(scope="module")
+def nas(home: Home) -> str:
+    """The URL of a server on the LAN, which is open to all on it."""
+    return f"https://nas.{home.domain}/"
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +40,7 @@ def dashboard(home: Home) -> str:
 
 def _handshake(home: Home, newest: ssl.TLSVersion) -> str | None:
     context = ssl.create_default_context(cafile=home.ca)
-    context.set_ciphers("DEFAULT:@SECLEVEL=0")  # so that it is the server who refuses
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")  # so that the server is the one that rejects it
     context.minimum_version = ssl.TLSVersion.TLSv1
     context.maximum_version = newest
     with (
@@ -41,20 +50,20 @@ def _handshake(home: Home, newest: ssl.TLSVersion) -> str | None:
         return connection.version()
 
 
-def test_answers_over_tls_with_a_certificate_of_the_homes_authority(home: Home, whoami: str) -> None:
-    assert requests.get(whoami, verify=home.ca, timeout=10).status_code == 200
+def test_responds_over_tls_with_a_certificate_of_the_homes_ca(home: Home, nas: str) -> None:
+    assert requests.get(nas, verify=home.ca, timeout=10).status_code == 200
     with pytest.raises(requests.exceptions.SSLError):
-        requests.get(whoami, timeout=10)
+        requests.get(nas, timeout=10)
 
 
-def test_plain_http_is_sent_to_https(whoami: str) -> None:
+def test_plain_http_is_redirected_to_https(whoami: str) -> None:
     answer = requests.get(whoami.replace("https:", "http:") + "a?b=c", allow_redirects=False, timeout=10)
 
     assert answer.status_code in (301, 308)
     assert answer.headers["Location"] == f"{whoami}a?b=c"
 
 
-def test_the_dashboard_asks_for_the_generated_password(home: Home, dashboard: str) -> None:
+def test_the_dashboard_requires_the_generated_password(home: Home, dashboard: str) -> None:
     password = (home.secrets / "traefik_dashboard.password").read_text().strip()
 
     def status(credentials: tuple[str, str] | None) -> int:
@@ -65,7 +74,7 @@ def test_the_dashboard_asks_for_the_generated_password(home: Home, dashboard: st
     assert status(("admin", password)) == 200
 
 
-def test_the_root_leads_to_the_dashboard(home: Home, dashboard: str) -> None:
+def test_the_root_redirects_to_the_dashboard(home: Home, dashboard: str) -> None:
     password = (home.secrets / "traefik_dashboard.password").read_text().strip()
     root = dashboard.removesuffix("dashboard/")
     answer = requests.get(root, auth=("admin", password), verify=home.ca, timeout=10)
@@ -74,52 +83,51 @@ def test_the_root_leads_to_the_dashboard(home: Home, dashboard: str) -> None:
     assert answer.status_code == 200
 
 
-def test_old_tls_is_refused(home: Home) -> None:
+def test_old_tls_is_rejected(home: Home) -> None:
     assert _handshake(home, ssl.TLSVersion.TLSv1_2) == "TLSv1.2"
     with pytest.raises(ssl.SSLError, match=r"(?i)protocol.version"):
         _handshake(home, ssl.TLSVersion.TLSv1_1)
 
 
-def test_a_name_nobody_has_is_not_found(home: Home) -> None:
+def test_an_unknown_name_is_not_found(home: Home) -> None:
     answer = requests.get(f"https://nobody.{home.domain}/", verify=home.ca, timeout=10)
 
     assert answer.status_code == 404
 
 
-def test_browsers_are_told_to_be_careful(home: Home, whoami: str) -> None:
-    headers = requests.get(whoami, verify=home.ca, timeout=10).headers
+def test_browsers_get_security_headers(home: Home, nas: str) -> None:
+    headers = requests.get(nas, verify=home.ca, timeout=10).headers
 
     assert "max-age=" in headers["Strict-Transport-Security"]
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"]
 
 
-def test_services_see_the_clients_address(home: Home, whoami: str) -> None:
+def test_services_get_the_clients_address(home: Home, whoami: str) -> None:
     with socket.create_connection((home.address, 443)) as connection:
         (own, _) = connection.getsockname()
 
-    seen = requests.get(whoami, verify=home.ca, timeout=10, headers={"X-Forwarded-For": "192.0.2.1"}).json()
+    claim = {"X-Forwarded-For": "192.0.2.1"}
+    seen = requests.get(whoami, auth=GUEST, verify=home.ca, timeout=10, headers=claim).json()
 
     assert seen["headers"]["X-Forwarded-For"] == [own]
 
 
-def test_a_request_is_logged_as_json_without_what_is_private(
-    home: Home, kubectl: Kubectl, whoami: str
-) -> None:
+def test_a_request_is_logged_as_json_without_private_data(home: Home, kubectl: Kubectl, nas: str) -> None:
     (mark, private) = (uuid.uuid4().hex, uuid.uuid4().hex)
     headers = {
         "User-Agent": f"verify/{mark}",
         "Authorization": f"Bearer {private}",
         "Cookie": f"session={private}",
     }
-    requests.get(f"{whoami}?token={private}", headers=headers, verify=home.ca, timeout=10)
+    requests.get(f"{nas}?token={private}", headers=headers, verify=home.ca, timeout=10)
 
     (line,) = kubectl.logged("traefik", "traefik", mark)
 
     assert private not in json.dumps(line)
     assert line["request_User-Agent"] == f"verify/{mark}"
     assert line["DownstreamStatus"] == 200
-    assert line["RequestHost"] == f"whoami.{home.domain}"
+    assert line["RequestHost"] == f"nas.{home.domain}"
     assert line["ClientHost"]
     assert line["RouterName"]
     assert line["ServiceName"]
@@ -127,56 +135,94 @@ def test_a_request_is_logged_as_json_without_what_is_private(
     assert len(line["trace_id"]) == 32
 
 
-def test_requests_are_counted_where_only_the_cluster_sees_it(
-    home: Home, kubectl: Kubectl, whoami: str
-) -> None:
+def test_request_metrics_are_only_available_in_the_cluster(home: Home, kubectl: Kubectl, nas: str) -> None:
     counter = ("traefik", "traefik", 9100, "traefik_entrypoint_requests_total")
     before = kubectl.counted(*counter)
-    requests.get(whoami, verify=home.ca, timeout=10)
+    requests.get(nas, verify=home.ca, timeout=10)
 
     assert kubectl.counted(*counter) >= before + 1
     with pytest.raises(OSError, match=r"refused|timed out"):
         socket.create_connection((home.address, 9100), timeout=3)
-    assert requests.get(f"{whoami}metrics", verify=home.ca, timeout=10).text.count("traefik_") == 0
+    assert "traefik_" not in requests.get(f"{nas}metrics", verify=home.ca, timeout=10).text
 
 
-def test_a_rolling_restart_loses_no_request(home: Home, kubectl: Kubectl, whoami: str) -> None:
-    with steady_traffic(whoami, home.ca) as answers:
-        kubectl("-n traefik rollout restart deployment/traefik")
-        kubectl("-n traefik rollout status deployment/traefik --timeout=120s")
+def test_a_rolling_restart_loses_no_request(home: Home, kubectl: Kubectl, nas: str) -> None:
+    with steady_traffic(nas, home.ca) as answers:
+        kubectl("-n traefik rollout restart daemonset/traefik")
+        kubectl("-n traefik rollout status daemonset/traefik --timeout=120s")
 
     assert set(answers) == {"200"}, answers
     assert answers["200"] > 50
 
 
-@pytest.fixture
-def nas() -> Iterator[str]:
-    """A server on the LAN, outside of Kubernetes, where the scenario's route expects it; what it says."""
-
-    class Nas(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(b"from the LAN")
-
-    server = http.server.ThreadingHTTPServer(("", 8099), Nas)
-    threading.Thread(target=server.serve_forever).start()
-    yield "from the LAN"
-    server.shutdown()
-    server.server_close()
-
-
-def test_a_route_leads_to_a_server_on_the_lan(home: Home, nas: str) -> None:
+def test_a_route_leads_to_a_server_on_the_lan(home: Home) -> None:
     answer = requests.get(f"https://nas.{home.domain}/", verify=home.ca, timeout=10)
 
-    assert answer.text == nas
+    assert answer.text == f"{lan.SAYS}: /"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_path_of_the_host_requires_a_password(home: Home) -> None:
+    admin = (home.secrets / "traefik_dashboard.password").read_text().strip()
+
+    def answer(credentials: tuple[str, str] | None) -> requests.Response:
+        url = f"https://nas.{home.domain}/files/a"
+        return requests.get(url, auth=credentials, verify=home.ca, timeout=10)
+
+    assert answer(None).status_code == 401
+    assert answer(("guest", "wrong")).status_code == 401
+    assert answer(GUEST).text == f"{lan.SAYS}: /files/a"
+    assert answer(("admin", admin)).text == f"{lan.SAYS}: /files/a"
+
+
+def test_whoever_tries_passwords_is_slowed_down(home: Home) -> None:
+    def status(number: int) -> int:
+        url = f"https://nas.{home.domain}/files/a"
+        return requests.get(url, auth=("guest", f"guess-{number}"), verify=home.ca, timeout=30).status_code
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = Counter(pool.map(status, range(300)))
+
+    assert answers.keys() == {401, 429}, answers
+    # The default burst, and some more for each second that it took.
+    assert answers[401] >= 100
+
+
+@pytest.fixture
+def elsewhere(home: Home) -> Iterator[None]:
+    """The home in other networks than the one that the tests ask from."""
+    playbook = "playbooks/traefik.yml"
+    _played(home.play(playbook, "-e", json.dumps({"traefik_lan_networks": ["192.0.2.0/24"]})))
+    yield
+    _played(home.play(playbook))
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_a_client_from_outside_the_home_is_rejected(
+    home: Home, nas: str, whoami: str, dashboard: str
+) -> None:
+    def rejected() -> bool:
+        answers = {
+            requests.get(url, verify=home.ca, timeout=10).status_code for url in (nas, whoami, dashboard)
+        }
+        return answers == {403}
+
+    assert eventually(rejected, seconds=30)
+
+
+def test_secrets_of_other_namespaces_cannot_be_read(kubectl: Kubectl) -> None:
+    def may_read(namespace: str) -> bool:
+        account = "--as=system:serviceaccount:traefik:traefik"
+        return kubectl(f"-n {namespace} auth can-i list secrets {account} || true").strip() == "yes"
+
+    readable = {name: may_read(name) for name in ("traefik", "apps", "kube-system", "default")}
+    assert readable == {"traefik": True, "apps": True, "kube-system": False, "default": False}
 
 
 @pytest.fixture
 def own_traces(home: Home) -> Iterator[None]:
-    """Traefik as it is when the owner wants no trace of others to go on here."""
-    playbook = "molecule/traefik/converge.yml"  # with the route that another test needs
+    """Traefik configured to ignore traces of callers."""
+    playbook = "playbooks/traefik.yml"
     _played(home.play(playbook, "-e", json.dumps({"traefik_accept_traceparent": False})))
     yield
     _played(home.play(playbook))
@@ -187,9 +233,7 @@ def _played(run: subprocess.CompletedProcess[str]) -> None:
 
 
 @pytest.mark.usefixtures("own_traces")
-def test_a_strangers_trace_is_replaced_where_the_owner_wants_it(
-    home: Home, kubectl: Kubectl, whoami: str
-) -> None:
+def test_a_callers_trace_is_replaced_if_configured(home: Home, kubectl: Kubectl, whoami: str) -> None:
     with socket.create_connection((home.address, 443)) as connection:
         (own, _) = connection.getsockname()
     trace, mark = secrets.token_hex(16), uuid.uuid4().hex
@@ -197,10 +241,11 @@ def test_a_strangers_trace_is_replaced_where_the_owner_wants_it(
     seen: dict[str, list[str]] = {}
 
     def replaced() -> bool:
-        seen.update(requests.get(whoami, headers=headers, verify=home.ca, timeout=10).json()["headers"])
-        return trace not in seen["Traceparent"][0]
+        answer = requests.get(whoami, auth=GUEST, headers=headers, verify=home.ca, timeout=10)
+        seen.update(answer.json()["headers"] if answer.status_code == 200 else {})
+        return trace not in seen.get("Traceparent", [trace])[0]
 
-    # For a moment connections still go to the Traefik of before.
+    # For a moment, the old Traefik pod answers, which looks for the client's address elsewhere.
     assert eventually(replaced, seconds=30)
     assert seen["X-Forwarded-For"] == [own]
     lines = kubectl.logged("traefik", "traefik", mark)

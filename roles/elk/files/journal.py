@@ -8,12 +8,16 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 FIELDS = "MESSAGE,PRIORITY,SYSLOG_IDENTIFIER,_SYSTEMD_UNIT,UNIT,_PID,_COMM"
 FIRST = "--since=-1h"
-_TAIL = 1 << 20
+# Filebeat cuts a message at 128 KiB, and the JSON of a byte takes up to six.
+LONGEST = 1 << 20
+# Has at least one whole line.
+_TAIL = 2 * LONGEST
 
 
 def last_cursor(path: Path) -> str:
@@ -30,6 +34,17 @@ def last_cursor(path: Path) -> str:
         except (ValueError, KeyError, TypeError):
             continue
     return ""
+
+
+def lines(journal: BinaryIO) -> Iterator[bytes]:
+    """The lines of the journal, without those that are too long to be kept in memory."""
+    while line := journal.readline(LONGEST):
+        if line.endswith(b"\n"):
+            yield line
+            continue
+        while line and not line.endswith(b"\n"):
+            line = journal.readline(LONGEST)
+        sys.stderr.write("left out an entry that is too long or cut off\n")
 
 
 class Keeper:
@@ -57,9 +72,15 @@ class Keeper:
     def _open(self) -> BinaryIO:
         file = self.path.open("ab")
         # What was half written when the host went down is no line: it is left, and ended.
-        if file.tell() and not self.path.read_bytes().endswith(b"\n"):
+        if file.tell() and _last_byte(self.path) != b"\n":
             file.write(b"\n")
         return file
+
+
+def _last_byte(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read()
 
 
 def main() -> None:
@@ -71,7 +92,7 @@ def main() -> None:
     command = ["journalctl", "--follow", "--no-tail", "--all", "--output=json", start]
     command.append(f"--output-fields={FIELDS}")
     with subprocess.Popen(command, stdout=subprocess.PIPE) as journal:
-        for line in journal.stdout or ():
+        for line in lines(cast(BinaryIO, journal.stdout)):
             keeper.write(line)
     sys.exit("the journal has ended")
 

@@ -1,7 +1,7 @@
 module lab/httpbin
 
-go 1.25.0
+go 1.26.0
 
-require github.com/mccutchen/go-httpbin/v2 v2.23.1 // indirect
+require github.com/mccutchen/go-httpbin/v2 v2.26.0 // indirect
 
 tool github.com/mccutchen/go-httpbin/v2/cmd/go-httpbin

@@ -1,4 +1,4 @@
-"""The addons: which there are, which are enabled, and how the ones of the lab are enabled and disabled."""
+"""The addons: the available and enabled ones, and how to enable and disable those of the lab."""
 
 import csv
 import fcntl
@@ -31,7 +31,7 @@ class Addon(NamedTuple):
 
 
 class Request(NamedTuple):
-    """An addon somebody asked for, with its arguments."""
+    """A requested addon, with its arguments."""
 
     repository: str
     name: str
@@ -41,7 +41,7 @@ class Request(NamedTuple):
 def available() -> list[Addon]:
     """Return the repository `core` of 1.35.
 
-    What only Canonical's snap can enable is listed all the same, for roles read this list.
+    Addons that only Canonical's snap can enable are listed too, because roles read this list.
     """
     with (paths.snap() / "addons.csv").open(newline="") as file:
         return [Addon(**row) for row in csv.DictReader(file)]
@@ -50,7 +50,7 @@ def available() -> list[Addon]:
 def enabled(lines: Iterable[str]) -> set[str]:
     """Return the names of the enabled addons, given the lines of `kubectl get`.
 
-    As MicroK8s computes it: whatever looks like an addon counts as one.
+    Like MicroK8s, this counts anything that looks like an addon.
     """
     shown = list(lines)
     return {
@@ -61,18 +61,18 @@ def enabled(lines: Iterable[str]) -> set[str]:
 
 
 def named(name: str) -> list[Addon]:
-    """Return the addon of a name, with or without its repository, or nothing."""
+    """Return the addon of a name, with or without its repository, or None."""
     return [addon for addon in available() if name in (addon.name, f"{REPOSITORY}/{addon.name}")]
 
 
 def requests(words: list[str]) -> list[Request]:
-    """Return the addons that the words of a command line ask for.
+    """Return the requested addons from the words of a command line.
 
-    Many addons with inline arguments (`dns:1.1.1.1 rbac`), or one with its own (`registry --size 9Gi`): one
-    unknown name makes it the second, and the names that follow are arguments.
+    Either several addons with inline arguments (`dns:1.1.1.1 rbac`), or one with its own arguments
+    (`registry --size 9Gi`): one unknown name means the latter, and the names after it are arguments.
 
     Raises:
-        SystemExit: With 1, for a bare name no repository has, or for both kinds of arguments.
+        SystemExit: With 1, for a bare name that no repository has, or for both kinds of arguments.
     """
     known = {name for addon in available() for name in (addon.name, f"{REPOSITORY}/{addon.name}")}
     if {word.split(":")[0] for word in words} < known:
@@ -103,10 +103,10 @@ def _one_at_a_time() -> Iterator[None]:
 
 
 def change(action: str, words: list[str]) -> None:
-    """Enable or disable the addons that the words of a command line ask for.
+    """Enable or disable the requested addons from the words of a command line.
 
     Raises:
-        SystemExit: With the exit code MicroK8s has for what went wrong.
+        SystemExit: With MicroK8s' exit code for the error.
     """
     with _one_at_a_time():
         kubernetes.wait_until_ready(API_TIMEOUT, with_node=False)
@@ -144,7 +144,7 @@ def _delete(manifest: str) -> None:
 
 
 def upstream_resolv_conf(candidates: Iterable[str] = RESOLV_CONFS) -> str | None:
-    """Return the first resolv.conf a pod can use: one that names servers, none of them on loopback."""
+    """Return the first resolv.conf that pods can use: it has servers, none of them on loopback."""
     for candidate in candidates:
         text = Path(candidate).read_text() if Path(candidate).is_file() else ""
         servers = re.findall(r"^\s*nameserver\s+([^\s%]+)", text, re.MULTILINE)
@@ -202,7 +202,7 @@ def _disable_storage(given: list[str]) -> None:
     console.say("Storage removed.")
     if given != ["destroy-storage"]:
         console.say(f"Remove PVC storage at {_volumes()} ? (Y/N): ")
-        # Without an answer the data stays, and MicroK8s calls that a failure.
+        # Without an answer the data is kept, and MicroK8s reports a failure.
         if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
             sys.exit(1)
     shutil.rmtree(_volumes(), ignore_errors=True)
@@ -241,7 +241,7 @@ def _disable_rbac(_given: list[str]) -> None:
     console.say("Removing default RBAC resources")
     selector = "--selector=kubernetes.io/bootstrapping=rbac-defaults"
     for kind in ("rolebindings", "roles", "clusterrolebindings", "clusterroles"):
-        # Only kinds that live in a namespace know --all-namespaces.
+        # Only namespaced kinds support --all-namespaces.
         scope = [] if kind.startswith("cluster") else ["--all-namespaces"]
         kubernetes.kubectl("delete", kind, selector, *scope)
     console.say("RBAC is disabled")

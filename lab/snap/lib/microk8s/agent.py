@@ -1,4 +1,4 @@
-"""daemon-cluster-agent: applies launch configurations, and takes images from other nodes."""
+"""daemon-cluster-agent: applies launch configurations, admits other nodes, and receives images from them."""
 
 import argparse
 import hmac
@@ -8,45 +8,70 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
-from . import arguments, images, launch, paths
+from . import admission, arguments, console, images, launch, paths, peers, tokens
 
 SCAN_INTERVAL = 5
-# A client that sends nothing for so long is dropped.
+# Timeout of a silent client.
 IDLE_TIMEOUT = 240
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers the part of MicroK8s' cluster API that works without joining."""
+    """Implements the part of MicroK8s' cluster API that workers need."""
 
     timeout = IDLE_TIMEOUT
 
     def do_GET(self) -> None:
-        """Say that the agent is alive."""
+        """Report that the agent is alive."""
         if self.path == "/health":
             self._answer(HTTPStatus.OK, {"status": "OK"})
         else:
             self._answer(HTTPStatus.NOT_FOUND, {"error": "not part of the lab's MicroK8s"})
 
     def do_POST(self) -> None:
-        """Import the images in the request, which must know this cluster's callback token."""
-        if self.path != images.IMPORT_PATH:
+        """Do what the path says."""
+        actions: dict[str, Callable[[], dict[str, Any]]] = {
+            images.IMPORT_PATH: self._receive_images,
+            peers.JOIN_PATH: self._admit,
+            peers.SIGN_PATH: lambda: admission.sign(self._content()),
+        }
+        if self.path not in actions:
             self._answer(HTTPStatus.NOT_FOUND, {"error": "not part of the lab's MicroK8s"})
             return
-        expected = paths.credential("callback-token.txt").read_text().strip()
-        if not hmac.compare_digest(expected, self.headers.get(images.TOKEN_HEADER, "")):
-            self._answer(HTTPStatus.UNAUTHORIZED, {"error": "invalid token"})
-            return
-        failure = self._import(int(self.headers["Content-Length"]))
-        if failure:
-            self._answer(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": failure})
+        try:
+            answer = actions[self.path]()
+        except admission.RefusedError as error:
+            self._answer(error.status, {"error": str(error)})
+        except (OSError, subprocess.CalledProcessError) as error:
+            console.say(f"{self.path} failed: {error}")
+            self._answer(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": str(error)})
         else:
-            self._answer(HTTPStatus.OK, {})
+            self._answer(HTTPStatus.OK, answer)
+
+    def _admit(self) -> dict[str, Any]:
+        contacted = self.headers.get("Host", "").rpartition(":")[0]
+        return admission.admit(self._content(), self.client_address[0], contacted)
+
+    def _content(self) -> dict[str, Any]:
+        try:
+            return dict(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        except ValueError as error:
+            raise admission.RefusedError(str(error), HTTPStatus.BAD_REQUEST) from error
+
+    def _receive_images(self) -> dict[str, Any]:
+        """Import the images in the request, which must contain this cluster's callback token."""
+        if not hmac.compare_digest(tokens.callback(), self.headers.get(images.TOKEN_HEADER, "")):
+            raise admission.RefusedError("invalid token", HTTPStatus.UNAUTHORIZED)
+        if failure := self._import(int(self.headers["Content-Length"])):
+            raise admission.RefusedError(failure)
+        return {}
 
     def _import(self, size: int) -> str:
-        """Import the images in the request's body; return what ctr complains about."""
+        """Import the images in the request's body; return ctr's errors."""
         with tempfile.TemporaryFile() as archive:
             while size and (chunk := self.rfile.read(min(size, 1 << 20))):
                 size -= archive.write(chunk)
@@ -55,7 +80,7 @@ class Handler(BaseHTTPRequestHandler):
             done = subprocess.run(command, stdin=archive, capture_output=True, text=True, check=False)
         return done.stderr or "import failed" if done.returncode else ""
 
-    def _answer(self, status: HTTPStatus, content: dict[str, str]) -> None:
+    def _answer(self, status: HTTPStatus, content: dict[str, Any]) -> None:
         body = json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -65,7 +90,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def server() -> ThreadingHTTPServer:
-    """Return the agent's server, bound and not yet serving."""
+    """Return the agent's server, bound but not serving yet."""
     parser = argparse.ArgumentParser("cluster-agent")
     parser.add_argument("--bind", required=True)
     parser.add_argument("--certfile", required=True)
@@ -75,13 +100,13 @@ def server() -> ThreadingHTTPServer:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(options.certfile, options.keyfile)
     bound = ThreadingHTTPServer((host, int(port)), Handler)
-    # The handshake is the handler thread's business: here it would keep all others waiting.
+    # The TLS handshake happens in the handler's thread; here it would block all other clients.
     bound.socket = context.wrap_socket(bound.socket, server_side=True, do_handshake_on_connect=False)
     return bound
 
 
 def main() -> None:
-    """Serve and scan, for ever."""
+    """Serve and scan forever."""
     threading.Thread(target=server().serve_forever, daemon=True).start()
     while True:
         launch.apply_pending(paths.common() / "etc/launcher")

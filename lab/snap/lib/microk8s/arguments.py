@@ -1,4 +1,4 @@
-"""The argument files of the services: one flag a line, `#` for comments."""
+"""The argument files of the services: one flag per line, `#` for comments."""
 
 import fcntl
 import os
@@ -21,9 +21,9 @@ def path(service: str) -> Path:
 
 
 def parse(text: str, variables: Mapping[str, str]) -> list[str]:
-    """Return the arguments a file stands for.
+    """Return the arguments in the text of a file.
 
-    As kubelite reads them: quotes disappear, spaces split even where they were quoted.
+    Like kubelite: quotes are removed, and spaces separate words even inside quotes.
     """
     lines = (line for line in text.splitlines() if not line.lstrip().startswith("#"))
     words = re.sub(r"[\"']", "", " ".join(lines)).split()
@@ -42,7 +42,7 @@ def environment(service: str) -> dict[str, str]:
 
 
 def get(service: str, flag: str) -> str | None:
-    """Return a flag's value as written, or None where the file does not set it."""
+    """Return a flag's value as written, or None if the file does not set it."""
     for line in path(service).read_text().splitlines():
         match = FLAG.match(line.strip())
         if match and match[1] == flag:
@@ -51,7 +51,7 @@ def get(service: str, flag: str) -> str | None:
 
 
 def edited(text: str, changes: Mapping[str, str | None]) -> str:
-    """Return an argument file's text with flags set, or dropped where their value is None."""
+    """Return an argument file's text with flags set, or removed if their value is None."""
     lines, pending = [], dict(changes)
     for line in text.splitlines():
         match = FLAG.match(line.strip())
@@ -65,20 +65,23 @@ def edited(text: str, changes: Mapping[str, str | None]) -> str:
 
 
 def change(service: str, changes: Mapping[str, str | None]) -> bool:
-    """Set flags of a service, drop those whose value is None; return whether the file changed."""
+    """Set flags of a service, remove those whose value is None; return whether anything changed.
+
+    Like MicroK8s, which takes for a flag's old value what is between its first and second `=`, this counts a
+    value with a `=` as changed every time.
+    """
     file = path(service)
-    with _alone(file.parent):
+    with exclusive_lock(file.parent):
         old = file.read_text() if file.exists() else ""
         new = edited(old, changes)
-        if new == old:
-            return False
-        _replace(file, new)
-    return True
+        if new != old:
+            _replace(file, new)
+    return new != old or any("=" in value for value in changes.values() if value)
 
 
 @contextmanager
-def _alone(directory: Path) -> Iterator[None]:
-    """Keep others that change a file there waiting: services do as they start, and commands at any time."""
+def exclusive_lock(directory: Path) -> Iterator[None]:
+    """Prevent concurrent changes in a directory: services change files at start, commands at any time."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -88,7 +91,7 @@ def _alone(directory: Path) -> Iterator[None]:
 
 
 def _replace(file: Path, text: str) -> None:
-    """Write a file in one step: a service that is stopped while it starts would leave an empty one."""
+    """Replace a file atomically: a service that is stopped during a write would leave an empty one."""
     part = file.with_name(f".{file.name}.part")
     part.write_text(text)
     if file.exists():
@@ -96,6 +99,11 @@ def _replace(file: Path, text: str) -> None:
     part.replace(file)
 
 
+def agent_port() -> int:
+    """Return the port of this node's cluster agent; nodes of one cluster have the same."""
+    return int((get("cluster-agent", "--bind") or "").rpartition(":")[2])
+
+
 def has_fixed_address() -> bool:
-    """Return whether the API server's address is the owner's choice and not the default route's."""
+    """Return whether the owner has set the API server's address, instead of using the default route's."""
     return any(get("kube-apiserver", flag) for flag in ("--advertise-address", "--bind-address"))

@@ -1,4 +1,4 @@
-"""cni.yaml: upstream's VXLAN manifest of Calico, with MicroK8s' changes and the lab's."""
+"""cni.yaml: upstream's VXLAN manifest of Calico, with changes of MicroK8s and the lab."""
 
 import re
 from typing import Any
@@ -8,8 +8,10 @@ import yaml
 from . import paths
 
 REGISTRY = "registry.lab.home.arpa/"
-# The lab has no image of the controllers; they only clean up after nodes that have left.
-LEFT_OUT = "calico-kube-controllers"
+# The lab has no image of the controllers, which only clean up after removed nodes. A pod that does nothing
+# stands in for them: it starts as late as they do.
+CONTROLLERS = "calico-kube-controllers"
+STAND_IN = f"{REGISTRY}registry.k8s.io/pause:3.10"
 # The other init containers mount bpffs, which the machine may not, and convert address pools of old releases.
 INIT_CONTAINERS = {"install-cni"}
 USELESS_VOLUMES = {"bpffs", "sys-fs", "nodeproc", "host-local-net-dir"}
@@ -27,13 +29,13 @@ def _host_paths() -> dict[str, str]:
 
 
 def manifest(upstream: str, pod_network: str) -> str:
-    """Return the manifest that puts Calico on a node whose pods live in a network (CIDR)."""
+    """Return Calico's manifest for a pod network (CIDR)."""
     parts = []
     for part in re.split(r"^---\s*$", upstream, flags=re.MULTILINE):
-        # Nine tenths of the text; they stay as they are, and reading them would take seconds.
+        # Most of the text is unchanged, and parsing it would take seconds.
         if "\nkind: CustomResourceDefinition\n" in part:
             parts.append(part.strip())
-        elif (item := yaml.safe_load(part)) and item["metadata"]["name"] != LEFT_OUT:
+        elif item := yaml.safe_load(part):
             _adapt(item, pod_network)
             parts.append(yaml.safe_dump(item, sort_keys=False).strip())
     return "\n---\n".join(parts) + "\n"
@@ -44,6 +46,11 @@ def _adapt(item: dict[str, Any], pod_network: str) -> None:
         logs = "/var/log/calico/cni"
         config = item["data"]["cni_network_config"]
         item["data"]["cni_network_config"] = config.replace(logs, _host_paths()[logs])
+    if item["kind"] == "Deployment":
+        for container in item["spec"]["template"]["spec"]["containers"]:
+            container["image"] = STAND_IN
+            container.pop("livenessProbe", None)
+            container.pop("readinessProbe", None)
     if item["kind"] == "DaemonSet":
         _adapt_pod(item["spec"]["template"]["spec"], pod_network)
 
@@ -69,6 +76,12 @@ def _adapt_pod(pod: dict[str, Any], pod_network: str) -> None:
             "FELIX_FEATUREDETECTOVERRIDE": "ChecksumOffloadBroken=true",
         },
     )
+
+
+def reaching(text: str, address: str) -> str:
+    """Return the manifest, in which nodes take the address that reaches this one, not the first found."""
+    method = r"(name: IP_AUTODETECTION_METHOD\n\s*value: )first-found"
+    return re.sub(method, rf"\g<1>can-reach={address}", text)
 
 
 def _set(container: dict[str, Any], variables: dict[str, str]) -> None:

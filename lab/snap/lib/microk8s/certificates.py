@@ -1,7 +1,8 @@
-"""The cluster's certificates, and the kubeconfigs and tokens made with them."""
+"""The cluster's certificates, and the kubeconfigs and tokens that use them."""
 
 import base64
 import contextlib
+import hashlib
 import re
 import secrets
 import shutil
@@ -9,9 +10,10 @@ import socket
 import ssl
 import subprocess
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
-from . import console, network, paths, programs
+from . import console, network, paths, programs, tokens
 
 AUTHORITY_DAYS = 3650
 COMPONENT_DAYS = 3650
@@ -33,7 +35,7 @@ def _components() -> dict[str, str]:
     }
 
 
-# Whose certificate is in which kubeconfig, under which name.
+# Certificates, and the names of their kubeconfigs.
 KUBECONFIGS = {
     "client": "admin",
     "controller": "controller",
@@ -47,20 +49,20 @@ def _node_name() -> str:
     return socket.gethostname().lower()
 
 
-def _openssl(*arguments: str | Path) -> str:
+def _openssl(*arguments: str | Path, text: str | None = None) -> str:
     command = ["openssl", *map(str, arguments)]
     environment = programs.bundled_environment()
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment, input=text)
     return done.stdout
 
 
 def _make_key(file: Path) -> None:
-    # Canonical's are RSA keys; a dozen of those take ten seconds of a busy machine's time.
+    # Canonical's are RSA keys; a dozen of those take ten seconds on a busy machine.
     _openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", file)
 
 
 def _issue(name: str, subject: str, *arguments: str | Path, days: int, issuer: str | None = None) -> None:
-    """Make NAME.crt, and NAME.key where there is none, self-signed unless there is an issuer."""
+    """Create NAME.crt, and NAME.key if missing, self-signed unless there is an issuer."""
     key = paths.certificate(f"{name}.key")
     if not key.exists():
         _make_key(key)
@@ -84,7 +86,7 @@ def rendered_request(template: str, addresses: list[str]) -> str:
 
 
 def with_names(template: str, names: list[str]) -> str:
-    """Return csr.conf's template with further subject names; those it has already are not repeated."""
+    """Return csr.conf's template with additional subject names, without duplicates."""
     known = set(re.findall(r"^(?:DNS|IP)\.\d+\s*=\s*(\S+)", template, re.MULTILINE))
     for name in (name for name in names if name not in known):
         kind = "IP" if re.fullmatch(r"[\d.]+|[0-9a-fA-F:]*:[0-9a-fA-F:]*", name) else "DNS"
@@ -93,17 +95,14 @@ def with_names(template: str, names: list[str]) -> str:
     return template
 
 
-def add_names(names: list[str]) -> None:
-    """Add subject names to the template of server.crt; the kicker reissues the certificate."""
-    template = paths.certificate("csr.conf.template")
-    old = template.read_text()
-    new = with_names(old, names)
-    if new != old:
-        template.write_text(new)
+def set_names(names: list[str]) -> None:
+    """Set the additional subject names in the template of server.crt; the kicker reissues the certificate."""
+    template = (paths.snap() / "certs/csr.conf.template").read_text()
+    paths.certificate("csr.conf.template").write_text(with_names(template, names))
 
 
 def request_is_outdated() -> bool:
-    """Return whether server.crt would look different if it were issued now."""
+    """Return whether a new server.crt would differ from the current one."""
     template = paths.certificate("csr.conf.template").read_text()
     rendered = rendered_request(template, network.addresses())
     issued = paths.certificate("csr.conf")
@@ -120,51 +119,84 @@ def issue_server() -> None:
 
 
 def issue_front_proxy_client() -> None:
-    """Issue the certificate by which the API server speaks to aggregated APIs."""
+    """Issue the certificate that the API server presents to aggregated APIs."""
     name, extensions = "front-proxy-client", _extensions("component")
     _issue(name, f"/CN={name}", *extensions, days=SERVER_DAYS, issuer="front-proxy-ca")
 
 
 def issue_all() -> None:
-    """Make an authority, everything it signs, and the kubeconfigs."""
+    """Create a CA, all certificates that it signs, and the kubeconfigs."""
     for name, subject in {"ca": "/CN=10.152.183.1", "front-proxy-ca": "/CN=front-proxy-ca"}.items():
         paths.certificate(f"{name}.key").unlink(missing_ok=True)
         _issue(name, subject, *_extensions("authority"), days=AUTHORITY_DAYS)
     issue_server()
     issue_front_proxy_client()
+    issue_components()
+
+
+def issue_components() -> None:
+    """Issue the client certificates of this node's own cluster, and the kubeconfigs."""
     for name, subject in _components().items():
-        names = [f"DNS:{_node_name()}", *(f"IP:{address}" for address in network.addresses())]
-        # kubelet.crt also serves; MicroK8s does not renew it when an address changes.
-        served = ["-addext", f"subjectAltName={','.join(names)}"] if name == "kubelet" else []
-        _issue(name, subject, *_extensions("component"), *served, days=COMPONENT_DAYS, issuer="ca")
-    _write_kubeconfigs()
+        extensions = (*_extensions("component"), *_served(name))
+        _issue(name, subject, *extensions, days=COMPONENT_DAYS, issuer="ca")
+    write_kubeconfigs(KUBECONFIGS)
+
+
+def _served(name: str) -> list[str]:
+    """Return the names of kubelet.crt, which also serves; MicroK8s does not renew it for a new address."""
+    names = [f"DNS:{_node_name()}", *(f"IP:{address}" for address in network.addresses())]
+    return ["-addext", f"subjectAltName={','.join(names)}"] if name == "kubelet" else []
+
+
+def request(name: str) -> str:
+    """Return a request to sign a client certificate of this node, for the key that it has."""
+    key, subject = paths.certificate(f"{name}.key"), _components()[name]
+    configuration = ("-config", paths.snap() / "certs/openssl.conf")
+    return _openssl("req", "-new", "-sha256", *configuration, "-key", key, "-subj", subject, *_served(name))
+
+
+def sign(text: str) -> str:
+    """Return the certificate for a request of another node."""
+    authority = ("-CA", paths.certificate("ca.crt"), "-CAkey", paths.certificate("ca.key"))
+    extensions = ("-extfile", paths.snap() / "certs/openssl.conf", "-extensions", "component")
+    described = ("-days", str(COMPONENT_DAYS), *authority, *extensions, "-copy_extensions", "copy")
+    return _openssl("x509", "-req", "-sha256", *described, text=text)
+
+
+def fingerprint() -> str:
+    """Return what a joining node compares: the first 12 digits of the SHA-256 of server.crt."""
+    certificate = ssl.PEM_cert_to_DER_cert(paths.certificate("server.crt").read_text())
+    return hashlib.sha256(certificate).hexdigest()[:12]
 
 
 def create() -> None:
-    """Make all certificates, keys and tokens of a new node."""
+    """Create all certificates, keys and tokens of a new node."""
     issue_all()
     _make_key(paths.certificate("serviceaccount.key"))
-    paths.credential("callback-token.txt").write_text(f"{secrets.token_hex(32)}\n")
-    for empty in ("cluster-tokens.txt", "persistent-cluster-tokens.txt", "certs-request-tokens.txt"):
+    paths.credential(tokens.CALLBACK).write_text(f"{secrets.token_hex(32)}\n")
+    for empty in (tokens.CLUSTER, tokens.PERSISTENT, tokens.CERTIFICATE_REQUESTS):
         paths.credential(empty).touch()
 
 
-def _embedded(file: Path) -> str:
+def embedded(file: Path) -> str:
+    """Return a file as kubeconfigs have it."""
     return base64.b64encode(file.read_bytes()).decode()
 
 
-def _write_kubeconfigs() -> None:
-    for name, user in KUBECONFIGS.items():
+def write_kubeconfigs(names: Iterable[str], authority: str = "ca") -> None:
+    """Write kubeconfigs for the API server on this host, which has a certificate of this authority."""
+    authority_data = embedded(paths.certificate(f"{authority}.crt"))
+    for name in names:
         if name == "client":
-            # `microk8s config` hands this one out, so it must not refer to files.
-            certificate = f"client-certificate-data: {_embedded(paths.certificate('client.crt'))}"
-            key = f"client-key-data: {_embedded(paths.certificate('client.key'))}"
+            # `microk8s config` prints this one, so it must not refer to files.
+            certificate = f"client-certificate-data: {embedded(paths.certificate('client.crt'))}"
+            key = f"client-key-data: {embedded(paths.certificate('client.key'))}"
         else:
             certificate = f"client-certificate: {paths.current()}/certs/{name}.crt"
             key = f"client-key: {paths.current()}/certs/{name}.key"
         file = paths.credential(f"{name}.config")
         file.touch(mode=0o660)
-        file.write_text(kubeconfig(user, _embedded(paths.certificate("ca.crt")), certificate, key))
+        file.write_text(kubeconfig(KUBECONFIGS[name], authority_data, certificate, key))
 
 
 def kubeconfig(user: str, authority: str, certificate: str, key: str) -> str:
@@ -193,14 +225,14 @@ users:
 
 
 def days_left(name: str) -> int:
-    """Return the whole days until a certificate expires, negative when it has."""
+    """Return the whole days until a certificate expires, negative if it has expired."""
     shown = _openssl("x509", "-enddate", "-noout", "-in", paths.certificate(name))
     expiry = ssl.cert_time_to_seconds(shown.strip().removeprefix("notAfter="))
     return int((expiry - time.time()) // 86400)
 
 
 def refresh(name: str) -> None:
-    """Replace a certificate, with all that hangs on it, and keep a copy of the old ones."""
+    """Replace a certificate and everything that depends on it, and keep a backup of the old files."""
     backup = paths.data() / "certs-backup"
     console.say(f"Taking a backup of the current certificates under {backup}/")
     for directory in ("certs", "credentials"):
@@ -218,14 +250,14 @@ ISSUERS = {
 
 
 def restrict() -> None:
-    """Keep arguments, keys and credentials from everybody but root and the group microk8s."""
+    """Restrict access to arguments, keys and credentials to root and the group microk8s."""
     for top in ("args", "certs", "credentials", "var/lock"):
         directory = paths.data() / top
         give_to_group(directory, *directory.rglob("*"))
 
 
 def give_to_group(*files: Path) -> None:
-    """Let root and the group microk8s, where there is one, read and write files, and nobody else."""
+    """Make files readable and writable for root and, if it exists, the group microk8s only."""
     for file in files:
         file.chmod((file.stat().st_mode | 0o660 | (0o110 if file.is_dir() else 0)) & ~0o007)
         with contextlib.suppress(LookupError):

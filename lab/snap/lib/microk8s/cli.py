@@ -10,26 +10,27 @@ from . import (
     addons,
     certificates,
     console,
-    containers,
     images,
     inspection,
-    kubernetes,
+    join,
+    leave,
     network,
+    node,
+    nodes,
     paths,
     programs,
     services,
     status,
 )
 
-START_TIMEOUT = 60
 NOT_RUNNING = "microk8s is not running, try microk8s start"
 WORKER = "This MicroK8s deployment is acting as a node in a cluster."
-# Commands of Canonical's snap that are not here yet.
-ELSEWHERE = ("add-node", "addons", "dbctl", "istioctl", "join", "leave", "linkerd", "remove-node", "reset")
+# Commands of Canonical's snap that the lab does not implement.
+ELSEWHERE = ("addons", "dbctl", "istioctl", "linkerd", "reset")
 
 
 def main() -> None:
-    """Run the command that the first word names."""
+    """Run the command in the first argument."""
     name, words = (sys.argv[1:2] or [""])[0], sys.argv[2:]
     if name in COMMANDS:
         COMMANDS[name](words)
@@ -59,7 +60,7 @@ def _need_permission() -> None:
 
 
 def _as_root(words: list[str], command: str) -> None:
-    """Go on as root: a member of the group microk8s may do everything, but services belong to root."""
+    """Restart the command as root: members of the group may do everything, but services belong to root."""
     _need_permission()
     if os.geteuid() != 0:
         programs.become(["/usr/bin/sudo", "/snap/bin/microk8s", command, *words], os.environ)
@@ -144,18 +145,14 @@ def _start(words: list[str]) -> None:
     argparse.ArgumentParser("microk8s start").parse_args(words)
     _as_root(words, "start")
     _on_control_plane("Use 'snap start microk8s' to start services on this node.", 0)
-    paths.lock("stopped.lock").unlink(missing_ok=True)
-    services.start(*services.ALL)
-    kubernetes.wait_until_ready(START_TIMEOUT)
+    node.start()
 
 
 def _stop(words: list[str]) -> None:
     argparse.ArgumentParser("microk8s stop").parse_args(words)
     _as_root(words, "stop")
     _on_control_plane("Use 'snap stop microk8s' to stop services on this node.", 0)
-    services.stop(*services.ALL)
-    containers.kill_all()
-    paths.lock("stopped.lock").touch()
+    node.stop()
 
 
 def _refresh_certs(words: list[str]) -> None:
@@ -189,7 +186,37 @@ def _inspect(words: list[str]) -> None:
     inspection.main(words)
 
 
+def _refuse_on_worker(advice: str) -> None:
+    if paths.lock("clustered.lock").exists():
+        console.leave(f"{WORKER} {advice}", 1)
+
+
+def _add_node(words: list[str]) -> None:
+    _refuse_on_worker("Please use the microk8s add-node on the master.")
+    _as_root(words, "add-node")
+    _need_started(1)
+    nodes.add(words)
+
+
+def _remove_node(words: list[str]) -> None:
+    _need_permission()
+    _refuse_on_worker("Please use microk8s leave.")
+    nodes.remove(words)
+
+
+def _join(words: list[str]) -> None:
+    _as_root(words, "join")
+    join.main(words)
+
+
+def _leave(words: list[str]) -> None:
+    _need_started(1)
+    _as_root(words, "leave")
+    leave.main(words)
+
+
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
+    "add-node": _add_node,
     "config": _config,
     "ctr": _ctr,
     "disable": _xable("disable"),
@@ -198,8 +225,11 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "helm3": _helm,
     "images": _images,
     "inspect": _inspect,
+    "join": _join,
     "kubectl": _kubectl,
+    "leave": _leave,
     "refresh-certs": _refresh_certs,
+    "remove-node": _remove_node,
     "start": _start,
     "status": _status,
     "stop": _stop,

@@ -1,11 +1,11 @@
-"""What a command says to the person who typed it."""
+"""Console output of the commands."""
 
 import sys
 from typing import NoReturn
 
 
 def say(line: str = "") -> None:
-    """Write a line to standard output, at once: a daemon's output is read in the journal."""
+    """Write a line to standard output, unbuffered: a daemon's output is read in the journal."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
@@ -16,6 +16,6 @@ def warn(line: str) -> None:
 
 
 def leave(line: str, code: int) -> NoReturn:
-    """Say a line and end the program with an exit code."""
+    """Print a line and exit with an exit code."""
     say(line)
     sys.exit(code)

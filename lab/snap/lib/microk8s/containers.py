@@ -1,4 +1,4 @@
-"""The containers on this node, seen from below Kubernetes."""
+"""The containers on this node, below the level of Kubernetes."""
 
 import contextlib
 import os
@@ -15,13 +15,13 @@ def _processes() -> dict[int, int]:
     parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
-            # The name, in parentheses, may hold anything; the state and the parent follow it.
+            # The name, in parentheses, may contain anything; the state and the parent follow it.
             parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
     return parents
 
 
 def descendants(roots: set[int], parents: Mapping[int, int]) -> set[int]:
-    """Return the processes that are below the roots."""
+    """Return the descendants of these processes."""
     found: set[int] = set()
     level = roots
     while level := {pid for pid, parent in parents.items() if parent in level} - found:
@@ -42,7 +42,7 @@ def _shims() -> set[int]:
 
 
 def kill_all() -> None:
-    """Kill every container of this node, without a grace period, and the shims that hold them."""
+    """Kill every container of this node, without a grace period, and their shims."""
     shims = _shims()
     for pid in [*descendants(shims, _processes()), *shims]:
         with contextlib.suppress(ProcessLookupError):
@@ -50,7 +50,7 @@ def kill_all() -> None:
 
 
 def unmount_all() -> None:
-    """Unmount what containers and pods left mounted below the snap's directories."""
+    """Unmount the remaining mounts of containers and pods below the snap's directories."""
     mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
     for mount in sorted((m for m in mounts if m.startswith(f"{paths.common()}/")), reverse=True):
         subprocess.run(["umount", "--lazy", mount], check=False)

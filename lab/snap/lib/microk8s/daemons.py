@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Template
 from typing import NoReturn
 
-from . import agent, arguments, console, images, kicker, kubelite, paths, programs
+from . import agent, arguments, console, datastore, host, images, kicker, kubelite, paths, programs, proxy
 
 SIDELOAD = "containerd-sideload"
 
@@ -29,7 +29,7 @@ def _containerd() -> NoReturn:
     paths.containerd_socket().parent.mkdir(parents=True, exist_ok=True)
     # A stale socket would look like a containerd that is ready.
     paths.containerd_socket().unlink(missing_ok=True)
-    # Part of this service, as in Canonical's snap: it ends with the process that becomes containerd.
+    # A child of this service, as in Canonical's snap: it ends together with containerd.
     subprocess.Popen(["setpriv", "--pdeathsig", "TERM", programs.path("daemon"), SIDELOAD])
     os.environ.update(arguments.environment("containerd-env"))
     _become("containerd", arguments.load("containerd"))
@@ -38,20 +38,20 @@ def _containerd() -> NoReturn:
 def etcd_flags(dqlite: list[str]) -> list[str]:
     """Return etcd's flags for those of k8s-dqlite.
 
-    etcd takes dqlite's place at its socket, under its name and its lock `ha-cluster`: so what a role can see
-    (units, files, status) is a default node's, and not that of MicroK8s' rarer etcd mode. The port on which
-    members would talk is dqlite's too.
+    etcd replaces dqlite at its socket, under its name and its lock `ha-cluster`: everything that a role sees
+    (units, files, status) is that of a default node, and not of MicroK8s' rarer etcd mode. The port for other
+    members is dqlite's too.
     """
     parser = argparse.ArgumentParser("k8s-dqlite")
     parser.add_argument("--storage-dir", type=Path, required=True)
     parser.add_argument("--listen", required=True)
     options = parser.parse_args(dqlite)
-    peer = "http://127.0.0.1:19001"
+    peer = f"http://{datastore.address()}:{datastore.PORT}"
     return [
         "--name=default",
         f"--data-dir={options.storage_dir / 'etcd'}",
         f"--listen-client-urls={options.listen}",
-        # Told to clients that ask for the members, which the API server does not; it may not be a socket.
+        # Returned to clients that query the members, which the API server does not; it may not be a socket.
         "--advertise-client-urls=http://127.0.0.1:12379",
         f"--listen-peer-urls={peer}",
         f"--initial-advertise-peer-urls={peer}",
@@ -61,12 +61,19 @@ def etcd_flags(dqlite: list[str]) -> list[str]:
 
 
 def _k8s_dqlite() -> NoReturn:
+    _exit_if_not_expected("k8s-dqlite")
+    host.raise_kernel_settings()
+    datastore.take_update()
     _become("etcd", etcd_flags(arguments.load("k8s-dqlite")))
 
 
-def _only_elsewhere(service: str) -> NoReturn:
+def _exit_if_not_expected(service: str) -> None:
     if paths.lock(f"no-{service}").exists():
         console.leave(f"{service} will not run on this node", 0)
+
+
+def _only_elsewhere(service: str) -> NoReturn:
+    _exit_if_not_expected(service)
     console.leave(f"{service} is not part of the lab's MicroK8s", 1)
 
 
@@ -77,7 +84,7 @@ DAEMONS: dict[str, Callable[[], None]] = {
     "kubelite": kubelite.main,
     "cluster-agent": agent.main,
     "apiserver-kicker": kicker.main,
-    "apiserver-proxy": lambda: _only_elsewhere("apiserver-proxy"),
+    "apiserver-proxy": proxy.main,
     "etcd": lambda: _only_elsewhere("etcd"),
     "flanneld": lambda: _only_elsewhere("flanneld"),
 }

@@ -1,4 +1,4 @@
-"""What snapd runs when the snap is installed, configured and removed."""
+"""The hooks that snapd runs when the snap is installed, configured and removed."""
 
 import grp
 import shutil
@@ -6,9 +6,22 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import arguments, calico, certificates, console, containers, kicker, kubelite, launch, paths, services
+from . import (
+    arguments,
+    calico,
+    certificates,
+    console,
+    containers,
+    datastore,
+    host,
+    kicker,
+    kubelite,
+    launch,
+    paths,
+    services,
+)
 
-# Where programs of others expect things, and where they are. Made only where there is nothing yet.
+# The paths where other programs expect files, and their targets. Existing paths are not replaced.
 LINKS = {
     Path("/var/lib/kubelet"): paths.common() / "var/lib/kubelet",
     Path("/var/lib/calico"): paths.current() / "var/lib/calico",
@@ -17,14 +30,12 @@ LINKS = {
 }
 DIRECTORIES = ("addons", "etc/launcher", "etc/sideload", "hooks", "plugins", "run", "var/lib/kubelet")
 LOCKS = ("installed.lock", "lite.lock", "ha-cluster", "no-etcd", "no-flanneld", "no-apiserver-proxy")
-# As dqlite's before the first join; `microk8s status` prints it.
-MEMBER = "Address: 127.0.0.1:19001\n  ID: 3297041220608546238\n  Role: 0\n"
 POD_NETWORK = "10.1.0.0/16"
 PLACES_TO_SIDELOAD_FROM = (Path("/root/snap/microk8s/common/sideload"), paths.common() / "sideload")
 
 
 def install() -> None:
-    """Lay out the files of a new node."""
+    """Create the files of a new node."""
     if paths.lock("installed.lock").exists():
         return
     shutil.copytree(paths.snap() / "default-args", paths.data() / "args")
@@ -45,15 +56,14 @@ def install() -> None:
         for archive in place.glob("*.tar"):
             shutil.copy(archive, paths.common() / "etc/sideload")
     certificates.create()
-    _datastore()
+    datastore.create()
     _pod_network()
-    for name in LOCKS:
-        paths.lock(name).touch()
+    host.run_with_sudo("touch", *(str(paths.lock(name)) for name in LOCKS))
     certificates.restrict()
 
 
 def _launch() -> None:
-    """Configure the node as far as that needs no service; the cluster agent does the rest."""
+    """Configure the node as far as possible without services; the cluster agent does the rest."""
     pending = paths.common() / "etc/launcher/install.yaml"
     shutil.copy(launch.source(), pending)
     try:
@@ -61,14 +71,6 @@ def _launch() -> None:
     except launch.InvalidError as error:
         console.warn(f"Invalid launch configuration {launch.source()}: {error}")
         sys.exit(1)
-
-
-def _datastore() -> None:
-    backend = paths.data() / "var/kubernetes/backend"
-    backend.mkdir(parents=True)
-    (backend / "info.yaml").write_text(MEMBER.replace("  ", ""))
-    (backend / "cluster.yaml").write_text(f"- {MEMBER}")
-    certificates.give_to_group(backend, *backend.iterdir())
 
 
 def _pod_network() -> None:
@@ -81,7 +83,7 @@ def _pod_network() -> None:
 
 
 def configure() -> None:
-    """Take over `snap set microk8s config=...`, see to the group, and restart Kubernetes."""
+    """Apply `snap set microk8s config=...`, set the group's permissions, and restart Kubernetes."""
     launcher = paths.common() / "etc/launcher"
     wanted = subprocess.run(["snapctl", "get", "config"], check=True, capture_output=True, text=True).stdout
     applied = launcher / "snap-set.yaml.applied"
@@ -97,9 +99,9 @@ def configure() -> None:
 
 
 def remove() -> None:
-    """Stop everything and take back what was put outside the snap's directories.
+    """Stop everything and remove the files outside the snap's directories.
 
-    Like Canonical's, it leaves the group, and kube-proxy's and Calico's iptables rules.
+    Like Canonical's, it keeps the group, and the iptables rules of kube-proxy and Calico.
     """
     services.pause(*services.ALL)
     containers.kill_all()
@@ -108,7 +110,8 @@ def remove() -> None:
     for link in LINKS:
         if link.is_symlink():
             link.unlink()
-    Path("/etc/sysctl.d/10-microk8s.conf").unlink(missing_ok=True)
+    (host.SYSCTL_DIRECTORY / host.SYSCTL).unlink(missing_ok=True)
+    host.apply_kernel_settings()
     for interface in _pod_interfaces():
         subprocess.run(["ip", "link", "delete", interface], check=False)
     for directory in (paths.common() / "var/lib/containerd", paths.common() / "run/containerd"):

@@ -1,8 +1,7 @@
-"""Getting images into containerd: by command, or by laying archives into a directory."""
+"""Imports images into containerd, by command or from archives in a directory."""
 
 import http.client
 import shutil
-import ssl
 import subprocess
 import sys
 import tempfile
@@ -10,11 +9,10 @@ import time
 from pathlib import Path
 from typing import IO
 
-from . import arguments, console, kubernetes, paths, programs
+from . import arguments, console, kubernetes, paths, peers, programs, tokens
 
 SCAN_INTERVAL = 5
 AGENT_PORT = 25000
-IMPORT_TIMEOUT = 600
 TOKEN_HEADER = "x-microk8s-callback-token"  # noqa: S105  # the name of a header
 IMPORT_PATH = "/cluster/api/v2.0/image/import"
 
@@ -25,11 +23,11 @@ def ctr(*words: str) -> list[str]:
 
 
 def load_sideloaded(directory: Path) -> None:
-    """Import every archive of the sideload directory and mark it as loaded.
+    """Import every archive in the sideload directory and mark it as loaded.
 
-    One that fails keeps its name, so the next scan tries it again.
+    A failed archive keeps its name, so the next scan retries it.
 
-    The smallest first: pods need the pause image before any other.
+    Smallest first: pods need the pause image before any other.
     """
     for archive in sorted(directory.glob("*.tar"), key=lambda file: file.stat().st_size):
         command = ctr("images", "import", str(archive))
@@ -42,7 +40,7 @@ def load_sideloaded(directory: Path) -> None:
 
 
 def watch_sideloaded() -> None:
-    """Import what is laid into the sideload directory, for ever; Canonical's containerd does it itself."""
+    """Import archives from the sideload directory forever, as Canonical's containerd does itself."""
     while not paths.containerd_socket().exists():
         time.sleep(0.1)
     while True:
@@ -51,7 +49,7 @@ def watch_sideloaded() -> None:
 
 
 def import_on_every_node(source: str) -> None:
-    """Send an archive, or standard input, to every node; one that fails is named and changes nothing else."""
+    """Send an archive, or standard input, to every node; failed nodes are reported and skipped."""
     with tempfile.TemporaryFile() as spool:
         if source == "-":
             shutil.copyfileobj(sys.stdin.buffer, spool)
@@ -76,19 +74,18 @@ def _copy(source: str, spool: IO[bytes]) -> None:
 
 
 def _push(address: str, archive: IO[bytes]) -> None:
-    context = ssl.create_default_context(cafile=str(paths.certificate("ca.crt")))
-    connection = http.client.HTTPSConnection(address, AGENT_PORT, timeout=IMPORT_TIMEOUT, context=context)
-    token = paths.credential("callback-token.txt").read_text().strip()
+    connection = peers.connection(address, AGENT_PORT)
     size = archive.seek(0, 2)
     archive.seek(0)
-    connection.request("POST", IMPORT_PATH, archive, {TOKEN_HEADER: token, "Content-Length": str(size)})
+    headers = {TOKEN_HEADER: tokens.callback(), "Content-Length": str(size)}
+    connection.request("POST", IMPORT_PATH, archive, headers)
     answer = connection.getresponse()
     if answer.status != http.client.OK:
         console.say(f"Failed to import images on {address}:{AGENT_PORT}: {answer.read().decode()}")
 
 
 def export(output: str, names: list[str]) -> None:
-    """Write images of this node, or all of them, into an archive or to standard output.
+    """Write images of this node, or all of them, to an archive or to standard output.
 
     Raises:
         SystemExit: With ctr's exit code.

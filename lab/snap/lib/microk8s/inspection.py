@@ -1,4 +1,4 @@
-"""`microk8s inspect`: a tarball with what one needs to find out what is wrong."""
+"""`microk8s inspect`: a tarball with information for troubleshooting."""
 
 import shutil
 import subprocess
@@ -18,17 +18,17 @@ QUERIES = (
 
 
 def main(_words: list[str]) -> None:
-    """Write a report and say where it is.
+    """Write a report and print its path.
 
     Raises:
-        SystemExit: With 1 when a service that should run does not.
+        SystemExit: With 1 when an enabled service does not run.
     """
     console.say("Inspecting services")
-    down = [service for service in services.RUNNING_ON_A_DEFAULT_NODE if not services.is_active(service)]
+    down = [service for service in services.expected() if not services.is_active(service)]
     with tempfile.TemporaryDirectory() as directory:
         report = Path(directory) / "inspection-report"
         report.mkdir()
-        for service in services.RUNNING_ON_A_DEFAULT_NODE:
+        for service in services.expected():
             state = f"FAIL:  Service {service}" if service in down else f"  Service {service}"
             console.say(f"{state} is {'not ' if service in down else ''}running")
             journal = ("journalctl", "--no-pager", "--lines=1000", "-u", services.unit(service))

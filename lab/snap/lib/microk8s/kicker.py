@@ -1,4 +1,4 @@
-"""daemon-apiserver-kicker: every five seconds, sees to it that the node is as it should be."""
+"""daemon-apiserver-kicker: reconciles the state of the node every five seconds."""
 
 import contextlib
 import os
@@ -12,10 +12,13 @@ INTERVAL = 5
 
 
 def main() -> None:
-    """Reconcile, for ever."""
+    """Reconcile forever, unless this node is a worker."""
+    if paths.lock("clustered.lock").exists():
+        console.leave("api service kicker will not run on a cluster node", 0)
     while True:
+        # Like MicroK8s', which looks for "active" in a table that says "inactive" of a stopped service.
+        reissue_certificate()
         if services.is_active("kubelite"):
-            reissue_certificate()
             apply_network()
         open_sockets()
         run_hooks(paths.common() / "hooks/reconcile.d")
@@ -23,7 +26,7 @@ def main() -> None:
 
 
 def reissue_certificate() -> None:
-    """Replace server.crt when the host's addresses or the template changed; restart what serves with it."""
+    """Replace server.crt when addresses or the template changed; restart the services that use it."""
     if (
         arguments.has_fixed_address()
         or paths.lock("no-cert-reissue").exists()
@@ -35,6 +38,9 @@ def reissue_certificate() -> None:
     console.say("cert change detected. Restarting")
     certificates.issue_server()
     certificates.restrict()
+    if paths.lock("join-in-progress").exists():
+        # A join that failed has left the lock: nothing takes the new certificate until someone restarts it.
+        return
     services.restart("cluster-agent")
     services.pause("kubelite")
     containers.kill_all()
@@ -43,7 +49,7 @@ def reissue_certificate() -> None:
 
 
 def apply_network() -> None:
-    """Apply cni.yaml as long as that has not succeeded."""
+    """Apply cni.yaml until that succeeds."""
     manifest = paths.data() / "args/cni-network/cni.yaml"
     if not manifest.exists() or paths.lock("cni-loaded").exists() or not kubernetes.is_ready(with_node=False):
         return
@@ -53,14 +59,14 @@ def apply_network() -> None:
 
 
 def open_sockets() -> None:
-    """Let the group microk8s use the datastore and containerd, whose sockets are new after every start."""
+    """Give the group microk8s access to the sockets of the datastore and containerd, new at every start."""
     backend = paths.data() / "var/kubernetes/backend"
     sockets = (*backend.glob("*.sock*"), paths.containerd_socket())
     certificates.give_to_group(*(socket for socket in sockets if socket.is_socket()))
 
 
 def run_hooks(directory: Path) -> None:
-    """Run the executables an owner has put into a hook directory; what they return does not matter."""
+    """Run the owner's executables in a hook directory; their exit codes are ignored."""
     for hook in sorted(directory.glob("*")):
         if os.access(hook, os.X_OK):
             subprocess.run([str(hook)], check=False)

@@ -1,7 +1,7 @@
-"""daemon-kubelite: Kubernetes' five programs, which live and die together.
+"""daemon-kubelite: Kubernetes' five programs, or two on a worker, which start and stop together.
 
-In Canonical's snap they are one process. Here they are children of this one, and when any of them ends, by a
-bad flag for instance, all end.
+In Canonical's snap they are one process. Here they are child processes, and when any of them exits, for
+example because of a bad flag, all are stopped.
 """
 
 import os
@@ -12,13 +12,18 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
 from pathlib import Path
+from typing import NoReturn
 
 from . import addons, arguments, console, network, paths, programs
 
-NEED_THE_API = ("kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet")
+ON_EVERY_NODE = ("kube-proxy", "kubelet")
+NEED_THE_API = ("kube-controller-manager", "kube-scheduler", *ON_EVERY_NODE)
+# Canonical's process reads the others' flags when the API server has been answering for some seconds already.
+LINGERING = 3
 CONTAINERD_TIMEOUT = 20
-# The one process does not wait for the API server's clients to hang up either.
+# Canonical's process does not wait for the API server's clients to disconnect either.
 STOP_TIMEOUT = 2
 POD_RULE = ("-m", "comment", "--comment", "generated for MicroK8s pods", "-j", "ACCEPT")
 
@@ -26,27 +31,47 @@ Children = dict[str, subprocess.Popen[bytes]]
 
 
 def main() -> None:
-    """Prepare the host, run the programs, and end when one of them ends or this one is told to."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    """Prepare the host, run the programs, and exit when one of them exits or on SIGTERM."""
+    _end_at_once_when_told()
     paths.lock("stopped.lock").unlink(missing_ok=True)
     prepare_host()
     children: Children = {}
     try:
-        children["kube-apiserver"] = _start("kube-apiserver")
-        _wait_for_api(children)
-        for name in NEED_THE_API:
-            children[name] = _start(name)
-        console.say(f"{_first_to_end(children)} has ended, and so do all others")
+        if paths.lock("clustered.lock").exists():
+            _start_each(ON_EVERY_NODE, children)
+        else:
+            _start_each(("kube-apiserver",), children)
+            _wait_for_api(children)
+            _end_at_once_when_told()
+            _start_each(NEED_THE_API, children)
+        ended = _first_to_end(children)
+        time.sleep(LINGERING)
+        console.say(f"{ended} has ended, and so do all others")
     finally:
         _stop(children)
     sys.exit(1)
 
 
-def _start(name: str) -> subprocess.Popen[bytes]:
-    # The kernel ends the program should this one be killed.
+def _end_at_once_when_told() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
+
+def _hang_when_told() -> None:
+    """Do as Canonical's does while its API server starts: systemd kills it half a minute later."""
+
+    def hang(*_: object) -> NoReturn:
+        while True:
+            signal.pause()
+
+    signal.signal(signal.SIGTERM, hang)
+
+
+def _start_each(names: Iterable[str], children: Children) -> None:
+    # The kernel kills the programs if this process is killed.
     dying_with_us = ["setpriv", "--pdeathsig", "KILL"]
-    command = [*dying_with_us, programs.path(name), *arguments.load(name)]
-    return subprocess.Popen(command, env=programs.bundled_environment())
+    for name in names:
+        command = [*dying_with_us, programs.path(name), *arguments.load(name)]
+        children[name] = subprocess.Popen(command, env=programs.bundled_environment())
 
 
 def _first_to_end(children: Children) -> str:
@@ -68,20 +93,22 @@ def _stop(children: Children) -> None:
 
 
 def _wait_for_api(children: Children) -> None:
-    """Wait until the API server serves, or has ended: without a datastore it gives up by itself."""
+    """Wait until the API server is ready or has exited: without a datastore it exits by itself."""
     port = arguments.get("kube-apiserver", "--secure-port")
     context = ssl.create_default_context(cafile=str(paths.certificate("ca.crt")))
     while children["kube-apiserver"].poll() is None:
         try:
             with urllib.request.urlopen(f"https://127.0.0.1:{port}/readyz", timeout=5, context=context):
                 return
-        except (urllib.error.URLError, OSError):
+        except (urllib.error.URLError, OSError) as error:
+            if isinstance(error, urllib.error.HTTPError):
+                _hang_when_told()
             time.sleep(0.2)
     console.leave("kube-apiserver has ended", 1)
 
 
 def prepare_host() -> None:
-    """Bring the host to where Kubernetes can start: a route, forwarding, kernel modules, containerd."""
+    """Prepare the host for Kubernetes: a route, forwarding, kernel modules, containerd."""
     if not arguments.has_fixed_address() and not network.wait_for_default_route():
         console.say("WARNING: No default route exists. MicroK8s might not work properly.")
     _load_module("nf_conntrack", Path("/proc/sys/net/netfilter/nf_conntrack_max"))
@@ -120,6 +147,6 @@ def _iptables(action: str, rule: list[str]) -> int:
 
 
 def stop_forwarding_pods() -> None:
-    """Take the rules back that let pods' traffic through."""
+    """Remove the rules that forward pods' traffic."""
     for direction in ("-s", "-d"):
         _iptables("-D", [direction, str(arguments.get("kube-proxy", "--cluster-cidr")), *POD_RULE])

@@ -1,4 +1,4 @@
-"""Launch configuration: what an owner wants of a node, in one file, before it is installed or later."""
+"""Launch configuration: the owner's settings of a node in one file, before or after the installation."""
 
 import subprocess
 from collections.abc import Callable, Iterable
@@ -11,7 +11,7 @@ from . import arguments, certificates, console, paths, programs, services
 
 VERSIONS = ((0, 1, 0), (0, 2, 0))
 
-# Which argument file a key edits, and which service reads it.
+# The argument file that each key edits, and the service that reads it.
 ARGUMENTS = {
     "extraKubeletArgs": ("kubelet", "kubelite"),
     "extraKubeAPIServerArgs": ("kube-apiserver", "kubelite"),
@@ -28,7 +28,7 @@ Document = dict[str, Any]
 
 
 class InvalidError(ValueError):
-    """A launch configuration that MicroK8s would refuse."""
+    """A launch configuration that MicroK8s would reject."""
 
 
 def _is_map(value: Any) -> bool:
@@ -62,7 +62,7 @@ CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads every scalar as it is written: `1.10` and `true` are values of flags."""
+    """Reads every scalar as a string: `1.10` and `true` are values of flags."""
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -75,7 +75,7 @@ def load(text: str) -> list[Document]:
     """Return the documents of a launch configuration.
 
     Raises:
-        InvalidError: When it is not YAML, states no supported version, or a key has the wrong type.
+        InvalidError: When it is not YAML, has no supported version, or a key has the wrong type.
     """
     try:
         documents = [document for document in yaml.load_all(text, _Loader) if document is not None]
@@ -103,7 +103,7 @@ def _check(document: Any) -> None:
 
 
 def configure(documents: Iterable[Document]) -> set[str]:
-    """Write what the documents say into the files of the services; return the services that must restart."""
+    """Write the documents' settings into the files of the services; return the services that must restart."""
     changed: set[str] = set()
     for document in documents:
         for key, (file, service) in ARGUMENTS.items():
@@ -114,7 +114,8 @@ def configure(documents: Iterable[Document]) -> set[str]:
                 changed.add("kubelite")
         for host, text in _items(document, "containerdRegistryConfigs"):
             _write(paths.data() / "args/certs.d" / host / "hosts.toml", text)
-        certificates.add_names(document.get("extraSANs") or [])
+        if (names := document.get("extraSANs")) is not None:
+            certificates.set_names(names)
         if token := document.get("persistentClusterToken"):
             _write(paths.credential("persistent-cluster-tokens.txt"), f"{token}\n")
     return changed
@@ -133,10 +134,10 @@ def _write(file: Path, text: str) -> bool:
 
 
 def apply(text: str) -> None:
-    """Bring a running node to what a launch configuration says.
+    """Apply a launch configuration to a running node.
 
     Raises:
-        InvalidError: When the configuration is refused; nothing has changed then.
+        InvalidError: When the configuration is invalid; nothing has changed then.
         subprocess.CalledProcessError: When an addon or a service fails.
     """
     documents = load(text)
@@ -150,12 +151,12 @@ def apply(text: str) -> None:
             command = [programs.path("microk8s"), action, addon["name"], *addon.get("args", [])]
             subprocess.run(command, check=True)
     if "cluster-agent" in changed:
-        # This ends the program; the new one finds everything else in place.
+        # This ends the program; its successor finds everything else done.
         services.restart("cluster-agent")
 
 
 def source() -> Path:
-    """Return the file that configures a new node: the first of the owner's places, or the default."""
+    """Return the file that configures a new node: the first of the owner's files, or the default."""
     owners = [
         Path("/etc/microk8s.yaml"),
         Path("/root/snap/microk8s/common/.microk8s.yaml"),
@@ -165,7 +166,7 @@ def source() -> Path:
 
 
 def apply_pending(directory: Path) -> None:
-    """Apply what waits in the launcher directory; what fails is named, and stays to be tried again."""
+    """Apply the files in the launcher directory; a failed one is reported, and kept for the next try."""
     for file in sorted(directory.glob("*.yaml")):
         try:
             apply(file.read_text())

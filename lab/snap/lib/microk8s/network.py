@@ -5,42 +5,40 @@ import subprocess
 import time
 from typing import Any
 
-# Addresses on interfaces of the pod network come and go with it and are not the host's.
-POD_INTERFACES = ("cali", "vxlan.calico", "tunl", "cni", "flannel")
+# Their first addresses are the pod network's and do not belong to the host. Those of all other interfaces do.
+POD_INTERFACES = ("vxlan.calico", "flannel.1", "cni0", "ovn0")
 DEFAULT_ROUTE_TIMEOUT = 10
 
 
 def _ip(*arguments: str) -> list[dict[str, Any]]:
-    shown = subprocess.run(["ip", "-json", "-4", *arguments], check=True, capture_output=True).stdout
+    shown = subprocess.run(["ip", "-json", *arguments], check=True, capture_output=True).stdout
     return [entry for entry in json.loads(shown or "[]") if entry]
 
 
-def _addresses(*selector: str) -> list[str]:
-    links = _ip("address", "show", *selector)
+def addresses() -> list[str]:
+    """Return what `hostname -I` shows, IPv6 too, without the pod network: VPN, bridges of Docker and all."""
+    links = _ip("address", "show", "scope", "global")
+    # Of addresses that are not asked for, `ip` shows an empty entry.
     return [
         address["local"]
         for link in links
-        if not link["ifname"].startswith(POD_INTERFACES)
-        for address in link["addr_info"]
+        if link["ifname"] not in POD_INTERFACES
+        for address in filter(None, link["addr_info"])
+        if not address["local"].startswith("169.254.")
     ]
-
-
-def addresses() -> list[str]:
-    """Return the host's IPv4 addresses, without loopback and the pod network."""
-    return _addresses("scope", "global")
 
 
 def default_interface() -> str | None:
     """Return the interface of the default route."""
-    routes = _ip("route", "show", "default")
+    routes = _ip("-4", "route", "show", "default")
     return str(routes[0]["dev"]) if routes else None
 
 
 def default_address() -> str:
     """Return the first address on the interface of the default route, or "none" as MicroK8s does."""
     interface = default_interface()
-    found = _addresses("dev", interface) if interface else []
-    return found[0] if found else "none"
+    links = _ip("-4", "address", "show", "dev", interface) if interface else []
+    return next((address["local"] for link in links for address in link["addr_info"]), "none")
 
 
 def wait_for_default_route() -> bool:

@@ -1,4 +1,4 @@
-"""Where the snap keeps its things. snapd tells a snap's programs by their environment."""
+"""The directories of the snap, which snapd passes in the environment."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ def data() -> Path:
 
 
 def current() -> Path:
-    """Return `data()` by the name that outlives a refresh."""
+    """Return `data()` under the name that does not change in a refresh."""
     return data().parent / "current"
 
 
@@ -25,7 +25,7 @@ def common() -> Path:
 
 
 def lock(name: str) -> Path:
-    """Return the file whose presence states a fact about this node."""
+    """Return a file whose existence is a flag of this node."""
     return data() / "var/lock" / name
 
 

@@ -9,7 +9,7 @@ from . import paths
 
 
 def bundled_environment() -> dict[str, str]:
-    """Return an environment in which the programs of the snap come first and find their libraries.
+    """Return an environment in which the snap's programs and libraries come first.
 
     For the snap's own programs only; the host's must not load the snap's libraries.
     """
@@ -29,5 +29,5 @@ def path(name: str) -> str:
 
 
 def become(command: list[str], environment: Mapping[str, str]) -> NoReturn:
-    """Go on as another program: systemd, a terminal and signals then deal with it directly."""
+    """Replace this process with another program: systemd, a terminal and signals then reach it directly."""
     os.execve(Path(command[0]), command, environment)  # noqa: S606  # that is the point

@@ -1,6 +1,8 @@
-"""The units that snapd made of the snap's daemons."""
+"""The systemd units of the snap's daemons."""
 
 import subprocess
+
+from . import paths
 
 ALL = (
     "kubelite",
@@ -12,7 +14,13 @@ ALL = (
     "etcd",
     "flanneld",
 )
-RUNNING_ON_A_DEFAULT_NODE = ALL[:5]
+
+
+def expected() -> tuple[str, ...]:
+    """Return the services that run on a node of this kind; the others exit 0."""
+    if paths.lock("clustered.lock").exists():
+        return ("kubelite", "containerd", "cluster-agent", "apiserver-proxy")
+    return ALL[:5]
 
 
 def unit(service: str) -> str:
@@ -21,7 +29,7 @@ def unit(service: str) -> str:
 
 
 def _systemctl(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[bytes]:
-    # Not snapctl: it refuses while a change of snapd, such as the installation, is under way.
+    # Not snapctl: it fails during a change of snapd, such as the installation.
     return subprocess.run(["systemctl", *arguments], check=check)
 
 
@@ -36,7 +44,7 @@ def start(*services: str) -> None:
 
 
 def stop(*services: str) -> None:
-    """Stop services, also for the next boot."""
+    """Stop services, and disable them for the next boot."""
     _systemctl("disable", "--quiet", "--now", *map(unit, services))
 
 

@@ -26,13 +26,13 @@ def members(cluster: str) -> list[Member]:
 
 
 def split(shown: Collection[addons.Addon], running: Collection[str]) -> list[tuple[addons.Addon, str]]:
-    """Return the addons with their states, the enabled ones first."""
+    """Return the addons with their states, enabled ones first."""
     states = [(addon, "enabled" if addon.name in running else "disabled") for addon in shown]
     return sorted(states, key=lambda entry: entry[1] == "disabled")
 
 
 def pretty(nodes: list[Member], states: list[tuple[addons.Addon, str]]) -> list[str]:
-    """Return the lines for people."""
+    """Return the lines of the default format."""
     voters = [node.address for node in nodes if node.role == "voter"]
     standby = [node.address for node in nodes if node.role == "standby"]
     lines = [
@@ -78,7 +78,7 @@ def yaml(running: bool, nodes: list[Member], states: list[tuple[addons.Addon, st
 
 
 def main(words: list[str]) -> None:
-    """Print what state the cluster and its addons are in.
+    """Print the state of the cluster and its addons.
 
     Raises:
         SystemExit: With 1 when the cluster is not ready.

@@ -259,11 +259,25 @@ function pod(event, found) {
     var said = event.Get("message");
     if (!wanted(hints, said)) { return event.Cancel(); }
     line(event, said);
+    if (isProbe(event)) { return event.Cancel(); }
     if (event.Get("service.name") === null) {
         var labels = event.Get("kubernetes.labels") || {};
         event.Put("service.name", labels["app_kubernetes_io/name"] || labels.app || found[4]);
     }
     return undefined;
+}
+
+// Who asks only whether something is there, and was told that it is. Anybody can call himself so: only who asks from a pod or
+// from this host is believed, and of what came from outside Traefik's line is kept in any case.
+var PROBES = /^(?:kube-probe|Blackbox Exporter)\//;
+function isProbe(event) {
+    var agent = event.Get("user_agent.original");
+    var code = event.Get("http.response.status_code");
+    return event.Get("event.dataset") !== "traefik" && agent !== null && PROBES.test(agent)
+        && code !== null && code < 400 && isInside(event.Get("client.ip"));
+}
+function isInside(client) {
+    return client !== null && (client === ADDRESS || client.indexOf(PODS) === 0);
 }
 
 // What a pod asks for by its annotations, which Filebeat has given names without dots.
@@ -326,9 +340,13 @@ function bytes(numbers) {
 }
 
 var NODE = "";
+var ADDRESS = "";
+var PODS = "";
 var DATASETS = {};
 function register(params) {
     NODE = params.node;
+    ADDRESS = params.address;
+    PODS = params.pods;
     // Its keys come without order, and each is a namespace.
     DATASETS = params.datasets;
 }

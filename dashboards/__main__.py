@@ -1,5 +1,0 @@
-"""Write the files of all dashboards: python -m dashboards."""
-
-from dashboards.catalogue import write
-
-write()

@@ -1,5 +1,0 @@
-"""Write the file of all of Kibana's objects: python -m kibana."""
-
-from kibana.catalogue import write
-
-write()

@@ -1,5 +1,0 @@
-"""What can be done, one module each.
-
-Each has `add_arguments(parser)`, which may add options, and `run(arguments)`, which returns the exit status.
-The first line of its documentation is its help.
-"""

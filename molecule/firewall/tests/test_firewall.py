@@ -1,0 +1,111 @@
+"""Strangers reach none of the ports that the cluster opens on the host; everything else is as it was."""
+
+import json
+import socket
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from testinfra.host import Host
+
+from tests.support.home import Home, eventually
+
+# Of a network that is not private (RFC 5737), so not among homeserver_admin_networks.
+STRANGER = "203.0.113.77"
+SSH, PAGES, API, KUBELET = 22, {80, 443}, 16443, 10250
+
+
+@pytest.fixture(scope="module")
+def stranger(home: Home) -> Iterator[str]:
+    """An address of this computer from which no node and no administrator connects."""
+    routes = json.loads(subprocess.check_output(["ip", "-json", "route", "get", home.address]))
+    address = [f"{STRANGER}/32", "dev", routes[0]["dev"]]
+    subprocess.run(["ip", "address", "replace", *address], check=True)
+    yield STRANGER
+    subprocess.run(["ip", "address", "delete", *address], check=True)
+
+
+@pytest.fixture(scope="module")
+def listening(host: Host) -> set[int]:
+    """The TCP ports that the host listens on at other addresses than loopback."""
+    sockets = [line.split()[3] for line in host.check_output("ss -Hltn").splitlines()]
+    return {int(at.rpartition(":")[2]) for at in sockets if not at.startswith(("127.", "[::1]"))}
+
+
+def _admits(home: Home, port: int, source: str = "") -> bool:
+    """Whether a connection from an address gets an answer, if only that nobody listens."""
+    try:
+        socket.create_connection((home.address, port), timeout=2, source_address=(source, 0)).close()
+    except ConnectionRefusedError:
+        return True
+    except TimeoutError:
+        return False
+    return True
+
+
+def _admitted(home: Home, ports: set[int], source: str = "") -> set[int]:
+    with ThreadPoolExecutor(len(ports)) as pool:
+        return {
+            port
+            for port, is_open in zip(ports, pool.map(lambda p: _admits(home, p, source), ports), strict=True)
+            if is_open
+        }
+
+
+def test_a_stranger_reaches_ssh_and_the_pages_alone(home: Home, stranger: str, listening: set[int]) -> None:
+    assert {API, KUBELET} <= listening
+    assert _admitted(home, listening | PAGES, stranger) == {SSH} | PAGES
+
+
+def test_an_administrator_reaches_the_api_as_well(home: Home, listening: set[int]) -> None:
+    assert _admitted(home, listening | PAGES) == {SSH, API} | PAGES
+
+
+def test_ports_of_others_stay_open(home: Home, host: Host, stranger: str) -> None:
+    host.check_output("systemd-run --unit=own-server python3 -m http.server 8090")
+    try:
+        assert eventually(lambda: host.socket("tcp://0.0.0.0:8090").is_listening, seconds=10)
+        assert _admits(home, 8090, stranger)
+    finally:
+        host.check_output("systemctl stop own-server")
+
+
+def test_the_rules_are_loaded_at_every_start(home: Home, host: Host, stranger: str) -> None:
+    host.check_output("systemctl stop homeserver-firewall && systemctl start homeserver-firewall")
+
+    assert host.service("homeserver-firewall").is_enabled
+    assert not _admits(home, KUBELET, stranger)
+
+
+def test_rules_that_somebody_removed_come_back(home: Home, host: Host, stranger: str) -> None:
+    host.check_output("nft delete table inet homeserver")
+    assert _admits(home, KUBELET, stranger)
+
+    run = home.play("playbooks/firewall.yml")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert not _admits(home, KUBELET, stranger)
+
+
+def test_a_control_machine_does_not_lock_itself_out(home: Home) -> None:
+    run = home.play(
+        "playbooks/firewall.yml", "-e", json.dumps({"homeserver_admin_networks": ["192.0.2.0/24"]})
+    )
+    after = _admits(home, API)
+    restored = home.play("playbooks/firewall.yml")
+
+    assert run.returncode != 0
+    assert "add this machine's network to homeserver_admin_networks" in " ".join(run.stdout.split())
+    assert after
+    assert restored.returncode == 0, restored.stdout + restored.stderr
+
+
+def test_it_can_be_switched_off(home: Home, host: Host, stranger: str) -> None:
+    off = home.play("playbooks/firewall.yml", "-e", json.dumps({"firewall_enabled": False}))
+    tables, is_open = host.check_output("nft list tables"), _admits(home, KUBELET, stranger)
+    on = home.play("playbooks/firewall.yml")
+
+    assert off.returncode == 0, off.stdout + off.stderr
+    assert "homeserver" not in tables
+    assert is_open
+    assert on.returncode == 0, on.stdout + on.stderr

@@ -1,0 +1,13 @@
+"""The documentation that the actions on the cluster share."""
+
+
+class ModuleDocFragment:
+    """Their options."""
+
+    DOCUMENTATION = """
+options:
+  kubeconfig:
+    description: Path of the kubeconfig file on the control machine; its current context is used.
+    type: path
+    required: true
+"""

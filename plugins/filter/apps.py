@@ -1,0 +1,21 @@
+"""Filters that read an owner's apps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ansible_collections.homeserver.stack.plugins.module_utils import apps
+
+
+class FilterModule:
+    """The filters by name."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return the filters by name."""
+        return {
+            "app_clones": apps.clones,
+            "app_entry_points": apps.entry_points,
+            "app_sources": apps.sources,
+            "complete_apps": apps.complete,
+        }

@@ -1,0 +1,32 @@
+"""Filters that tell for which names an authority may issue certificates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from cryptography import x509
+
+
+def permitted_domains(pem: str) -> list[str]:
+    """Return the domains that an authority's certificate permits; none if it permits all."""
+    extensions = x509.load_pem_x509_certificate(pem.encode()).extensions
+    try:
+        constraints = extensions.get_extension_for_class(x509.NameConstraints).value
+    except x509.ExtensionNotFound:
+        return []
+    return [name.value for name in constraints.permitted_subtrees or [] if isinstance(name, x509.DNSName)]
+
+
+def outside(names: Iterable[str], domains: Iterable[str]) -> list[str]:
+    """Return the names that are in none of the domains; a wildcard is where the rest of it is."""
+    ends = tuple(f".{domain}" for domain in domains)
+    return [name for name in names if not f".{name.removeprefix('*.')}".endswith(ends)]
+
+
+class FilterModule:
+    """The filters by name."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return the filters by name."""
+        return {"outside": outside, "permitted_domains": permitted_domains}

@@ -1,0 +1,37 @@
+"""The lookup plugin apps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..plugin_utils.apps_lookup import AppsLookup
+
+DOCUMENTATION = """
+name: apps
+short_description: Lists the apps of this home
+description:
+  - Returns the entries of C(flask_app_apps), in any role, without the defaults of their options.
+options: {}
+"""
+
+EXAMPLES = """
+- ansible.builtin.debug:
+    msg: "{{ query('homeserver.stack.apps') }}"
+"""
+
+RETURN = """
+_raw:
+  description: The entries.
+  type: list
+  elements: dict
+"""
+
+
+class LookupModule(AppsLookup):
+    """List apps."""
+
+    def run(self, _: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[Any]:
+        """List them."""
+        self.set_options(var_options=variables, direct=kwargs)
+        (apps,) = self.values(["flask_app_apps"], variables)
+        return list(apps)

@@ -1,0 +1,38 @@
+"""The lookup plugin hosts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..module_utils.routes import routes
+from ..plugin_utils.apps_lookup import AppsLookup
+
+DOCUMENTATION = """
+name: hosts
+short_description: Lists every host name that this home serves
+description:
+  - Returns the host names of this project's parts, of the apps and of C(traefik_routes), in any role.
+options: {}
+"""
+
+EXAMPLES = """
+- ansible.builtin.debug:
+    msg: "{{ query('homeserver.stack.hosts') }}"
+"""
+
+RETURN = """
+_raw:
+  description: The host names.
+  type: list
+  elements: str
+"""
+
+
+class LookupModule(AppsLookup):
+    """List host names."""
+
+    def run(self, _: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[str]:
+        """List them."""
+        self.set_options(var_options=variables, direct=kwargs)
+        names = ("homeserver_domain", "homeserver_hosts", "flask_app_apps", "traefik_routes")
+        return [route.host for route in routes(*self.values(names, variables))]

@@ -1,0 +1,165 @@
+"""The formats of texts that constraints of options name, each with what to say about it."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import zoneinfo
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+
+class Format(NamedTuple):
+    """What is expected, and the function that finds out whether a text is it, or raises why it is not."""
+
+    expected: str
+    fits: Callable[[str], object]
+
+
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_SERVICE = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
+_REGISTRY = r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
+_IMAGE = re.compile(rf"{_REGISTRY}(:\w[\w.-]{{0,127}})?(@sha256:[0-9a-f]{{64}})?")
+_QUANTITY = re.compile(r"\d+(\.\d+)?([mkMGTPE]|[KMGTPE]i|[eE]\d+)?")
+_EMAIL = re.compile(r"[^@\s,<>]+@([^@\s,]+)")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_CRON_FIELDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
+_CRON_PART = re.compile(r"(\*|(\d+)(?:-(\d+))?)(?:/([1-9]\d*))?")
+
+
+def is_dns_name(name: str) -> bool:
+    """Tell whether this is a name DNS can hold, in small letters and without a dot at its end."""
+    return len(name) <= 253 and all(_LABEL.fullmatch(label) for label in name.split("."))
+
+
+def is_host_name(name: str) -> bool:
+    """Tell whether this is a DNS name, and no address: the last label of one is a number."""
+    return is_dns_name(name) and not name.rpartition(".")[2].isdigit()
+
+
+def is_address(text: str) -> bool:
+    """Tell whether this is an IPv4 or IPv6 address."""
+    return bool(ipaddress.ip_address(text))
+
+
+def is_host(text: str) -> bool:
+    """Tell whether this is a host name or an address."""
+    return is_host_name(text) or is_address(text)
+
+
+def is_url(url: str, schemes: tuple[str, ...] = ("http", "https")) -> bool:
+    """Tell whether this is a URL with a host, and a port that can be one."""
+    parts = urlsplit(url)
+    _ = parts.port  # raises
+    return parts.scheme in schemes and bool(parts.hostname) and not re.search(r"\s", url)
+
+
+def is_host_with_port(text: str) -> bool:
+    """Tell whether this is a host and a port, and nothing else."""
+    parts = urlsplit(f"//{text}")
+    return bool(parts.hostname and parts.port) and parts.netloc == text and "@" not in text
+
+
+def _is_url_with_address(url: str) -> bool:
+    return is_url(url) and is_address(urlsplit(url).hostname or "") and urlsplit(url).path in ("", "/")
+
+
+def _is_cron(schedule: str) -> bool:
+    fields = schedule.split()
+    return len(fields) == len(_CRON_FIELDS) and all(
+        _is_cron_field(part, *limits)
+        for field, limits in zip(fields, _CRON_FIELDS, strict=True)
+        for part in field.split(",")
+    )
+
+
+def _is_cron_field(part: str, low: int, high: int) -> bool:
+    found = _CRON_PART.fullmatch(part)
+    numbers = [int(number) for number in found.group(2, 3) if number] if found else []
+    return bool(found) and numbers == sorted(numbers) and all(low <= number <= high for number in numbers)
+
+
+def _is_time_zone(name: str) -> bool:
+    known = zoneinfo.available_timezones()
+    return name in known or not known
+
+
+def _is_email(text: str) -> bool:
+    found = _EMAIL.fullmatch(text)
+    return bool(found) and is_dns_name(found.group(1).lower() if found else "")
+
+
+def _is_absolute(path: str) -> bool:
+    return path.startswith(("/", "~"))
+
+
+FORMATS = {
+    "address": Format("an address such as 192.168.1.10", is_address),
+    "absolute-path": Format("a path that begins with / or ~", _is_absolute),
+    "certificate-name": Format(
+        "a host name of small letters, digits and hyphens, or one with *. before it",
+        lambda name: is_host_name(name.removeprefix("*.")),
+    ),
+    "cron": Format("minute, hour, day, month and weekday as cron takes them, such as */15 * * * *", _is_cron),
+    "dns-label": Format(
+        "a name of up to 63 small letters, digits and hyphens, without a hyphen at its ends",
+        _LABEL.fullmatch,
+    ),
+    "e-mail": Format("an e-mail address such as you@example.org", _is_email),
+    "e-mails": Format(
+        "e-mail addresses, separated by commas",
+        lambda text: all(_is_email(part.strip()) for part in text.split(",")),
+    ),
+    "environment-variable": Format(
+        "the name of an environment variable such as LOG_LEVEL", _VARIABLE.fullmatch
+    ),
+    "file": Format(
+        "the full path of a file that exists on the control machine",
+        lambda path: _is_absolute(path) and Path(path).expanduser().is_file(),
+    ),
+    "host": Format("a host name or an address", is_host),
+    "host-name": Format(
+        "a host name of small letters, digits and hyphens such as nas.home.arpa", is_host_name
+    ),
+    "host-with-port": Format("a host and its port such as smtp.example.org:587", is_host_with_port),
+    "https-url": Format(
+        "a URL such as https://example.org/directory", lambda url: is_url(url, schemes=("https",))
+    ),
+    "image": Format(
+        "an image, also with a digest, such as registry.example.org/blog:1.0.0",
+        _IMAGE.fullmatch,
+    ),
+    "network": Format(
+        "an address or a network such as 192.168.1.0/24",
+        lambda text: ipaddress.ip_network(text, strict=False),
+    ),
+    "quantity": Format("a quantity of Kubernetes such as 100m, 0.5 or 256Mi", _QUANTITY.fullmatch),
+    "registry": Format(
+        "a registry, also with a path, without a scheme, such as registry.example.org:5000",
+        re.compile(_REGISTRY).fullmatch,
+    ),
+    "service-name": Format(
+        "a name of up to 63 small letters, digits and hyphens, with a letter first", _SERVICE.fullmatch
+    ),
+    "source": Format(
+        "the full path of a directory on the control machine with a Dockerfile",
+        lambda path: _is_absolute(path) and (Path(path).expanduser() / "Dockerfile").is_file(),
+    ),
+    "time-zone": Format("a time zone such as Europe/Berlin", _is_time_zone),
+    "url": Format("a URL with http or https such as http://192.168.1.20:5000", is_url),
+    "url-with-address": Format(
+        "a URL with an address such as http://192.168.1.20:5000, for the cluster does not know the names of"
+        " the home network",
+        _is_url_with_address,
+    ),
+}
+
+
+def fits(name: str, text: str) -> bool:
+    """Tell whether a text has a format."""
+    try:
+        return bool(FORMATS[name].fits(text))
+    except (ValueError, OSError, RuntimeError):  # no number, no permission, no such user
+        return False

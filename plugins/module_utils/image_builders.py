@@ -1,0 +1,61 @@
+"""The programs that can build container images on the control machine, and their commands."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+_BUILDERS = ("podman", "docker", "buildah")
+
+
+class BuildError(Exception):
+    """An image cannot be built; the message says why and how to fix it."""
+
+
+def find_builder() -> str:
+    """Return the first program that can build images on this machine.
+
+    Raises:
+        BuildError: there is none.
+    """
+    for name in _BUILDERS:
+        if shutil.which(name) and (name != "docker" or _docker_runs()):
+            return name
+    raise BuildError(
+        f"none of {', '.join(_BUILDERS)} can build an image on this machine -> install one of them, "
+        "for example: apt install buildah"
+    )
+
+
+def _docker_runs() -> bool:
+    """Tell whether docker's daemon answers; its command can be there without one."""
+    try:
+        answer = subprocess.run(["docker", "version"], capture_output=True, timeout=30, check=False)
+    except subprocess.TimeoutExpired:
+        return False
+    return answer.returncode == 0
+
+
+def build_command(builder: str) -> list[str]:
+    """Return how to build an image; options and the context follow."""
+    # A build needs no isolation from this machine, and other kinds of isolation need more privileges.
+    isolation = [] if builder == "docker" else ["--isolation=chroot"]
+    return [builder, "build", *isolation]
+
+
+def load_command(builder: str, archive: Path) -> list[str]:
+    """Return how to load an image from an archive."""
+    if builder != "buildah":
+        return [builder, "load", f"--input={archive}"]
+    with tarfile.open(archive) as tar:
+        form = "docker-archive" if "manifest.json" in tar.getnames() else "oci-archive"
+    return [builder, "pull", "--quiet", f"{form}:{archive}"]
+
+
+def save_command(builder: str, reference: str, archive: Path) -> list[str]:
+    """Return how to save an image as an archive."""
+    if builder == "buildah":
+        return [builder, "push", "--quiet", reference, f"docker-archive:{archive}:{reference}"]
+    return [builder, "save", f"--output={archive}", reference]

@@ -1,0 +1,31 @@
+"""Full names of images, such as `docker.io/library/traefik:v3.7.13@sha256:…`."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Reference(NamedTuple):
+    """The parts of an image's full name; `tag` and `digest` may be empty."""
+
+    name: str
+    tag: str
+    digest: str
+
+    @property
+    def tagged(self) -> str:
+        """The name with its tag, without the digest."""
+        return f"{self.name}:{self.tag}" if self.tag else self.name
+
+    @property
+    def exact(self) -> str:
+        """The name by which Kubernetes and builders look for it: a digest replaces the tag."""
+        return f"{self.name}@{self.digest}" if self.digest else self.tagged
+
+
+def parse(reference: str) -> Reference:
+    """Split an image's full name."""
+    rest, _, digest = reference.partition("@")
+    folder, slash, last = rest.rpartition("/")
+    name, _, tag = last.partition(":")
+    return Reference(folder + slash + name, tag, digest)

@@ -1,0 +1,260 @@
+"""Applies, prunes and deletes all objects of an application, and waits until it runs or is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from .cluster import ApiError, Cluster
+from .objects import (
+    APPLY_FIRST,
+    NEVER_PRUNED,
+    WORKLOADS,
+    Identity,
+    Object,
+    difference,
+    identity,
+    is_ours,
+    owner_application,
+    prepare,
+    rank,
+    template_hash,
+    without_server_fields,
+)
+from .rollout import failure
+from .waiting import ApplicationError, Say, Waiting, say_nothing
+
+_PRUNED_WITH_VOLUMES = tuple(kind for kind in NEVER_PRUNED if kind != "PersistentVolumeClaim")
+
+
+@dataclass
+class Outcome:
+    """What a run did, or would do in check mode."""
+
+    created: list[str] = field(default_factory=list)
+    updated: list[str] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    diff: list[dict[str, str]] = field(default_factory=list)
+
+
+class _Step(NamedTuple):
+    """One object before and after it is applied."""
+
+    wanted: Object
+    before: Object | None
+    after: Object
+
+    def is_needed(self) -> bool:
+        return (
+            self.before is None
+            or _is_outdated_job(self.wanted, self.before)
+            or without_server_fields(self.before) != without_server_fields(self.after)
+        )
+
+
+class Application:
+    """All objects in a cluster that carry the labels of one application."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        name: str,
+        *,
+        timeout: float,
+        check_mode: bool,
+        say: Say = say_nothing,
+    ):
+        """Prepare a run.
+
+        Args:
+            cluster: where the application lives.
+            name: its value of the label app.kubernetes.io/part-of.
+            timeout: seconds for all waiting together, without the time to pull images.
+            check_mode: change nothing, and let the API server report what would change.
+            say: reports from time to time what is awaited.
+        """
+        self._cluster = cluster
+        self._name = name
+        self._check_mode = check_mode
+        self._wait = Waiting(cluster, timeout, lambda text: say(f"{name}: {text}"))
+        self._changed: set[Identity] = set()
+        self.outcome = Outcome()
+
+    def present(
+        self, definitions: Iterable[Object], *, partial: bool = False, delete_volumes: bool = False
+    ) -> None:
+        """Apply all objects, delete those that are no longer rendered, and wait until the workloads run.
+
+        Only namespaces and CRDs are applied before the API server has accepted every object.
+
+        Args:
+            definitions: the objects.
+            partial: these are only some of the objects; delete nothing, and wait for no workload.
+            delete_volumes: delete the volume claims that are no longer rendered, too.
+
+        Raises:
+            ManifestError: an object is invalid.
+            ApplicationError: an object is refused, or a workload does not run.
+        """
+        objects = prepare(self._name, definitions)
+        live = self._live(objects)
+        first = [obj for obj in objects if obj["kind"] in APPLY_FIRST]
+        self._apply(first, live)
+        crds = [obj for obj in first if obj["kind"] == "CustomResourceDefinition"]
+        if crds and not self._check_mode:
+            self._wait.served(crds)
+        self._apply(objects[len(first) :], live)
+        if partial:
+            return
+        workloads = [obj for obj in objects if obj["kind"] in WORKLOADS]
+        kept = NEVER_PRUNED if not delete_volumes else _PRUNED_WITH_VOLUMES
+        unwanted = _unwanted(objects, live, kept)
+        predecessors = [obj for obj in unwanted if _place(obj) in map(_place, workloads)]
+        self._delete([obj for obj in unwanted if obj not in predecessors])
+        if not self._check_mode:
+            self._wait.rolled_out(workloads, self._changed)
+        self._delete(predecessors)
+
+    def absent(self, *, delete_volumes: bool = True) -> None:
+        """Delete all objects of the application and wait until they are gone.
+
+        Args:
+            delete_volumes: delete the volume claims, too. Otherwise they stay, with their namespaces.
+
+        Raises:
+            ApplicationError: an object is not deleted in time.
+        """
+        live = self._cluster.of_application(self._name).values()
+        doomed = [obj for obj in live if is_ours(obj) or obj["kind"] == "PersistentVolumeClaim"]
+        if not delete_volumes:
+            doomed = self._without_volumes(doomed)
+        self._delete(sorted(doomed, key=rank, reverse=True))
+
+    def _without_volumes(self, doomed: list[Object]) -> list[Object]:
+        """Leave out volume claims and the namespaces that they are in."""
+        claims = [obj for obj in doomed if obj["kind"] == "PersistentVolumeClaim"]
+        self._cluster.warnings += [f"{identity(claim)} is kept" for claim in claims]
+        homes = {claim["metadata"]["namespace"] for claim in claims}
+        return [
+            obj
+            for obj in doomed
+            if obj not in claims and not (obj["kind"] == "Namespace" and obj["metadata"]["name"] in homes)
+        ]
+
+    def _live(self, objects: list[Object]) -> dict[Identity, Object]:
+        """Read the live objects; first wait for those being deleted, since they cannot be applied."""
+        live = self._cluster.of_application(self._name, objects)
+        existing = filter(None, (live.get(identity(obj)) for obj in objects))
+        going = [obj for obj in existing if obj["metadata"].get("deletionTimestamp")]
+        if not going or self._check_mode:
+            return live
+        self._wait.gone(going)
+        return self._cluster.of_application(self._name, objects)
+
+    def _apply(self, objects: list[Object], live: dict[Identity, Object]) -> None:
+        """Apply the objects that differ from the live ones, if the API server accepts all of them."""
+        steps, refusals = [], []
+        for obj in objects:
+            try:
+                steps.append(self._plan(obj, live.get(identity(obj)) or self._cluster.get(obj)))
+            except ApiError as refusal:
+                refusals.append(f"{identity(obj)} was refused: {refusal}")
+        if refusals:
+            raise ApplicationError("\n".join(refusals))
+        for step in filter(_Step.is_needed, steps):
+            if not self._check_mode:
+                self._carry_out(step)
+            key = identity(step.wanted)
+            self._changed.add(key)
+            (self.outcome.updated if step.before else self.outcome.created).append(str(key))
+            self.outcome.diff.append(difference(step.before, step.after))
+
+    def _plan(self, obj: Object, before: Object | None) -> _Step:
+        """Ask the API server for the result of applying an object.
+
+        In check mode the result is the object itself when its namespace or its kind does not exist yet.
+        """
+        owner = owner_application(before) if before else ""
+        if owner not in ("", self._name):
+            raise ApiError(409, "", f"it belongs to the application {owner}")
+        kind = self._cluster.kind(obj)
+        if kind is None:
+            if self._check_mode:
+                return _Step(obj, before, obj)
+            message = f"the cluster serves no {obj['kind']} of {obj['apiVersion']}: its CRD is missing"
+            raise ApiError(404, "", message)
+        if kind.namespaced and not obj["metadata"].get("namespace"):
+            raise ApiError(400, "", "metadata.namespace is missing")
+        if _is_outdated_job(obj, before):
+            return _Step(obj, before, obj)
+        try:
+            return _Step(obj, before, self._cluster.apply(obj, dry_run=True))
+        except ApiError as refusal:
+            if self._check_mode and refusal.status == 404:
+                return _Step(obj, before, obj)
+            if before and obj["kind"] == "PersistentVolumeClaim":
+                return self._plan_unresized(obj, before, refusal)
+            raise
+
+    def _plan_unresized(self, claim: Object, before: Object, refusal: ApiError) -> _Step:
+        """Keep the size of a volume when that was the refused change: few can grow, none can shrink."""
+        resized = {**claim, "spec": {**claim["spec"], "resources": before["spec"]["resources"]}}
+        try:
+            step = _Step(resized, before, self._cluster.apply(resized, dry_run=True))
+        except ApiError:
+            raise refusal from None
+        self._cluster.warnings.append(f"{identity(claim)} keeps its size: {refusal}")
+        return step
+
+    def _carry_out(self, step: _Step) -> None:
+        if step.before and _is_outdated_job(step.wanted, step.before):
+            self._cluster.delete(step.before)
+            self._wait.gone([step.before])
+        try:
+            self._cluster.apply(step.wanted, dry_run=False)
+        except ApiError as refusal:
+            raise ApplicationError(f"{identity(step.wanted)} was refused: {refusal}") from refusal
+
+    def _delete(self, objects: list[Object]) -> None:
+        for obj in objects:
+            if not self._check_mode:
+                self._cluster.delete(obj)
+            self.outcome.deleted.append(str(identity(obj)))
+            self.outcome.diff.append(difference(obj, None))
+        if not self._check_mode:
+            self._wait.gone(objects)
+
+
+def without_cluster(application: str, definitions: Iterable[Object]) -> Outcome:
+    """Return the outcome in check mode when there is no cluster yet: everything is created.
+
+    Raises:
+        ManifestError: an object is invalid.
+    """
+    objects = prepare(application, definitions)
+    return Outcome(
+        created=[str(identity(obj)) for obj in objects],
+        diff=[difference(None, obj) for obj in objects],
+    )
+
+
+def _unwanted(objects: list[Object], live: dict[Identity, Object], kept: Iterable[str]) -> list[Object]:
+    """Return what this project applied earlier and no longer renders, in the order of its deletion."""
+    wanted = {identity(obj) for obj in objects}
+    unwanted = [
+        obj for key, obj in live.items() if key not in wanted and obj["kind"] not in kept and is_ours(obj)
+    ]
+    return sorted(unwanted, key=rank, reverse=True)
+
+
+def _place(workload: Object) -> Identity:
+    """Return what a workload shares with one of another kind that takes its place."""
+    return identity(workload)._replace(kind="")
+
+
+def _is_outdated_job(wanted: Object, before: Object | None) -> bool:
+    """Tell whether a Job has to be replaced: it failed, or its pod template, which is immutable, differs."""
+    if wanted["kind"] != "Job" or before is None:
+        return False
+    return template_hash(wanted) != template_hash(before) or bool(failure(before))

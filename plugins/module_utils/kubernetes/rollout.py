@@ -1,0 +1,172 @@
+"""Judges whether a workload runs, and if not, why. It only reads objects, and sends no request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+Object = dict[str, Any]
+
+_CREATING = "ContainerCreating"
+"""The kubelet mounts volumes, pulls the image or creates the container."""
+_STARTING = (_CREATING, "PodInitializing")
+
+_PULL_FAILED = ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable")
+"""The kubelet failed to pull an image and retries, with up to five minutes between two attempts."""
+_NEVER_PULLED = re.compile(
+    r"not found|manifest unknown|unauthorized|denied|authorization failed|forbidden|no such host"
+    r"|invalid reference",
+    re.IGNORECASE,
+)
+"""Errors of registries and containerd that another attempt does not solve."""
+
+_CRASHES = 3
+"""After this many crashes a container is hopeless; fewer may be a race with something that it needs."""
+
+_PATIENCE = 20.0
+"""How many seconds other trouble may last, such as a Secret that arrives late."""
+
+_PULL_PATIENCE = 600.0
+"""How many seconds an image may fail to be pulled, which is about six attempts."""
+
+_SCHEDULING_PATIENCE = 60.0
+"""How many seconds a pod may find no node: it may have to wait for its predecessor or its volume."""
+
+
+class Trouble(NamedTuple):
+    """Why a pod or one of its containers does not run."""
+
+    container: str
+    reason: str
+    message: str = ""
+    patience: float | None = None
+    """Seconds until it is hopeless; None when it may pass by itself."""
+    crashed: bool = False
+    """The container ended at least once."""
+    running: bool = False
+    """The container runs now: if it crashed, the log of its previous run shows why."""
+    image: str = ""
+    """The image that it may be waiting for."""
+
+    def __str__(self) -> str:
+        where = f"container {self.container}: " if self.container else ""
+        return where + ": ".join(filter(None, (self.reason, self.message)))
+
+
+def unfinished(obj: Object, away: int = 0) -> str:
+    """Say why the rollout of a workload is not done; an empty text when it is done.
+
+    Args:
+        obj: the workload.
+        away: how many nodes do not answer. A DaemonSet's pods there are not awaited.
+    """
+    status = obj.get("status") or {}
+    match obj["kind"]:
+        case "Job":
+            return "" if obj["spec"].get("suspend") or _condition(obj, "Complete") else "not complete"
+        case _ if status.get("observedGeneration", 0) < obj["metadata"].get("generation", 0):
+            return "not yet seen by its controller"
+        case "DaemonSet":
+            wanted = status.get("desiredNumberScheduled", 0) - away
+            updated, available = status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0)
+            old = 0
+        case _:
+            wanted = obj["spec"].get("replicas", 1)
+            updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
+            old = status.get("replicas", 0) - updated
+    if updated < wanted:
+        return f"{updated} of {wanted} replicas updated"
+    if available < wanted:
+        return f"{available} of {wanted} replicas available"
+    return f"{old} old replicas still running" if old > 0 else ""
+
+
+def is_ready(node: Object) -> bool:
+    """Tell whether a node answers."""
+    return _condition(node, "Ready") is not None
+
+
+def is_probed(workload: Object) -> bool:
+    """Tell whether a finished rollout proves that the workload works: all have probes, or it is a Job."""
+    containers = workload["spec"]["template"]["spec"]["containers"]
+    return workload["kind"] == "Job" or all("readinessProbe" in container for container in containers)
+
+
+def failure(workload: Object) -> str:
+    """Say why a Job has failed for good; an empty text for every other workload."""
+    condition = _condition(workload, "Failed") if workload["kind"] == "Job" else None
+    return ": ".join(filter(None, (condition.get("reason"), condition.get("message")))) if condition else ""
+
+
+def _condition(obj: Object, name: str) -> Object | None:
+    """Return the condition of that name if it is true."""
+    conditions = (obj.get("status") or {}).get("conditions") or []
+    return next((c for c in conditions if c["type"] == name and c["status"] == "True"), None)
+
+
+def troubles(pod: Object) -> Iterator[Trouble]:
+    """Find what keeps a pod from being ready, in the order in which it has to be solved."""
+    status = pod.get("status") or {}
+    if status.get("phase") == "Succeeded":
+        return
+    for condition in status.get("conditions") or []:
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            reason = condition.get("reason", "Unscheduled")
+            yield Trouble("", reason, condition.get("message", ""), _SCHEDULING_PATIENCE)
+    if status.get("reason"):  # such as Evicted
+        yield Trouble("", status["reason"], status.get("message", ""))
+    if status.get("phase") == "Pending" and not status.get("conditions"):
+        yield Trouble("", "Pending", "not seen by the scheduler yet")
+    for container in status.get("initContainerStatuses") or []:
+        if not container["ready"] and not container.get("started"):
+            yield from _container_trouble(container)
+    for container in status.get("containerStatuses") or []:
+        if not container["ready"]:
+            yield from _container_trouble(container)
+
+
+def _container_trouble(container: Object) -> Iterator[Trouble]:
+    name, state, image = container["name"], container.get("state") or {}, container.get("image", "")
+    restarts = container.get("restartCount", 0)
+    ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated")
+    hopeless = 0.0 if restarts + 1 >= _CRASHES else None
+    if "running" in state:
+        crashes = f", crashed {restarts} times, last with {_end(ended)}" if ended else ""
+        yield Trouble(name, "NotReady", f"running, but not ready{crashes}", crashed=bool(ended), running=True)
+    elif "terminated" in state:
+        if state["terminated"].get("exitCode"):
+            reason = state["terminated"].get("reason", "Error")
+            yield Trouble(name, reason, _end(ended), hopeless, crashed=True)
+    else:
+        waiting = state.get("waiting") or {}
+        reason = waiting.get("reason", "Waiting")
+        if ended:
+            message = f"{_end(ended)}, {restarts} restarts"
+            yield Trouble(name, reason, message, hopeless, crashed=True)
+        else:
+            message = waiting.get("message", "")
+            waits_for_image = reason == _CREATING or reason in _PULL_FAILED
+            yield Trouble(
+                name, reason, message, _patience(reason, message), image=image if waits_for_image else ""
+            )
+
+
+def _patience(reason: str, message: str) -> float | None:
+    """Return how many seconds a container may wait for this reason; None for no limit."""
+    if reason in ("Waiting", *_STARTING):
+        return None
+    passes = reason in _PULL_FAILED and not _NEVER_PULLED.search(message)
+    return _PULL_PATIENCE if passes else _PATIENCE
+
+
+def _end(terminated: Object | None) -> str:
+    """Describe how a container ended."""
+    if not terminated:
+        return ""
+    reason = terminated.get("reason", "Error")
+    words = f"exit code {terminated.get('exitCode')}"
+    if reason == "OOMKilled":
+        return f"OOMKilled, it used more memory than its limit ({words})"
+    message = (terminated.get("message") or "").strip()
+    return ", ".join(filter(None, (words, reason if reason != "Error" else "", message)))

@@ -1,0 +1,128 @@
+"""The module microk8s_cluster."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.homeserver.stack.plugins.module_utils import membership
+
+DOCUMENTATION = """
+module: microk8s_cluster
+short_description: Reads what the control plane on a host knows about its cluster
+description:
+  - Returns an empty cluster where no control plane answers. Changes nothing.
+options:
+  answers:
+    type: bool
+    default: false
+    description: Whether to wait until a control plane answers.
+  ready:
+    type: str
+    default: ""
+    description: A node to wait for, until it is ready.
+  gone:
+    type: str
+    default: ""
+    description: A node to wait for, until the cluster no longer has it.
+  timeout:
+    type: int
+    default: 600
+    description: Seconds to wait.
+author: The homeserver.stack maintainers
+extends_documentation_fragment: homeserver.stack.read_only
+"""
+
+EXAMPLES = """
+- homeserver.stack.microk8s_cluster:
+    ready: attic
+    timeout: 300
+  register: cluster
+"""
+
+RETURN = """
+running:
+  description: Whether a control plane answers on this host.
+  type: bool
+  returned: always
+member:
+  description:
+    - The name of this host as a C(node), whether it is a C(worker), and whether C(joining) failed.
+    - The checksum of the certificate C(authority) that it trusts, and the C(servers) that a worker asks.
+    - The C(addresses) of this host, and the C(address) of this node, which is empty if it is none yet.
+  type: dict
+  returned: always
+nodes:
+  description:
+    - The C(name), C(address), C(version) of each node, its address as C(calico) knows it,
+      whether it is C(ready), and the C(reason).
+  type: list
+  elements: dict
+  returned: always
+volumes:
+  description: The C(name) of each volume, its C(claim) as namespace/name, and the C(node) that has its data.
+  type: list
+  elements: dict
+  returned: always
+pods:
+  description:
+    - The C(name), C(namespace), C(node) and C(address) of each pod with a network of its own.
+    - And whether it C(runs).
+  type: list
+  elements: dict
+  returned: always
+workloads:
+  description: The namespaces with pods, without that of Kubernetes itself.
+  type: list
+  elements: str
+  returned: always
+"""
+
+_INTERVAL = 2
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        {
+            "answers": {"type": "bool", "default": False},
+            "ready": {"default": ""},
+            "gone": {"default": ""},
+            "timeout": {"type": "int", "default": 600},
+        },
+        supports_check_mode=True,
+    )
+    deadline = time.monotonic() + module.params["timeout"]
+    while (cluster := membership.cluster()) and (lacking := _lacking(cluster, module.params)):
+        if time.monotonic() > deadline:
+            module.fail_json(msg=f"after {module.params['timeout']} s {lacking}")
+        time.sleep(_INTERVAL)
+    module.exit_json(
+        **cluster,
+        member={**(member := membership.membership()), "address": _address(cluster, member)},
+        workloads=membership.workloads(cluster["pods"]),
+    )
+
+
+def _lacking(cluster: dict[str, Any], params: dict[str, Any]) -> str:
+    """Return what is awaited, or an empty text."""
+    if params["answers"] and not cluster["running"]:
+        return "MicroK8s does not answer -> on the host: sudo microk8s start, or sudo microk8s inspect"
+    ready, gone = params["ready"], params["gone"]
+    nodes = {node["name"]: node for node in cluster["nodes"]}
+    if gone in nodes:
+        return f"the cluster still has the node {gone}"
+    if not ready:
+        return ""
+    if ready not in nodes:
+        return f"the node {ready} has not registered"
+    return "" if nodes[ready]["ready"] else f"the node {ready} is not ready: {nodes[ready]['reason']}"
+
+
+def _address(cluster: dict[str, Any], member: dict[str, Any]) -> str:
+    return "".join(node["address"] for node in cluster["nodes"] if node["name"] == member["node"])
+
+
+if __name__ == "__main__":
+    main()

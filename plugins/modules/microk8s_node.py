@@ -1,0 +1,108 @@
+"""The module microk8s_node."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.homeserver.stack.plugins.module_utils.joining import node_patch
+from ansible_collections.homeserver.stack.plugins.module_utils.membership import MICROK8S
+
+DOCUMENTATION = """
+module: microk8s_node
+short_description: Gives a node its labels and taints
+description:
+  - Takes those of earlier calls that are no longer wanted, and keeps all that others gave the node.
+  - Runs on the host of the control plane.
+options:
+  name:
+    type: str
+    required: true
+    description: The node.
+  labels:
+    type: dict
+    default: {}
+    description: The labels.
+  taints:
+    type: list
+    elements: dict
+    default: []
+    description: The taints.
+    suboptions:
+      key:
+        type: str
+        required: true
+        description: Its name.
+      value:
+        type: str
+        default: ""
+        description: Its value.
+      effect:
+        type: str
+        choices: [NoSchedule, PreferNoSchedule, NoExecute]
+        required: true
+        description: What happens to pods that do not tolerate it.
+author: The homeserver.stack maintainers
+attributes:
+  check_mode:
+    support: full
+    description: It reports what would change.
+"""
+
+EXAMPLES = """
+- homeserver.stack.microk8s_node:
+    name: attic
+    labels:
+      disk: large
+"""
+
+RETURN = """
+patch:
+  description: What was changed, as a merge patch.
+  type: dict
+  returned: always
+"""
+
+
+def main() -> None:
+    """Run the module."""
+    taint = {
+        "key": {"required": True},
+        "value": {"default": ""},
+        "effect": {"choices": ["NoSchedule", "PreferNoSchedule", "NoExecute"], "required": True},
+    }
+    module = AnsibleModule(
+        {
+            "name": {"required": True},
+            "labels": {"type": "dict", "default": {}},
+            "taints": {"type": "list", "elements": "dict", "options": taint, "default": []},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        patch = _give(module.params, check=module.check_mode)
+    except subprocess.CalledProcessError as error:
+        module.fail_json(msg=f"the node {module.params['name']} cannot be changed: {error.stderr.strip()}")
+    module.exit_json(changed=bool(patch), patch=patch)
+
+
+def _give(params: dict[str, Any], *, check: bool) -> dict[str, Any]:
+    """Patch the node if it differs, and return the patch."""
+    node = json.loads(_kubectl("get", "node", params["name"], "--output=json"))
+    labels = {name: str(value) for name, value in params["labels"].items()}
+    patch = node_patch(node, labels, params["taints"])
+    if patch and not check:
+        given = json.dumps(patch)
+        _kubectl("patch", "node", params["name"], "--type=merge", "--patch-file=/dev/stdin", given=given)
+    return patch
+
+
+def _kubectl(*arguments: str, given: str = "") -> str:
+    command = [MICROK8S, "kubectl", *arguments]
+    return subprocess.run(command, input=given, capture_output=True, text=True, check=True).stdout
+
+
+if __name__ == "__main__":
+    main()

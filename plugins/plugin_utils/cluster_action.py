@@ -1,0 +1,56 @@
+"""The base of the action plugins that work on the cluster."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+from ansible.plugins.action import ActionBase
+
+from ..module_utils.kubernetes.cluster import ApiError, Cluster, UnreachableError
+from ..module_utils.kubernetes.jobs import JobFailedError
+from ..module_utils.kubernetes.objects import ManifestError
+from ..module_utils.kubernetes.registries import Login
+from ..module_utils.kubernetes.waiting import ApplicationError
+
+Arguments = dict[str, Any]
+
+
+class ClusterAction(ActionBase):
+    """An action that runs on the control machine only: no Secret gets into a file or a log of a host."""
+
+    ARGUMENTS: ClassVar[dict[str, Arguments]]
+    """What the action takes besides `kubeconfig`."""
+    SKIPPED_IN_CHECK_MODE: ClassVar[bool] = False
+    """Whether a dry run does nothing."""
+
+    _supports_check_mode = True
+    _requires_connection = False
+
+    @abstractmethod
+    def act(self, arguments: Arguments, task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Do the work, and return what to add to the task's result."""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Validate the arguments and act; an error of the cluster fails the task with its message."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        kubeconfig = {"type": "path", "required": True}
+        _, arguments = self.validate_argument_spec({"kubeconfig": kubeconfig, **self.ARGUMENTS})
+        if self._task.check_mode and self.SKIPPED_IN_CHECK_MODE:
+            return result
+        try:
+            return result | self.act(arguments, task_vars or {})
+        except (ApiError, ApplicationError, JobFailedError, ManifestError, UnreachableError) as error:
+            return result | {"failed": True, "msg": str(error)}
+
+    def logins(self, task_vars: dict[str, Any]) -> list[Login]:
+        """Return homeserver_registry_logins.
+
+        It is no argument: that a task left it out would only be noticed where an image is private.
+        """
+        logins: list[Login] = self._templar.template(task_vars.get("homeserver_registry_logins", []))
+        return logins
+
+    def connect(self, kubeconfig: str) -> Cluster:
+        """Open the cluster. A dry run does not wait for it, since it may not exist yet."""
+        return Cluster(kubeconfig, patient=not self._task.check_mode)

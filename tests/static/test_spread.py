@@ -1,0 +1,85 @@
+"""Where pods run in a home of several machines, and how soon they leave one that is dead."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support import rendering
+from tests.support.manifests import Object, name_of, of, pods, rendered
+from tests.support.rendering import find
+
+# What has data on its node, by a volume or a path of the host, and waits for it.
+STAYS = {
+    "CronJob disk-cleanup/disk-cleanup",
+    "Deployment apps/db",
+    "Deployment monitoring/grafana",
+    "Deployment traefik/traefik",  # with ACME
+    "StatefulSet logging/elasticsearch",
+    "StatefulSet logging/logstash",
+    "StatefulSet monitoring/alertmanager",
+    "StatefulSet monitoring/prometheus",
+}
+SOON = {"node.kubernetes.io/not-ready": 20, "node.kubernetes.io/unreachable": 20}
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> list[Object]:
+    """The objects of a home of three machines."""
+    return rendered("several", tmp_path_factory.mktemp("several"))
+
+
+def _patience(pod: Object) -> dict[str, int]:
+    return {
+        each["key"]: each["tolerationSeconds"]
+        for each in pod.get("tolerations", [])
+        if "tolerationSeconds" in each
+    }
+
+
+def test_a_pod_leaves_a_dead_node_soon_unless_it_has_data_there(objects: list[Object]) -> None:
+    for name, pod in pods(objects):
+        assert _patience(pod) == ({} if name in STAYS or name.startswith("DaemonSet ") else SOON), name
+
+
+def test_a_daemonset_is_on_every_node(objects: list[Object]) -> None:
+    for name, pod in pods(of(objects, "DaemonSet")):
+        assert pod["tolerations"] == [{"operator": "Exists"}], name
+        assert not pod.keys() & {"affinity", "nodeSelector"}, name
+
+
+def test_pods_of_an_app_share_a_node_only_if_they_must(objects: list[Object]) -> None:
+    for app in of(objects, "Deployment"):
+        if app["metadata"]["namespace"] == "apps":
+            (spread,) = app["spec"]["template"]["spec"]["topologySpreadConstraints"]
+            assert (spread["topologyKey"], spread["maxSkew"]) == ("kubernetes.io/hostname", 1)
+            # A pod that waited for a node that is down, or full, would serve nobody.
+            assert spread["whenUnsatisfiable"] == "ScheduleAnyway", name_of(app)
+            # Those that are being replaced do not count.
+            assert spread["matchLabelKeys"] == ["pod-template-hash"]
+            assert spread["labelSelector"] == app["spec"]["selector"]
+
+
+def test_three_elasticsearch_are_apart(several: list[Object]) -> None:
+    spec = find(several, "StatefulSet", "elasticsearch")["spec"]
+    ((preferred,),) = spec["template"]["spec"]["affinity"]["podAntiAffinity"].values()
+    term = preferred["podAffinityTerm"]
+
+    assert spec["replicas"] == 3
+    assert term == {"topologyKey": "kubernetes.io/hostname", "labelSelector": spec["selector"]}
+    assert "NODE_NAME" in {each["name"] for each in spec["template"]["spec"]["containers"][0]["env"]}
+
+
+def test_traefik_is_asked_at_every_address(several: list[Object]) -> None:
+    service = find(several, "Service", "traefik")["spec"]
+
+    # The third is a name, whose address Kubernetes knows.
+    assert service["externalIPs"] == ["192.168.1.10", "192.168.1.11"]
+    assert service["externalTrafficPolicy"] == "Local"
+    assert find(several, "DaemonSet", "traefik")
+
+
+@pytest.mark.parametrize(("encrypted", "ports"), [(True, [4789, 51820]), (False, [4789])])
+def test_only_nodes_reach_the_tunnels_between_them(tmp_path: Path, encrypted: bool, ports: list[int]) -> None:
+    role = rendering.Role("firewall", tmp_path, microk8s_encrypt_between_nodes=encrypted)
+
+    assert role.value("_firewall_node_udp_ports") == ports

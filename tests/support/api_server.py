@@ -1,0 +1,115 @@
+"""A real Kubernetes API server on this machine, without nodes and controllers."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from tests.support.manifests import Object
+from tests.support.programs import free_port, kubernetes
+from tests.support.tls import self_signed
+
+_PATIENCE = 120  # seconds; a busy machine needs that long
+_APPLY = "application/apply-patch+yaml"
+
+
+@dataclass(frozen=True)
+class ApiServer:
+    """A running API server.
+
+    Attributes:
+        url: Its URL.
+        authority: The certificate to trust.
+    """
+
+    url: str
+    authority: Path
+
+    def apply(self, path: str, obj: Object) -> requests.Response:
+        """Create or change an object at its path, such as `/api/v1/namespaces/a`."""
+        query = {"fieldManager": "test"}
+        return self._send("PATCH", path, "admin", json=obj, params=query, headers={"Content-Type": _APPLY})
+
+    def create(self, path: str, obj: Object, token: str) -> requests.Response:
+        """Create an object in a collection, as the user with that token."""
+        return self._send("POST", path, token, json=obj)
+
+    def get(self, path: str) -> Object:
+        """Return an object."""
+        answer = self._send("GET", path, "admin")
+        assert answer.ok, answer.text
+        found: Object = answer.json()
+        return found
+
+    def wait_for(self, path: str, log: Path | None = None) -> None:
+        """Wait until it serves a path; say with its log that it does not."""
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                self.get(path)
+            except (AssertionError, OSError):
+                assert time.monotonic() < deadline, log.read_text()[-3000:] if log else path
+                time.sleep(0.5)
+            else:
+                return
+
+    def _send(self, method: str, path: str, token: str, **how: Any) -> requests.Response:
+        how["headers"] = {"Authorization": f"Bearer {token}"} | how.get("headers", {})
+        return requests.request(method, self.url + path, verify=str(self.authority), timeout=30, **how)
+
+
+@contextmanager
+def api_server(directory: Path, users: dict[str, str]) -> Iterator[ApiServer]:
+    """Run it until the block ends; everybody may do everything that admission allows.
+
+    Args:
+        directory: For all its files.
+        users: The names of users by their token, besides `admin`.
+    """
+    programs = kubernetes()
+    etcd, peer, port = (free_port() for _ in range(3))
+    program = directory / "kube-apiserver"  # it looks at its own name
+    program.symlink_to(programs / "kubernetes")
+    tokens = "".join(f"{token},{name},{name}\n" for token, name in (users | {"admin": "admin"}).items())
+    (directory / "tokens").write_text(tokens)
+    key = self_signed(directory, "localhost")
+    store = [
+        str(programs / "etcd"),
+        f"--data-dir={directory}/etcd",
+        f"--listen-client-urls=http://127.0.0.1:{etcd}",
+        f"--advertise-client-urls=http://127.0.0.1:{etcd}",
+        f"--listen-peer-urls=http://127.0.0.1:{peer}",
+        f"--initial-advertise-peer-urls=http://127.0.0.1:{peer}",
+        f"--initial-cluster=default=http://127.0.0.1:{peer}",
+        "--unsafe-no-fsync",
+    ]
+    server = [
+        str(program),
+        f"--etcd-servers=http://127.0.0.1:{etcd}",
+        "--bind-address=127.0.0.1",
+        "--advertise-address=192.0.2.1",
+        f"--secure-port={port}",
+        f"--tls-cert-file={key}",
+        f"--tls-private-key-file={key}",
+        f"--token-auth-file={directory}/tokens",
+        "--authorization-mode=AlwaysAllow",
+        "--allow-privileged",
+        "--disable-admission-plugins=ServiceAccount",
+        "--service-account-issuer=https://kubernetes.default.svc",
+        f"--service-account-key-file={key}",
+        f"--service-account-signing-key-file={key}",
+        "--service-cluster-ip-range=10.152.183.0/24",
+    ]
+    with ExitStack() as both:
+        log = both.enter_context((directory / "log").open("w"))
+        for command in (store, server):
+            process = both.enter_context(subprocess.Popen(command, stdout=log, stderr=log))
+            both.callback(process.kill)
+        running = ApiServer(f"https://127.0.0.1:{port}", key)
+        running.wait_for("/api/v1/namespaces/kube-system", directory / "log")
+        yield running

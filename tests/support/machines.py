@@ -1,0 +1,152 @@
+"""The machines of a home of several, as their owner sees and handles them."""
+
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from testinfra.host import Host
+from testinfra.utils.ansible_runner import AnsibleRunner
+
+from tests.support.home import ROOT, Home, Kubectl
+
+# Without logs and traces, which would only take memory.
+WITHOUT_LOGS = ("-e", '{"homeserver_logging_enabled": false}')
+LABELS = {"shelf": "attic"}
+TAINTS = [{"key": "shelf", "value": "attic", "effect": "PreferNoSchedule"}]
+
+
+@dataclass(frozen=True)
+class Machines:
+    """The lab's machines of one home. The first is the founder, the others are workers."""
+
+    home: Home
+    kubectl: Kubectl
+
+    def up(self, count: int) -> None:
+        """Create what is missing of this number of machines."""
+        self._lab("up", "--nodes", str(count))
+
+    def cut(self, name: str) -> "PowerCut":
+        """Cut a machine's power."""
+        self._lab("cut", name=name)
+        return PowerCut(name, time.monotonic())
+
+    def start(self, name: str) -> None:
+        """Switch a machine on again."""
+        self._lab("start", name=name)
+
+    def move(self, name: str) -> str:
+        """Give a machine another address, also in the inventory, and return it."""
+        self._lab("address", name=name)
+        return self.address(name)
+
+    def remove(self, name: str) -> None:
+        """Remove a machine, also from the inventory."""
+        self._lab("down", name=name)
+
+    def describe(self, name: str, **variables: Any) -> None:
+        """Set a machine's variables in the inventory."""
+        directory = self.home.inventory / "host_vars"
+        directory.mkdir(exist_ok=True)
+        (directory / f"{name}.yml").write_text(yaml.safe_dump(variables))
+
+    def play(self, playbook: str, *arguments: str) -> str:
+        """Run a playbook, which has to succeed, and return what it prints."""
+        run = self.home.play(playbook, *WITHOUT_LOGS, *arguments)
+        assert run.returncode == 0, run.stdout + run.stderr
+        return run.stdout + run.stderr
+
+    def refused(self, playbook: str, *arguments: str) -> str:
+        """Run a playbook, which has to fail, and return what it prints."""
+        run = self.home.play(playbook, *WITHOUT_LOGS, *arguments)
+        assert run.returncode != 0, run.stdout
+        return run.stdout + run.stderr
+
+    def host(self, name: str) -> Host:
+        """Return the machine itself."""
+        found = self._inventory().get_host(name)
+        assert found
+        return found
+
+    def address(self, name: str) -> str:
+        """Return a machine's address, from the inventory."""
+        return str(self._inventory().get_variables(name)["ansible_host"])
+
+    def nodes(self) -> dict[str, dict[str, Any]]:
+        """Return the nodes of the cluster by name."""
+        return {node["metadata"]["name"]: node for node in self.kubectl.get("nodes")["items"]}
+
+    def ready(self) -> set[str]:
+        """Return the names of the nodes that are ready."""
+        return {name for name, node in self.nodes().items() if _is_ready(node)}
+
+    def containers(self) -> dict[str, list[Any]]:
+        """Return all containers but those of Calico, which restarts when the first machine joins."""
+        return self.kubectl.containers(without="calico-node-")
+
+    def pods(self, namespace: str, app: str) -> dict[str, str]:
+        """Return the names of an app's ready pods, with their nodes."""
+        chosen = self.kubectl.get(f"-n {namespace} pods -l app.kubernetes.io/name={app}")["items"]
+        return {pod["metadata"]["name"]: pod["spec"]["nodeName"] for pod in chosen if _is_ready(pod)}
+
+    def ask(self, name: str, agent: str = "machines/1") -> str:
+        """Ask an app at a machine's address, and return the status; 000 is none."""
+        host = f"hello.{self.home.domain}"
+        command = [
+            "curl",
+            "--silent",
+            "--cacert",
+            self.home.ca,
+            "--resolve",
+            f"{host}:443:{self.address(name)}",
+        ]
+        command += ["--max-time", "10", "--user-agent", agent, "--output", "/dev/null"]
+        command += ["--write-out", "%{http_code}", f"https://{host}/"]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+    def _inventory(self) -> AnsibleRunner:
+        """Read the inventory anew, since machines come, move and go."""
+        return AnsibleRunner(str(self.home.inventory))
+
+    def _lab(self, *command: str, name: str = "") -> None:
+        lab = [sys.executable, "-m", "lab", *command, "--name", name or self.home.name]
+        subprocess.run(lab, cwd=ROOT, check=True)
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A home after machines joined.
+
+    Attributes:
+        output: What the run printed in which they joined.
+        before: The containers that ran before, by the pod's UID.
+    """
+
+    output: str
+    before: dict[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class PowerCut:
+    """A machine without power, and when it lost it, in seconds of the monotonic clock."""
+
+    node: str
+    at: float
+
+    @property
+    def seconds(self) -> float:
+        """How long ago that was."""
+        return time.monotonic() - self.at
+
+
+def changes(output: str) -> set[str]:
+    """Return the counts of changes in what a run printed."""
+    return set(re.findall(r"changed=(\d+)", output))
+
+
+def _is_ready(item: dict[str, Any]) -> bool:
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in item["status"].get("conditions", []))

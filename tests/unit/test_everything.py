@@ -1,0 +1,115 @@
+"""`make test` runs all parts, counts their tests, and fails when one of them does."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import everything
+from tests.everything import Part, Run, counted, table
+
+
+@pytest.fixture(autouse=True)
+def _cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOMESERVER_LAB_CACHE", str(tmp_path))
+
+
+def _python(program: str) -> list[str]:
+    return [sys.executable, "-c", program]
+
+
+def _run(monkeypatch: pytest.MonkeyPatch, beside: list[Part], machines: list[Part]) -> bool:
+    monkeypatch.setattr(everything, "ALONE", ())
+    monkeypatch.setattr(everything, "BESIDE", beside)
+    monkeypatch.setattr(everything, "WITH_MACHINE", machines)
+    return Run().everything()
+
+
+def test_counts_the_results_of_the_test_runners() -> None:
+    lines = [
+        "=== 3 passed, 1 skipped in 0.12s ===\n",
+        "2 failed, 5 passed in 61.02s (0:01:01)\n",
+        "7 passed\n",
+    ]
+
+    assert counted(lines) == {"passed": 8, "skipped": 1, "failed": 2}
+
+
+def test_the_run_passes_when_every_part_passes(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    quick = Part("quick", _python("print('2 passed in 0.01s')"))
+    slow = Part("slow", _python("print('3 passed in 1.00s')"))
+
+    assert _run(monkeypatch, [quick], [slow])
+    assert capfd.readouterr().out.splitlines()[-1] == "5 passed, 0 failed, 0 skipped"
+
+
+@pytest.mark.parametrize("broken", ["quick", "slow"])
+def test_one_failed_part_fails_the_run(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], broken: str
+) -> None:
+    parts = {
+        name: Part(name, _python(f"raise SystemExit({int(name == broken)})")) for name in ("quick", "slow")
+    }
+
+    assert not _run(monkeypatch, [parts["quick"]], [parts["slow"]])
+    assert f"{broken:<12}" in capfd.readouterr().out
+    assert parts[broken].outcome == "FAILED (exit code 1)"
+
+
+def test_failed_tests_are_named_again_at_the_end(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    failed = "FAILED molecule/elk/tests/test_shipping.py::test_a_line - AssertionError: lost"
+    part = Part("scenarios", _python(f"print({failed!r}); print('12345'); raise SystemExit(1)"))
+
+    assert not _run(monkeypatch, [], [part])
+    after_the_output = capfd.readouterr().out.partition("12345")[2]
+    assert failed in after_the_output.splitlines()
+
+
+def test_no_machine_is_created_after_a_failed_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    after = Part("scenarios", _python("pass"))
+
+    assert not _run(monkeypatch, [], [Part("build", _python("raise SystemExit(1)")), after])
+    assert after.outcome == "not run"
+
+
+@pytest.mark.parametrize("built", [True, False])
+def test_a_part_beside_waits_for_the_build(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, built: bool
+) -> None:
+    mark = tmp_path / "built"
+    build = Part(
+        "build", _python(f"import time; time.sleep(0.5); open({str(mark)!r}, 'x'); exit({int(not built)})")
+    )
+    lab = Part("lab", _python(f"open({str(mark)!r})"), after=build)
+
+    assert _run(monkeypatch, [lab], [build]) is built
+    assert lab.outcome == ("passed" if built else "not run")
+
+
+def test_a_part_that_passed_for_the_same_content_is_skipped(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program = f"open({str(tmp_path / 'runs')!r}, 'a').write('x')"
+    for content in ("one", "one", "two"):
+        assert _run(monkeypatch, [], [Part("lab", _python(program), unless=content)])
+
+    assert (tmp_path / "runs").read_text() == "xx"
+
+
+def test_a_failed_part_runs_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(2):
+        part = Part("lab", _python("raise SystemExit(2)"), unless="one")
+        assert not _run(monkeypatch, [], [part])
+        assert part.seconds > 0
+
+
+def test_the_table_ends_with_the_number_of_failures() -> None:
+    fine = Part("unit", [], outcome="passed")
+    fine.tests.update(passed=4)
+    broken = Part("lint", [], outcome="FAILED (exit code 2)")
+
+    assert table([fine, broken]).splitlines()[-1] == "4 passed, 1 failed, 0 skipped"

@@ -1,0 +1,91 @@
+"""An app from a git repository is built from what its branch has, and of that only what it names."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.roles import ROOT
+
+PLAY = [
+    {
+        "hosts": "control_plane",
+        "gather_facts": False,
+        "roles": ["homeserver.stack.common"],
+        "tasks": [
+            {"ansible.builtin.include_role": {"name": "homeserver.stack.flask_app", "tasks_from": "images"}},
+            {"ansible.builtin.debug": {"var": "homeserver_built_images"}, "name": "references"},
+        ],
+    }
+]
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository with a Dockerfile in a directory."""
+    directory = tmp_path / "repository"
+    (directory / "server").mkdir(parents=True)
+    (directory / "server/Dockerfile").write_text("FROM $BASE")
+    _git(directory, "init", "--initial-branch=main")
+    _commit(directory)
+    return directory
+
+
+def _git(directory: Path, *command: str) -> None:
+    who = ("-c", "user.name=Owner", "-c", "user.email=owner@example.org")
+    subprocess.run(["git", *who, *command], cwd=directory, check=True, capture_output=True)
+
+
+def _commit(directory: Path) -> None:
+    _git(directory, "add", ".")
+    _git(directory, "commit", "--message=more")
+
+
+@pytest.fixture
+def reference(tmp_path: Path, repository: Path) -> Callable[[], str]:
+    """What a dry run, which builds nothing, says that the image is called."""
+    git = {"url": repository.as_uri(), "ref": "main", "directory": "server"}
+    variables = {"flask_app_apps": [{"name": "shop", "git": git}]}
+    (tmp_path / "inventory").mkdir()
+    here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    hosts = {"home": here | variables}
+    groups = {"control_plane": {"hosts": hosts}}
+    tree = {"all": {"children": {"home_servers": {"children": groups}}}}
+    (tmp_path / "inventory/hosts.yml").write_text(json.dumps(tree))
+    (tmp_path / "play.yml").write_text(yaml.safe_dump(PLAY))
+
+    def run() -> str:
+        command = [
+            "ansible-playbook",
+            "--check",
+            "-i",
+            str(tmp_path / "inventory"),
+            str(tmp_path / "play.yml"),
+        ]
+        environment = os.environ | {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        tasks = json.loads(done.stdout[done.stdout.index("{\n") :])["plays"][0]["tasks"]
+        result = tasks[-1]["hosts"]["home"]
+        return str(result["homeserver_built_images"]["shop"])
+
+    return run
+
+
+def test_a_commit_makes_a_new_image_if_it_changes_what_is_built(
+    repository: Path, reference: Callable[[], str], tmp_path: Path
+) -> None:
+    first = reference()
+    assert (tmp_path / ".cache/sources/shop/server/Dockerfile").is_file()
+    (repository / "README").write_text("beside it")
+    _commit(repository)
+    assert reference() == first
+
+    (repository / "server/program").write_text("new")
+    _commit(repository)
+    assert reference() != first

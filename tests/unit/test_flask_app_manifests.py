@@ -1,0 +1,216 @@
+"""What the role asks of Kubernetes for each kind of app."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.objects import NEEDS
+
+from tests.support.rendering import Object, Role, find
+from tests.support.traefik_role import Role as Traefik
+
+DB: dict[str, Any] = {
+    "name": "db",
+    "image": "docker.io/library/postgres:15",
+    "routes": [],
+    "port": 5432,
+    "probe": "tcp",
+    "user": 999,
+    "writable_root": True,
+    "secrets": {"POSTGRES_PASSWORD": "secret"},
+    "volumes": [{"name": "data", "path": "/var/lib/postgresql/data", "size_gib": 5}],
+}
+SHOP: dict[str, Any] = {
+    "name": "shop",
+    "image": "registry.example.org/shop:1",
+    "command": ["shop"],
+    "args": ["--port=8000"],
+    "needs": ["db"],
+    "init_commands": [["shop", "migrate"], ["shop", "check"]],
+    "schedules": [{"name": "backup", "cron": "30 3 * * *", "command": ["shop", "backup"]}],
+    "volumes": [{"name": "files", "path": "/files"}],
+}
+GAME: dict[str, Any] = {
+    "name": "game",
+    "image": "registry.example.org/game:1",
+    "routes": [],
+    "port": 0,
+    "probe": "none",
+    "ports": [{"port": 25565}, {"port": 19132, "protocol": "udp", "target_port": 19133}],
+}
+
+
+@pytest.fixture
+def objects(tmp_path: Path) -> list[Object]:
+    """All that the three apps are."""
+    return render(tmp_path, DB, SHOP, GAME)
+
+
+def render(state: Path, *apps: dict[str, Any]) -> list[Object]:
+    role = Role("flask_app", state, flask_app_apps=list(apps))
+    return role.objects(role.value("_flask_app_templates"))
+
+
+def _pod(objects: list[Object], name: str, kind: str = "Deployment") -> Object:
+    spec = find(objects, kind, name)["spec"]
+    pod: Object = (spec["jobTemplate"]["spec"] if kind == "CronJob" else spec)["template"]["spec"]
+    return pod
+
+
+def _named(objects: list[Object], kind: str) -> list[str]:
+    return [obj["metadata"]["name"] for obj in objects if obj["kind"] == kind]
+
+
+def test_what_has_a_volume_is_stopped_before_its_successor_starts(objects: list[Object]) -> None:
+    specs = {name: find(objects, "Deployment", name)["spec"] for name in ("db", "game")}
+
+    assert (specs["db"]["replicas"], specs["db"]["strategy"]) == (1, {"type": "Recreate"})
+    assert (specs["game"]["replicas"], specs["game"]["strategy"]["type"]) == (2, "RollingUpdate")
+
+
+def test_a_volume_is_a_claim_that_is_mounted_at_its_path(objects: list[Object]) -> None:
+    claim = find(objects, "PersistentVolumeClaim", "db-data")
+    pod = _pod(objects, "db")
+    mounts = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+
+    assert claim["spec"]["resources"]["requests"] == {"storage": "5Gi"}
+    assert pod["volumes"][1] == {
+        "name": "volume-data",
+        "persistentVolumeClaim": {"claimName": "db-data"},
+    }
+    assert mounts == {"tmp": "/tmp", "volume-data": "/var/lib/postgresql/data"}
+
+
+def test_an_app_without_a_host_name_has_no_route_and_lets_traefik_not_in(objects: list[Object]) -> None:
+    assert _named(objects, "IngressRoute") == ["shop"]
+    (client,) = find(objects, "NetworkPolicy", "db")["spec"]["ingress"]
+    assert "namespaceSelector" not in client["from"][0]
+
+
+def test_a_probe_is_of_the_kind_that_the_app_can_answer(objects: list[Object]) -> None:
+    db, shop, game = (_pod(objects, name)["containers"][0] for name in ("db", "shop", "game"))
+
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert db[probe]["tcpSocket"] == {"port": 5432}
+        assert shop[probe]["httpGet"]["port"] == 8000
+        assert probe not in game
+
+
+def test_the_whole_file_system_is_writable_by_choice(objects: list[Object]) -> None:
+    writable = {
+        name: not _pod(objects, name)["containers"][0]["securityContext"]["readOnlyRootFilesystem"]
+        for name in ("db", "shop", "game")
+    }
+
+    assert writable == {"db": True, "shop": False, "game": False}
+
+
+def test_command_and_arguments_replace_those_of_the_image(objects: list[Object]) -> None:
+    shop, db = (_pod(objects, name)["containers"][0] for name in ("shop", "db"))
+
+    assert (shop["command"], shop["args"]) == (["shop"], ["--port=8000"])
+    assert not db.keys() & {"command", "args"}
+
+
+def test_commands_run_before_the_app_with_what_it_has(objects: list[Object]) -> None:
+    pod = _pod(objects, "shop")
+    (app,) = pod["containers"]
+    same = ("image", "env", "volumeMounts", "securityContext", "resources")
+
+    assert [init["command"] for init in pod["initContainers"]] == SHOP["init_commands"]
+    for init in pod["initContainers"]:
+        assert {key: init[key] for key in same} == {key: app[key] for key in same}
+
+
+def test_a_schedule_runs_its_command_with_what_the_app_has(objects: list[Object]) -> None:
+    job = find(objects, "CronJob", "shop-backup")
+    pod = _pod(objects, "shop-backup", "CronJob")
+    (container,) = pod["containers"]
+
+    assert job["spec"]["schedule"] == "30 3 * * *"
+    assert job["spec"]["jobTemplate"]["spec"]["activeDeadlineSeconds"] == 3600
+    assert (container["image"], container["command"]) == (SHOP["image"], ["shop", "backup"])
+    assert pod["volumes"] == _pod(objects, "shop")["volumes"]
+
+
+def test_no_request_goes_to_a_pod_of_a_schedule(objects: list[Object]) -> None:
+    template = find(objects, "CronJob", "shop-backup")["spec"]["jobTemplate"]["spec"]["template"]
+    selector = find(objects, "Service", "shop")["spec"]["selector"]
+
+    assert not selector.items() <= template["metadata"]["labels"].items()
+
+
+def test_who_needs_an_app_may_connect_to_it_and_nobody_else(objects: list[Object]) -> None:
+    (at_db,) = find(objects, "NetworkPolicy", "db")["spec"]["ingress"]
+    allowed = [
+        name
+        for name in ("shop", "game")
+        for rule in find(objects, "NetworkPolicy", name)["spec"]["egress"]
+        if {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "db"}}} in rule.get("to", [])
+    ]
+
+    assert at_db["from"][0]["podSelector"]["matchExpressions"][0]["values"] == ["shop", "shop-backup"]
+    assert at_db["ports"] == [{"port": 5432, "protocol": "TCP"}]
+    assert allowed == ["shop"]
+
+
+def test_a_rollout_knows_which_apps_an_app_needs(objects: list[Object]) -> None:
+    noted = {
+        name: find(objects, "Deployment", name)["metadata"]["annotations"].get(NEEDS)
+        for name in ("db", "shop", "game")
+    }
+
+    assert noted == {"db": None, "shop": "db", "game": None}
+
+
+def test_the_policy_of_an_app_is_that_of_its_schedules(objects: list[Object]) -> None:
+    (selected,) = find(objects, "NetworkPolicy", "shop")["spec"]["podSelector"]["matchExpressions"]
+
+    assert selected["values"] == ["shop", "shop-backup"]
+
+
+def test_an_app_has_several_hosts_and_paths(tmp_path: Path) -> None:
+    routes = [{"host": "example.org"}, {"path": "/shop"}]
+    objects = render(tmp_path, {"name": "shop", "image": "shop:1", "routes": routes})
+
+    assert [rule["match"] for rule in find(objects, "IngressRoute", "shop")["spec"]["routes"]] == [
+        "Host(`example.org`)",
+        "Host(`shop.home.arpa`) && PathPrefix(`/shop`)",
+    ]
+
+
+def test_ports_lead_through_traefik_to_the_app(tmp_path: Path, objects: list[Object]) -> None:
+    traefik = Traefik(tmp_path, flask_app_apps=[GAME]).objects(
+        ["configuration.yaml.j2", "traefik.yaml.j2", "network-policies.yaml.j2"]
+    )
+    outside = {
+        port["name"]: (port["port"], port["targetPort"], port["protocol"])
+        for port in find(traefik, "Service", "traefik")["spec"]["ports"][2:]
+    }
+    container = find(traefik, "DaemonSet", "traefik")["spec"]["template"]["spec"]["containers"][0]
+    inside = {port["name"]: port["containerPort"] for port in container["ports"]}
+    (anyone, *_) = find(traefik, "NetworkPolicy", "traefik")["spec"]["ingress"]
+    configuration = find(traefik, "ConfigMap", "traefik")["data"]["traefik.yaml"]
+
+    assert outside == {"tcp-25565": (25565, "tcp-25565", "TCP"), "udp-19132": (19132, "udp-19132", "UDP")}
+    for name, (_, target, protocol) in outside.items():
+        assert {"port": inside[target], "protocol": protocol} in anyone["ports"]
+        assert f"  {name}:\n    address: :{inside[target]}/{protocol.lower()}\n" in configuration
+    routes = {
+        kind: find(objects, kind, name)["spec"]
+        for kind, name in {"IngressRouteTCP": "game-25565", "IngressRouteUDP": "game-19132"}.items()
+    }
+    assert [spec["entryPoints"] for spec in routes.values()] == [["tcp-25565"], ["udp-19132"]]
+    assert [spec["routes"][0]["services"] for spec in routes.values()] == [
+        [{"name": "game", "port": 25565}],
+        [{"name": "game", "port": 19133}],
+    ]
+
+
+def test_an_app_that_listens_nowhere_has_no_service(tmp_path: Path) -> None:
+    bot = {"name": "bot", "image": "bot:1", "port": 0, "probe": "none", "routes": []}
+    objects = render(tmp_path, bot)
+
+    assert _named(objects, "Deployment") == ["bot"]
+    assert _named(objects, "Service") == []
+    assert find(objects, "NetworkPolicy", "bot")["spec"]["ingress"] == []

@@ -1,0 +1,160 @@
+"""The actions on the cluster when there is no cluster, in a dry run and in a real one."""
+
+import json
+import os
+import re
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.roles import ROOT
+
+CONTAINERS = [{"name": "a", "image": "a"}]
+JOB = {
+    "apiVersion": "batch/v1",
+    "kind": "Job",
+    "metadata": {"name": "a", "namespace": "default"},
+    "spec": {"template": {"spec": {"containers": CONTAINERS}}},
+}
+TASKS: dict[str, dict[str, Any]] = {
+    "check_configuration": {
+        "application": "a",
+        "image": "a",
+        "command": ["a"],
+        "files": {"a": "a"},
+        "live": [{"kind": "Secret", "name": "a", "namespace": "a"}],
+    },
+    "kubernetes_apply": {"application": "a", "definitions": [JOB]},
+    "run_job": {"application": "a", "definition": JOB},
+    "summary": {"address": "192.0.2.1", "secrets_dir": "/nowhere"},
+    "wait_for_service": {"service": "a/a:80", "path": "/", "contains": "a"},
+}
+
+
+def run(directory: Path, *flags: str) -> dict[str, dict[str, Any]]:
+    """Run every action, and return their results by name."""
+    tasks = [
+        {f"homeserver.stack.{name}": arguments | {"kubeconfig": f"{directory}/none"}, "name": name}
+        for name, arguments in TASKS.items()
+    ]
+    play = {"hosts": "localhost", "gather_facts": False, "ignore_errors": True, "tasks": tasks}
+    (directory / "play.yml").write_text(yaml.safe_dump([play]))
+    done = subprocess.run(
+        ["ansible-playbook", "--inventory", "localhost,", *flags, f"{directory}/play.yml"],
+        cwd=ROOT,
+        env=os.environ | {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    play = json.loads(done.stdout[done.stdout.index("{\n") :])["plays"][0]
+    return {task["task"]["name"]: task["hosts"]["localhost"] for task in play["tasks"]}
+
+
+@pytest.fixture(scope="module")
+def dry(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    return run(tmp_path_factory.mktemp("dry"), "--check", "--diff")
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    return run(tmp_path_factory.mktemp("real"))
+
+
+@pytest.mark.parametrize("action", TASKS)
+def test_a_missing_kubeconfig_fails_the_task_with_its_path(
+    real: dict[str, dict[str, Any]], action: str
+) -> None:
+    assert real[action]["failed"]
+    assert re.match(r"the kubeconfig \S+/none does not exist: ", real[action]["msg"])
+
+
+@pytest.mark.parametrize("action", ["check_configuration", "run_job", "wait_for_service"])
+def test_a_dry_run_skips_actions_that_run_programs(dry: dict[str, dict[str, Any]], action: str) -> None:
+    assert not dry[action].get("failed")
+    assert not dry[action]["changed"]
+
+
+def test_a_dry_run_shows_what_would_be_applied(dry: dict[str, dict[str, Any]]) -> None:
+    applied = dry["kubernetes_apply"]
+    assert applied["created"] == ["Job default/a"]
+    assert "app.kubernetes.io/part-of: a\n" in applied["diff"][0]["after"]
+    assert "/none does not exist" in applied["warnings"][0]
+
+
+@pytest.fixture
+def requests(tmp_path: Path) -> Iterator[list[str]]:
+    """The requests to an API server that knows Jobs and Secrets, has one Secret and accepts everything."""
+    asked: list[str] = []
+    verbs = ["get", "list", "patch", "delete"]
+
+    def served(group: str, plural: str, kind: str) -> dict[str, Any]:
+        resource = {"resource": plural, "responseKind": {"kind": kind}, "scope": "Namespaced", "verbs": verbs}
+        return {"metadata": {"name": group}, "versions": [{"version": "v1", "resources": [resource]}]}
+
+    labels = {"app.kubernetes.io/managed-by": "homeserver", "app.kubernetes.io/part-of": "a"}
+    ours = [{"manager": "homeserver", "operation": "Apply"}]
+    old = {"metadata": {"name": "old", "namespace": "default", "labels": labels, "managedFields": ours}}
+
+    class Api(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            asked.append(f"{self.command} {self.path}")
+            path = self.path.partition("?")[0]
+            known: dict[str, Any] = {
+                "/api": {"items": [served("", "secrets", "Secret")]},
+                "/apis": {"items": [served("batch", "jobs", "Job")]},
+                "/api/v1/secrets": {"items": [old]},
+                "/apis/batch/v1/jobs": {"items": []},
+            }
+            found = known.get(path) or (json.loads(body) if body.startswith(b"{") else None)
+            self.send_response(200 if found else 404)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(json.dumps(found or {"reason": "NotFound"}).encode())
+
+        do_GET = do_PATCH = do_DELETE = do_POST = do_PUT = answer  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Api) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        cluster = {"name": "a", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}
+        context = {"name": "a", "context": {"cluster": "a", "user": "a"}}
+        kubeconfig = {"clusters": [cluster], "contexts": [context], "users": [{"name": "a", "user": {}}]}
+        (tmp_path / "none").write_text(yaml.safe_dump(kubeconfig | {"current-context": "a"}))
+        yield asked
+        server.shutdown()
+
+
+def test_a_dry_run_queries_the_cluster_and_changes_nothing(requests: list[str], tmp_path: Path) -> None:
+    applied = run(tmp_path, "--check", "--diff")["kubernetes_apply"]
+
+    assert applied["changed"]
+    assert applied["created"] == ["Job default/a"]
+    assert applied["updated"] == []
+    assert applied["deleted"] == ["Secret default/old"]
+    changing = [request for request in requests if not request.startswith("GET ")]
+    assert changing
+    assert [request for request in changing if "dryRun=All" not in request] == []
+
+
+def test_a_dry_run_removes_nothing(
+    requests: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(TASKS, "kubernetes_apply", {"application": "a", "state": "absent"})
+
+    assert run(tmp_path, "--check")["kubernetes_apply"]["deleted"] == ["Secret default/old"]
+    assert {request.split()[0] for request in requests} == {"GET"}
+
+
+def test_a_summary_needs_a_cluster_in_a_dry_run_too(dry: dict[str, dict[str, Any]]) -> None:
+    assert dry["summary"]["failed"]

@@ -1,0 +1,546 @@
+"""Of an inventory with one mistake, preflight tells that mistake once, and nothing else."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.roles import ROOT
+
+ROUTE = {"name": "nas", "host": "nas.home.arpa", "url": "http://192.168.1.20"}
+SERVICE = {
+    "name": "wiki",
+    "host": "wiki.home.arpa",
+    "service": {"namespace": "wiki", "name": "wiki", "port": "80"},
+}
+APP = {"name": "blog", "image": "registry.example.org/blog:1.0.0"}
+SCHEDULE = {"name": "clean", "cron": "30 3 * * *", "command": ["clean"]}
+VOLUME = {"name": "data", "path": "/data"}
+FITTING = [
+    APP | {"routes": [{}, {"path": "/blog"}], "needs": ["db"], "schedules": [SCHEDULE]},
+    {"name": "db", "image": "db", "routes": [], "port": 5432, "probe": "tcp", "volumes": [VOLUME]},
+    {"name": "worker", "image": "w", "routes": [], "port": 0, "probe": "none", "needs": ["db"]},
+    {"name": "game", "image": "g", "ports": [{"port": 443, "protocol": "udp"}, {"port": 25565}]},
+]
+
+
+def route(**changes: Any) -> dict[str, Any]:
+    return {"traefik_routes": [ROUTE | changes]}
+
+
+def app(**changes: Any) -> dict[str, Any]:
+    return {"flask_app_apps": [APP | changes]}
+
+
+MISTAKES: list[tuple[dict[str, Any], str]] = [
+    # Names.
+    ({"trafik_routes": []}, "unknown variable trafik_routes -> did you mean traefik_routes?"),
+    ({"traefik_route": []}, "unknown variable traefik_route -> did you mean traefik_routes?"),
+    (
+        {"home_server_domain": "x.org"},
+        "unknown variable home_server_domain -> did you mean homeserver_domain?",
+    ),
+    ({"promtheus_retention_days": 9}, "promtheus_retention_days -> did you mean prometheus_retention_days?"),
+    ({"flaskapp_apps": []}, "unknown variable flaskapp_apps -> did you mean flask_app_apps?"),
+    ({"alertmanager_telegramm": []}, "alertmanager_telegramm -> did you mean alertmanager_telegram?"),
+    ({"traefik_drain_time": 5}, "traefik_drain_time -> it is called traefik_drain_seconds now"),
+    ({"traefik_replicas": 2}, "unknown variable traefik_replicas -> remove it: Traefik runs on every node"),
+    (route(pth="/x"), "unknown key traefik_routes[0].pth -> did you mean path?"),
+    (app(imge="x"), "unknown key flask_app_apps[0].imge -> did you mean image?"),
+    ({"prometheus_alert_thresholds": {"disk_free": 5}}, "unknown key prometheus_alert_thresholds.disk_free"),
+    ({"homeserver_version_overrides": {"image": {}}}, "unknown key homeserver_version_overrides.image"),
+    ({"homeserver_version_overrides": {"images": {"grafanna": "a/b:1"}}}, "unknown name grafanna"),
+    # Types.
+    ({"homeserver_domain": 123}, "homeserver_domain is '123' (expected a host name"),
+    ({"homeserver_domain": None}, "homeserver_domain is empty (expected a host name"),
+    ({"homeserver_domain": ["home.arpa"]}, "homeserver_domain is a list (expected a host name"),
+    ({"homeserver_domain": True}, "homeserver_domain is true (expected a host name"),
+    (
+        {"elk_elasticsearch_replicas": "two"},
+        "elk_elasticsearch_replicas is 'two' (expected a whole number from 1 to 9)",
+    ),
+    ({"elk_elasticsearch_replicas": 1.5}, "elk_elasticsearch_replicas is 1.5 (expected a whole number"),
+    ({"elk_elasticsearch_replicas": True}, "elk_elasticsearch_replicas is true (expected a whole number"),
+    ({"traefik_routes": ROUTE}, "traefik_routes is a dictionary (expected a list)"),
+    ({"traefik_routes": ["nas"]}, "traefik_routes[0] is 'nas' (expected a dictionary)"),
+    ({"traefik_routes": None}, "traefik_routes is empty (expected a list)"),
+    ({"microk8s_users": "owner"}, "microk8s_users is 'owner' (expected a list)"),
+    ({"homeserver_logging_enabled": "no"}, "homeserver_logging_enabled is 'no' (expected true or false"),
+    ({"microk8s_sysctl": ["a.b"]}, "microk8s_sysctl is a list (expected a dictionary)"),
+    ({"homeserver_version_overrides": 5}, "homeserver_version_overrides is 5 (expected a dictionary)"),
+    ({"preflight_ports": "many"}, "preflight_ports is 'many' (expected a list)"),
+    ({"preflight_memory_mib": "much"}, "preflight_memory_mib is 'much' (expected a whole number"),
+    ({"flask_app_greeting": ["Hello"]}, "flask_app_greeting is a list (expected a text)"),
+    ({"microk8s_users": "{{ nothing }}"}, "microk8s_users cannot be evaluated: 'nothing' is undefined"),
+    (
+        app(secrets={"PORT": 5432}),
+        "flask_app_apps[0].secrets.PORT is a secret that is not right (expected a text)",
+    ),
+    (app(env={"LIST": [1]}), "flask_app_apps[0].env.LIST is a list (expected"),
+    # Ranges.
+    ({"elk_retention_days": 0}, "elk_retention_days is 0 (expected a whole number from 1 to 3650)"),
+    ({"homeserver_storage_budget_gib": 1}, "homeserver_storage_budget_gib is 1 (expected"),
+    ({"certificate_authority_leaf_days": 825}, "certificate_authority_leaf_days is 825 (expected"),
+    (
+        {"tracing_sample_percent": 101},
+        "tracing_sample_percent is 101 (expected a whole number from 0 to 100)",
+    ),
+    ({"microk8s_image_gc_high_percent": 120}, "microk8s_image_gc_high_percent is 120 (expected"),
+    ({"alertmanager_repeat_hours": 0}, "alertmanager_repeat_hours is 0 (expected"),
+    ({"traefik_drain_seconds": -1}, "traefik_drain_seconds is -1 (expected"),
+    ({"grafana_replicas": 2}, "grafana_replicas is 2 (expected one of 0, 1)"),
+    (
+        {"microk8s_join_timeout_seconds": 5},
+        "microk8s_join_timeout_seconds is 5 (expected a whole number from 60",
+    ),
+    ({"preflight_ports": [70000]}, "preflight_ports[0] is 70000 (expected a whole number from 1 to 65535)"),
+    (
+        {"prometheus_alert_thresholds": {"disk_free_percent": 110}},
+        "disk_free_percent is 110 (expected a number from",
+    ),
+    (
+        {"prometheus_alert_thresholds": {"pod_pending_minutes": 45}},
+        "pod_pending_minutes is 45 (expected a number of",
+    ),
+    (app(port=70000), "flask_app_apps[0].port is 70000 (expected a whole number from 0 to 65535)"),
+    (app(user=0), "flask_app_apps[0].user is 0 (expected"),
+    (app(replicas=-1), "flask_app_apps[0].replicas is -1 (expected"),
+    (app(autoscaling={"min": 0, "max": 2}), "flask_app_apps[0].autoscaling.min is 0 (expected"),
+    (
+        app(schedules=[SCHEDULE | {"timeout_minutes": 0}]),
+        "flask_app_apps[0].schedules[0].timeout_minutes is",
+    ),
+    (app(ports=[{"port": 0}]), "flask_app_apps[0].ports[0].port is 0 (expected a whole number from 1"),
+    ({"elk_logstash_memory_limit_mib": 512}, "elk_logstash_memory_limit_mib is 512 (expected"),
+    # Choices, and what is missing.
+    ({"traefik_log_level": "debug"}, "traefik_log_level is 'debug' (expected one of TRACE, DEBUG"),
+    (
+        {"homeserver_platform": "arm64"},
+        "homeserver_platform is 'arm64' (expected one of linux/amd64, linux/arm64)",
+    ),
+    (route(middlewares=["gzip"]), "traefik_routes[0].middlewares[0] is 'gzip' (expected one of compress"),
+    (app(middlewares=["gzip"]), "flask_app_apps[0].middlewares[0] is 'gzip' (expected one of basic-auth"),
+    (
+        {"traefik_routes": [{"name": "nas", "url": "http://192.168.1.20"}]},
+        "traefik_routes[0].host is not set -> it is:",
+    ),
+    (
+        {"traefik_routes": [{"name": "nas", "host": "nas.home.arpa"}]},
+        "traefik_routes[0] has none of service and url",
+    ),
+    ({"traefik_routes": [ROUTE | SERVICE]}, "traefik_routes[0] has service and url (expected one of them)"),
+    (
+        app(source="{{ role_path }}/../../app"),
+        "flask_app_apps[0] has image and source and git (expected one of them)",
+    ),
+    (
+        {"prometheus_scrape_configs": [{"static_configs": []}]},
+        "prometheus_scrape_configs[0].job_name is not set",
+    ),
+    ({"prometheus_probes": [{"module": "gopher", "target": "a"}]}, "prometheus_probes[0].module is 'gopher'"),
+    (
+        {"alertmanager_email": [{"to": "a@example.org", "smarthost": "m.example.org:25", "username": "a"}]},
+        "alertmanager_email[0] has not both of username and password",
+    ),
+    # Names of hosts and objects.
+    (
+        {"microk8s_node_labels": {"disk": "very large"}},
+        "microk8s_node_labels.disk is 'very large' (expected at",
+    ),
+    ({"microk8s_node_labels": {"my disk": "a"}}, "a key of microk8s_node_labels is 'my disk' (expected"),
+    (
+        {"microk8s_node_taints": [{"key": "only", "effect": "Never"}]},
+        "microk8s_node_taints[0].effect is 'Never' (expected one of NoSchedule",
+    ),
+    ({"microk8s_node_taints": [{"key": "only"}]}, "microk8s_node_taints[0].effect is not set"),
+    (
+        {"microk8s_abandon_volumes": ["data"]},
+        "microk8s_abandon_volumes[0] is 'data' (expected a namespace and",
+    ),
+    ({"homeserver_domain": "My_Home"}, "homeserver_domain is 'My_Home' (expected a host name"),
+    (
+        {"homeserver_domain": "https://home.arpa"},
+        "homeserver_domain is 'https://home.arpa' (expected a host name",
+    ),
+    (route(host="nas" + "_1.home.arpa"), "traefik_routes[0].host is 'nas_1.home.arpa' (expected a host name"),
+    (
+        route(host="a`) || PathPrefix(`/"),
+        "traefik_routes[0].host is 'a`) || PathPrefix(`/' (expected a host name",
+    ),
+    (route(name="My NAS"), "traefik_routes[0].name is 'My NAS' (expected a name of up to 42"),
+    (app(name="My_Blog"), "flask_app_apps[0].name is 'My_Blog' (expected a name of up to 63"),
+    (app(name="9lives"), "flask_app_apps[0].name is '9lives' (expected a name of up to 63"),
+    (app(host="*.home.arpa"), "flask_app_apps[0].host is '*.home.arpa' (expected a host name"),
+    (
+        app(routes=[{"host": "Shop"}]),
+        "flask_app_apps[0].routes[0].host is 'Shop' (expected a host name",
+    ),
+    (
+        app(schedules=[SCHEDULE | {"name": "_"}]),
+        "flask_app_apps[0].schedules[0].name is '_' (expected a",
+    ),
+    (app(volumes=[VOLUME | {"name": "_"}]), "flask_app_apps[0].volumes[0].name is '_' (expected a name"),
+    (
+        app(env={"MY NAME": "x"}),
+        "a key of flask_app_apps[0].env is 'MY NAME' (expected the name of an environment",
+    ),
+    (
+        {"traefik_backend_namespaces": ["My Apps"]},
+        "traefik_backend_namespaces[0] is 'My Apps' (expected a name",
+    ),
+    ({"traefik_certificate_hosts": ["a b"]}, "traefik_certificate_hosts[0] is 'a b' (expected a host name"),
+    ({"prometheus_unprobed_hosts": ["NAS"]}, "prometheus_unprobed_hosts[0] is 'NAS' (expected a host name"),
+    ({"microk8s_users": ["the owner"]}, "microk8s_users[0] is 'the owner' (expected a login"),
+    (
+        {"traefik_basic_auth_users": [{"name": "a:b", "password": "x"}]},
+        "traefik_basic_auth_users[0].name is 'a:b'",
+    ),
+    # URLs, addresses, networks, paths, images, quantities and other formats.
+    (
+        {"homeserver_tracing_endpoint": "collector:4318"},
+        "homeserver_tracing_endpoint is 'collector:4318' (expected a URL",
+    ),
+    ({"grafana_jaeger_url": "ftp://jaeger"}, "grafana_jaeger_url is 'ftp://jaeger' (expected a URL"),
+    (
+        {"traefik_acme_server": "http://ca.example"},
+        "traefik_acme_server is 'http://ca.example' (expected a URL",
+    ),
+    (
+        {"alertmanager_runbook_base_url": "https://example.org"},
+        "expected a URL that ends with a slash such as",
+    ),
+    (
+        route(url="http://nas.local:5000"),
+        "traefik_routes[0].url is 'http://nas.local:5000' (expected a URL with an address",
+    ),
+    (
+        route(url="http://192.168.1.20:99999"),
+        "traefik_routes[0].url is 'http://192.168.1.20:99999' (expected a URL",
+    ),
+    (route(path="files"), "traefik_routes[0].path is 'files' (expected a path"),
+    (route(ca="/etc/ca.crt"), "traefik_routes[0].ca is '/etc/ca.crt' (expected a certificate in PEM such as"),
+    (
+        {"traefik_external_addresses": ["home"]},
+        "traefik_external_addresses[0] is 'home' (expected an address",
+    ),
+    (
+        {"traefik_trusted_proxies": ["10.0.0.0/33"]},
+        "traefik_trusted_proxies[0] is '10.0.0.0/33' (expected an address or",
+    ),
+    (
+        {"prometheus_gateway_address": "192.168.1.256"},
+        "prometheus_gateway_address is '192.168.1.256' (expected an",
+    ),
+    ({"homeserver_bundle": "bundle"}, "homeserver_bundle is 'bundle' (expected a path"),
+    ({"homeserver_bundle": "/nowhere"}, "/nowhere/bundle.json cannot be read"),
+    (
+        {"homeserver_image_mirror": "https://mirror.example.org"},
+        "homeserver_image_mirror is 'https://mirror.example.org'",
+    ),
+    ({"homeserver_acme_email": "owner"}, "homeserver_acme_email is 'owner' (expected an e-mail address"),
+    (
+        {"homeserver_version_overrides": {"images": {"grafana": "Grafana:12"}}},
+        "images.grafana is 'Grafana:12' (expected an",
+    ),
+    (
+        {"homeserver_version_overrides": {"microk8s_channel": "latest/stable"}},
+        "microk8s_channel is 'latest/stable'",
+    ),
+    (app(image="registry/blog:"), "flask_app_apps[0].image is 'registry/blog:' (expected an image"),
+    (
+        {"flask_app_apps": [{"name": "a", "source": "/nowhere"}]},
+        "flask_app_apps[0].source is '/nowhere' (expected the full path of a dir",
+    ),
+    (
+        app(resources={"limits": {"memory": "256 MB"}}),
+        "resources.limits.memory is '256 MB' (expected a quantity",
+    ),
+    (
+        app(egress=[{"to": [{"ipBlock": {"cidr": "192.168.1"}}]}]),
+        "egress[0].to[0].ipBlock.cidr is '192.168.1' (expected",
+    ),
+    (
+        app(volumes=[VOLUME | {"path": "data"}]),
+        "flask_app_apps[0].volumes[0].path is 'data' (expected a",
+    ),
+    (app(init_commands=["migrate"]), "flask_app_apps[0].init_commands[0] is 'migrate' (expected a list"),
+    (app(init_commands=[["sleep", 5]]), "flask_app_apps[0].init_commands[0][1] is 5 (expected a text)"),
+    (
+        app(schedules=[SCHEDULE | {"cron": "daily"}]),
+        "flask_app_apps[0].schedules[0].cron is 'daily'",
+    ),
+    (app(liveness_path="healthz"), "flask_app_apps[0].liveness_path is 'healthz' (expected a path"),
+    (
+        {"elk_retention_schedule": "every hour"},
+        "elk_retention_schedule is 'every hour' (expected minute, hour",
+    ),
+    (
+        {"elk_retention_schedule": "61 * * * *"},
+        "elk_retention_schedule is '61 * * * *' (expected minute, hour",
+    ),
+    ({"alertmanager_quiet_hours": "22-7"}, "alertmanager_quiet_hours is '22-7' (expected the beginning"),
+    ({"alertmanager_time_zone": "Berlin"}, "alertmanager_time_zone is 'Berlin' (expected a time zone"),
+    (
+        {"alertmanager_email": [{"to": "a@example.org", "smarthost": "smtp.example.org"}]},
+        "alertmanager_email[0].smarthost is 'smtp.example.org' (expected a host and its port",
+    ),
+    (
+        {"alertmanager_email": [{"to": "owner", "smarthost": "m.example.org:25"}]},
+        "alertmanager_email[0].to is 'owner'",
+    ),
+    (
+        {"alertmanager_slack": [{"url": "hooks.example/hush"}]},
+        "alertmanager_slack[0].url is a secret that is not right",
+    ),
+    (
+        {"alertmanager_slack": ["https://hooks.example/hush"]},
+        "alertmanager_slack[0] is a secret that is not right",
+    ),
+    (
+        {"alertmanager_telegram": [{"chat_id": 5, "token": ""}]},
+        "alertmanager_telegram[0].token is a secret that is not",
+    ),
+    (
+        {"disk_cleanup_alerts": ["disk nearly full"]},
+        "disk_cleanup_alerts[0] is 'disk nearly full' (expected the name",
+    ),
+    (
+        {"microk8s_extra_kubelet_args": {"v": 5}},
+        "a key of microk8s_extra_kubelet_args is 'v' (expected a flag with",
+    ),
+    (
+        {"microk8s_extra_kubelet_args": {"--x": "a b"}},
+        "microk8s_extra_kubelet_args.--x is 'a b' (expected a value without",
+    ),
+    (
+        {"microk8s_registry_mirrors": {"docker.io": "mirror"}},
+        "microk8s_registry_mirrors.docker.io is 'mirror' (expected",
+    ),
+    (
+        {"microk8s_extra_sans": ["a b"]},
+        "microk8s_extra_sans[0] is 'a b' (expected a host name or an address)",
+    ),
+    (
+        {"prometheus_rules_extra": ["/nowhere.yml"]},
+        "prometheus_rules_extra[0] is '/nowhere.yml' (expected the full path of a file",
+    ),
+    (
+        {"prometheus_target_files": ["nas.yml"]},
+        "prometheus_target_files[0] is 'nas.yml' (expected the full path of a file",
+    ),
+    ({"grafana_dashboards_extra": ["/nowhere.json"]}, "/nowhere.json cannot be read"),
+    ({"elk_kibana_files": ["/nowhere.ndjson"]}, "/nowhere.ndjson cannot be read"),
+    (
+        {"elk_logstash_filters_extra": "mutate {"},
+        "elk_logstash_filters_extra cannot be read by Logstash: 1 { without",
+    ),
+    # Relations.
+    ({"homeserver_acme_email": "a@example.org"}, "ACME gives no certificate for a private domain"),
+    (
+        {"elk_retention_size_gib": 20},
+        "elk_retention_size_gib is 20 (expected less than elk_elasticsearch_volume_size_gib",
+    ),
+    (
+        {"elk_elasticsearch_heap_mib": 2000},
+        "elk_elasticsearch_heap_mib is 2000 (expected at most three quarters",
+    ),
+    (
+        {"elk_elasticsearch_volume_size_gib": 50},
+        "together are 57 (expected at most homeserver_storage_budget_gib, 40)",
+    ),
+    (
+        {"elk_elasticsearch_replicas": 3},
+        "elk_snapshots_kept is 3 (expected 0, since elk_elasticsearch_replicas is 3)",
+    ),
+    (
+        {"prometheus_retention_size_gib": 10},
+        "prometheus_retention_size_gib is 10 (expected less than prometheus_volume",
+    ),
+    (
+        {"prometheus_volume_size_gib": 50},
+        "prometheus_volume_size_gib is 50 (expected at most homeserver_storage_budget_gib",
+    ),
+    ({"microk8s_image_gc_low_percent": 90}, "microk8s_image_gc_low_percent is 90 (expected less than"),
+    ({"certificate_authority_days": 300}, "certificate_authority_leaf_days is 397 (expected less than"),
+    ({"certificate_authority_leaf_days": 20}, "certificate_authority_renew_days is 30 (expected less than"),
+    (
+        {"homeserver_logging_enabled": False, "homeserver_tracing_enabled": True},
+        "traces need the Elasticsearch",
+    ),
+    (
+        {"homeserver_domain": "a.org", "homeserver_acme_email": "a@b.org", "traefik_acme_challenge": "dns"},
+        "traefik_acme_dns_provider is empty, and traefik_acme_challenge is dns",
+    ),
+    (
+        {"traefik_routes": [ROUTE, ROUTE | {"host": "b.home.arpa"}]},
+        "traefik_routes[1] has the name 'nas', which traefik_routes[0] has",
+    ),
+    ({"traefik_routes": [ROUTE, ROUTE | {"name": "b"}]}, "two routes for https://nas.home.arpa/"),
+    (
+        route(host="kibana.home.arpa"),
+        "two routes for https://kibana.home.arpa/ (the one of this project's own kibana and",
+    ),
+    (route(host="jaeger.home.arpa"), "two routes for https://jaeger.home.arpa/"),
+    (route(host="whoami.home.arpa"), "two routes for https://whoami.home.arpa/"),
+    (app(name="grafana"), "two routes for https://grafana.home.arpa/"),
+    (app(name="default-deny"), "flask_app_apps[0] has the name 'default-deny', which this project has"),
+    (
+        {"flask_app_apps": [APP, APP | {"host": "b.org"}]},
+        "flask_app_apps[1] has the name 'blog', which flask_app_apps[0] has",
+    ),
+    (
+        {"traefik_basic_auth_users": [{"name": "admin", "password": "hush"}]},
+        "traefik_basic_auth_users[0] has the name",
+    ),
+    (
+        {"traefik_basic_auth_users": [{"name": "a", "password": "é" * 40}]},
+        "traefik_basic_auth_users[0].password has more",
+    ),
+    (
+        app(autoscaling={"min": 5, "max": 2}),
+        "flask_app_apps[0].autoscaling.min is 5 (expected at most max, 2)",
+    ),
+    (
+        app(autoscaling={"min": 1, "max": 2}) | {"microk8s_metrics_server_enabled": False},
+        "flask_app_apps[0].autoscaling needs the metrics server",
+    ),
+    (
+        {"flask_app_apps": [APP, {"name": "b", "image": "b", "host": "blog.home.arpa"}]},
+        "two routes for https://blog.home.arpa/ (blog in flask_app_apps and b in flask_app_apps)",
+    ),
+    (
+        app(routes=[{}, {"host": "grafana.home.arpa"}]),
+        "two routes for https://grafana.home.arpa/ (the one of this project's own grafana and blog in",
+    ),
+    (
+        app(routes=[{}, {"path": "/"}]),
+        "flask_app_apps[0].routes[1] has the route 'blog.home.arpa', which flask_app_apps[0].routes[0] has",
+    ),
+    (
+        {"flask_app_apps": [APP | {"schedules": [SCHEDULE]}, APP | {"name": "blog-clean"}]},
+        "flask_app_apps[1] has the name 'blog-clean', which flask_app_apps[0].schedules[0] has",
+    ),
+    (
+        app(name="b" * 50, schedules=[SCHEDULE]),
+        "-clean' with the name of its app (expected at most 52 characters)",
+    ),
+    (
+        app(volumes=[VOLUME, VOLUME | {"path": "/other"}]),
+        "flask_app_apps[0].volumes[1] has the name 'blog-data', which flask_app_apps[0].volumes[0] has",
+    ),
+    (
+        app(volumes=[VOLUME, VOLUME | {"name": "other"}]),
+        "flask_app_apps[0].volumes[1] has the path '/data', which flask_app_apps[0].volumes[0] has",
+    ),
+    (
+        app(volumes=[VOLUME | {"path": "/tmp"}]),
+        "flask_app_apps[0].volumes[0] has the path '/tmp', which this project has",
+    ),
+    (app(needs=["db"]), "flask_app_apps[0].needs[0] is 'db' (expected the name of another app)"),
+    (app(needs=["blog"]), "flask_app_apps[0].needs[0] is 'blog' (expected the name of another app)"),
+    (app(port=0), "flask_app_apps[0].port is 0, which is for an app without routes and without a probe"),
+    (app(port=0, probe="none"), "flask_app_apps[0].port is 0, which is for an app without routes"),
+    (app(port=0, routes=[]), "flask_app_apps[0].port is 0, which is for an app without routes"),
+    (
+        {"flask_app_apps": [APP | {"ports": [{"port": 1}]}, APP | {"name": "b", "ports": [{"port": 1}]}]},
+        "flask_app_apps[1].ports[0] has the port 'tcp 1', which flask_app_apps[0].ports[0] has",
+    ),
+    (
+        app(ports=[{"port": 443}]),
+        "flask_app_apps[0].ports[0] has the port 'tcp 443', which this project has",
+    ),
+    (app(metrics_port=8000), "flask_app_apps[0].metrics_port is 8000, as is its port"),
+    (
+        {"prometheus_scrape_configs": [{"job_name": "node"}]},
+        "prometheus_scrape_configs[0].job_name is 'node', as is",
+    ),
+    (
+        {
+            "prometheus_rules_extra": [
+                f"{ROOT}/tests/rules/apps.yml",
+                f"{ROOT}/roles/prometheus/files/rules/apps.yml",
+            ]
+        },
+        "prometheus_rules_extra[1] has the file name 'apps', which prometheus_rules_extra[0] has",
+    ),
+    (
+        {"prometheus_probes": [{"target": "192.168.1.20"}]},
+        "prometheus_probes[0].target is '192.168.1.20' (expected a URL",
+    ),
+    (
+        {"prometheus_probes": [{"target": "nas", "module": "tcp"}]},
+        "prometheus_probes[0].target is 'nas' (expected a host",
+    ),
+    (
+        {
+            "prometheus_target_files": [
+                f"{ROOT}/roles/prometheus/vars/main.yml",
+                f"{ROOT}/roles/elk/meta/main.yml",
+            ]
+        },
+        "prometheus_target_files[1] has the file name 'main.yml', which prometheus_target_files[0] has",
+    ),
+    (
+        {"alertmanager_quiet_hours": "22:00-22:00"},
+        "alertmanager_quiet_hours is '22:00-22:00': it ends when it begins",
+    ),
+    (
+        {"grafana_elasticsearch_user": "me"},
+        "one of grafana_elasticsearch_user and grafana_elasticsearch_password",
+    ),
+]
+INNOCENT = {"my_traefik_routes": 2, "traffic_light": True, "vault_token": "x", "elasticsearch_version": 8}
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """What preflight tells about each host, which has one mistake; none of them can be reached."""
+    inventory = tmp_path_factory.mktemp("mistakes") / "inventory"
+    inventory.mkdir()
+    hosts = {f"m{number}": variables for number, (variables, _) in enumerate(MISTAKES)}
+    nowhere = {"ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_become": False}
+    groups = {
+        "control_plane": {"hosts": {"fine": nowhere | INNOCENT | {"flask_app_apps": FITTING}}},
+        "workers": {"hosts": {name: nowhere | variables for name, variables in hosts.items()}},
+    }
+    tree = {"all": {"children": {"home_servers": {"children": groups}}}}
+    (inventory / "hosts.yml").write_text(json.dumps(tree))
+    program = str(Path(sys.executable).with_name("ansible-playbook"))
+    done = subprocess.run(
+        [program, "-i", str(inventory), "--forks", "20", "playbooks/preflight.yml"],
+        cwd=ROOT,
+        env={**os.environ, "COLUMNS": "1000"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "hush" not in done.stdout
+    # The list of problems is printed twice: as the error, and as the result.
+    lines = done.stdout.partition("msg: |-")[2].splitlines()
+    found: dict[str, list[str]] = {name: [] for name in ("fine", *hosts)}
+    for line in lines:
+        names, _, problem = line.strip().partition(": ")
+        for name in names.split(", ") if " -> " in problem else []:
+            if "cannot be reached" not in problem:
+                found[name].append(problem)
+    return found
+
+
+@pytest.mark.parametrize(
+    "number", range(len(MISTAKES)), ids=lambda number: f"{number}-{'-'.join(MISTAKES[number][0])}"
+)
+def test_one_mistake_is_told_in_one_message(told: dict[str, list[str]], number: int) -> None:
+    (problem,) = told[f"m{number}"]
+
+    assert MISTAKES[number][1] in problem
+    assert problem.partition(" -> ")[2]
+
+
+def test_an_owners_own_variables_are_none_of_its_business(told: dict[str, list[str]]) -> None:
+    assert told["fine"] == []

@@ -1,0 +1,5 @@
+"""Write the files of all dashboards: python -m tools.dashboards.grafana."""
+
+from tools.dashboards.grafana.catalogue import write
+
+write()
