@@ -6,8 +6,8 @@ SHELL := /bin/bash
 VENV := .venv
 READY := $(VENV)/.ready
 CHECKOV := $(VENV)/checkov
-# Each is written from the .in of its name, and the next keeps to the one before; the last has all packages.
-REQUIREMENTS := requirements.txt app/requirements.txt requirements-dev.txt
+# Each is written from the .in of its name. The first three keep to the ones before, and the third has all their packages.
+REQUIREMENTS := requirements.txt app/requirements.txt requirements-dev.txt requirements-checkov.txt
 LAB_DIR := $(or $(HOMESERVER_LAB_DIR),/var/lib/homeserver-lab)
 # Two processes, because tests mostly wait. Tests in a file share the programs that they start.
 UNIT := -m 'not machine and not scenario' -n 2 --dist loadfile
@@ -20,18 +20,21 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+# Exactly what is listed: pip's own resolver would refuse a list as soon as a package with extras has a newer release.
+INSTALL := install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement
+
 # Only reinstalled when a requirement changes. A fresh Debian has neither venv nor git.
-$(READY): $(REQUIREMENTS)
+$(READY): requirements-dev.txt
 	@python3 -c 'import ensurepip' && command -v git >/dev/null \
 	  || { apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv git; }
 	python3 -m venv $(VENV)
-	pip install --quiet --disable-pip-version-check --require-hashes -r $(lastword $(REQUIREMENTS))
+	pip $(INSTALL) requirements-dev.txt
 	@touch $@
 
 # It asks for other versions of what the rest needs, so it is apart.
 $(CHECKOV)/.ready: requirements-checkov.txt | $(READY)
 	python3 -m venv $(CHECKOV)
-	$(CHECKOV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	$(CHECKOV)/bin/pip $(INSTALL) $<
 	@touch $@
 
 .PHONY: setup
