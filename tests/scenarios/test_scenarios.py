@@ -4,97 +4,84 @@ The verifiers of all roles run on it. A role's own converge, idempotence and dry
 `molecule test -s ROLE`; here those of site.yml cover them.
 """
 
-import os
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.support import lan
-from tests.support.roles import ROOT
+from tests.support.scenario import Scenario
 
 pytestmark = pytest.mark.scenario
 
-# In this order, other tests run while alerts take minutes to resolve. The logs come last, because their tests
-# leave some alerts firing for a while.
+# In this order, other tests run while alerts take minutes to fire and to resolve, and while Elasticsearch is
+# down. The logs come last, because their tests leave some alerts firing for a while.
 VERIFIERS = (
     "prometheus/tests/test_prometheus.py",
     "prometheus/tests/test_alert_drills.py",
     "microk8s",
-    "firewall",
+    "prometheus/tests/test_alert_drills_fired.py",
     "traefik",
     "flask_app",
     "grafana",
     "prometheus/tests/test_alert_drills_over.py",
     "incident/tests/test_incident.py",
     "tracing",
-    "elk",
+    "elk/tests/test_elasticsearch.py",
+    "elk/tests/test_shipping.py",
+    "elk/tests/test_outage.py",
+    "firewall",
+    "elk/tests/test_outage_over.py",
+    "elk/tests/test_showing.py",
     "incident/tests/test_incident_over.py",
+    "rotate/tests/test_rotate_passwords.py",
 )
-# A new home grows, lives through power cuts, and shrinks.
-OF_SEVERAL = tuple(
-    f"cluster/tests/test_{part}.py" for part in ("joining", "monitoring", "workloads", "power", "leaving")
-)
-LAB = Path(os.environ.get("HOMESERVER_LAB_DIR", "/var/lib/homeserver-lab"))
-
-
-def _run(*command: str, **environment: str) -> None:
-    plain = {"MOLECULE_COMMAND_BORDERS": "false"}
-    subprocess.run(command, cwd=ROOT, env=os.environ | plain | environment, check=True)
+# The name is not that of the machines in test_several_machines.py, which run at the same time.
+HOUSE = Scenario("house")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def machine() -> Iterator[None]:
-    """Remove the machine of a killed run before, and the machine afterwards."""
-    _run("molecule", "destroy")
-    _run("molecule", "create")
-    with lan.serving():
+    """A new machine."""
+    with HOUSE.created("molecule", "create", destroy=("molecule", "destroy")):
         yield
-    _run("molecule", "destroy")
+
+
+def _test(name: str) -> None:
+    """Run a scenario on the machine as it is."""
+    HOUSE.run("molecule", "test", "--destroy=never", "-s", name)
 
 
 def test_site() -> None:
-    _run("molecule", "test", "--destroy=never", "-s", "site")
-
-
-def _verify(*names: str) -> None:
-    """Run these tests on the machine as it is."""
-    inventory = LAB / "molecule/inventory"
-    options = ["--hosts=control_plane", "--connection=ansible", f"--ansible-inventory={inventory}"]
-    _run("pytest", "-v", "--durations=20", *options, *(f"molecule/{name}" for name in names))
+    _test("site")
 
 
 def test_every_role() -> None:
-    _verify(*VERIFIERS)
+    HOUSE.verify(*VERIFIERS)
 
 
 def test_kubernetes_apply_on_a_real_cluster() -> None:
-    kubeconfig = LAB / "molecule/.kube/molecule.yaml"
-    _run("pytest", "-n", "5", "tests/integration", KUBECONFIG=str(kubeconfig))
+    kubeconfig = HOUSE.directory / f".kube/{HOUSE.machine}.yaml"
+    HOUSE.run("pytest", "-n", "5", "tests/integration", KUBECONFIG=str(kubeconfig))
 
 
 def test_without_logs() -> None:
-    _run("molecule", "test", "--destroy=never", "-s", "without_logs")
+    _test("without_logs")
 
 
 def test_addresses() -> None:
-    _verify("addresses")
+    HOUSE.verify("addresses")
 
 
 def test_arguments() -> None:
-    _verify("arguments")
+    HOUSE.verify("arguments")
+
+
+def test_another_authority() -> None:
+    HOUSE.verify("rotate/tests/test_rotate_authority.py")
 
 
 def test_everything_is_removed() -> None:
-    _run("molecule", "test", "--destroy=never", "-s", "removal")
+    _test("removal")
 
 
 def test_pulling() -> None:
-    _run("molecule", "test", "--destroy=never", "-s", "pull")
-
-
-def test_several_machines() -> None:
-    _run("molecule", "destroy")
-    _run("molecule", "create")
-    _verify(*OF_SEVERAL)
+    _test("pull")
