@@ -87,7 +87,7 @@ lab-test: $(READY) ## Run the lab's tests that create machines (as root)
 	pytest -m machine
 
 molecule: $(READY) ## Run the scenarios: every role on a lab machine (as root)
-	pytest -s --durations=0 -m scenario $(ARGS)
+	pytest -s --durations=0 -m scenario
 
 .PHONY: mutants
 mutants: $(READY) ## Make realistic mistakes one at a time, name those that no fast test catches, as in: make mutants ARGS='--area rules'

@@ -11,7 +11,6 @@ from tests.support import lan
 from tests.support.home import Home, Kubectl
 from tests.support.jaeger import Jaeger
 from tests.support.logs import Logs
-from tests.support.machines import Machines
 from tests.support.mail import Mailbox, receiving
 from tests.support.prometheus import Prometheus
 from tests.support.recorder import Recorder, recording
@@ -37,23 +36,23 @@ def _names(home: Home) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def recorder(home: Home) -> Iterator[Recorder]:
+def recorder() -> Iterator[Recorder]:
     """The receiver of alerts; it always listens, because an unreachable one causes an alert."""
-    with recording(8098, home.tests) as listening:  # the port in variables.yml
+    with recording(8098) as listening:  # the port in variables.yml
         yield listening
 
 
 @pytest.fixture(scope="session", autouse=True)
-def mailbox(home: Home) -> Iterator[Mailbox]:
+def mailbox() -> Iterator[Mailbox]:
     """The owner's mailbox."""
-    with receiving(home.tests) as received:
+    with receiving() as received:
         yield received
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _lan(home: Home) -> Iterator[None]:
+def _lan() -> Iterator[None]:
     """A server on the LAN; it always listens, because a route without a server causes an alert."""
-    with lan.serving(home.tests):
+    with lan.serving():
         yield
 
 
@@ -61,12 +60,6 @@ def _lan(home: Home) -> Iterator[None]:
 def kubectl(host: Host) -> Kubectl:
     """The machine's kubectl."""
     return Kubectl(host)
-
-
-@pytest.fixture(scope="session")
-def machines(home: Home) -> Machines:
-    """The machines of the home."""
-    return Machines(home)
 
 
 @pytest.fixture(scope="session")

@@ -57,7 +57,7 @@ ROOTFS = Part(
                 "ipset",
                 "conntrack",
             ),
-            *("procps", "ca-certificates", "curl", "less", "restic"),
+            *("procps", "ca-certificates", "curl", "less"),
         ],
         "overlay": "guest",
         "commands": [

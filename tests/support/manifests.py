@@ -46,7 +46,6 @@ SECRETS = (
             "viewer",
         )
     ),
-    "backup.password",
     "disk_cleanup.token",
     "elasticsearch_kibana.token",
     "elk_kibana_encryption.key",

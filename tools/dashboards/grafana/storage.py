@@ -5,16 +5,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from tools.dashboards.grafana import variables
 from tools.dashboards.grafana.page import page
-from tools.dashboards.grafana.panels import (
-    HOST_COLUMN,
-    Column,
-    Query,
-    Scale,
-    graph,
-    number,
-    rows,
-    threshold,
-)
+from tools.dashboards.grafana.panels import Column, Query, Scale, graph, number, row_link, rows, threshold
 
 HOST = 'node=~"$host"'
 BLOCKS, NEWEST = "prometheus_tsdb_storage_blocks_bytes", "prometheus_tsdb_wal_storage_size_bytes"
@@ -59,7 +50,7 @@ def build() -> Dashboard:
             "Disks": [
                 rows(
                     "Every disk",
-                    HOST_COLUMN,
+                    Column("Host", label="node", link=row_link("Host", "node", host="Host")),
                     Column("Mounted at", label="mountpoint"),
                     Column(
                         "Size",

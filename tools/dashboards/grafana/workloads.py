@@ -8,7 +8,6 @@ from tools.dashboards.grafana.page import page
 from tools.dashboards.grafana.panels import (
     ANY_IS_BAD,
     ANY_IS_DOUBTFUL,
-    HOST_COLUMN,
     Column,
     Query,
     Scale,
@@ -87,7 +86,7 @@ def build() -> Dashboard:
                         link=row_link("Namespace", "workloads", namespace="Namespace"),
                     ),
                     Column("Pod", label="pod"),
-                    HOST_COLUMN,
+                    Column("Host", label="node", link=row_link("Host", "node", host="Host")),
                     Column(
                         "Processor",
                         expr=CPU,
