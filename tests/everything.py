@@ -79,6 +79,10 @@ BESIDE = (
 )
 
 
+# What a run says that it leaves out.
+APART = "Not run here: the scenario of several machines (make molecule-several)"
+
+
 class Run:
     """Runs the parts of both kinds side by side."""
 
@@ -165,7 +169,7 @@ def table(parts: Sequence[Part]) -> str:
     wrong = sum(not part.is_fine for part in parts)
     failed = max(tests["failed"] + tests["error"], wrong)
     last = f"{tests['passed']} passed, {failed} failed, {tests['skipped']} skipped"
-    return "\n".join(["", *failures, "", *rows, "", last, ""])
+    return "\n".join(["", *failures, "", *rows, "", APART, "", last, ""])
 
 
 if __name__ == "__main__":
