@@ -1,8 +1,9 @@
-"""Runs everything CI runs: the scenarios on their machine, and beside them all that is not about it.
+"""Runs everything CI runs: the scenarios on their machine, and beside them what leaves it the cores.
 
-A machine mostly waits, so lint, types, the fast tests and those of the lab run meanwhile. Their output is
-shown in one piece when they end. The app's tests measure time, so they run first and alone. A table of all
-parts with their seconds comes last.
+Lint and the fast tests run beside the build: with their engines beside it, a home on two cores misses its
+probes. The lab's tests mostly wait, as the home does, so they run beside it. What runs beside is shown in
+one piece when it ends. The app's tests measure time, so they run first and alone. A table of all parts with
+their seconds comes last.
 """
 
 import hashlib
@@ -33,12 +34,14 @@ class Part:
         command: Program and arguments, run in the project's root.
         unless: Content that it need not run for again once it has passed here; None to run it always.
         after: A part of the other kind that has to be fine before.
+        behind: A part of the other kind that has to have ended before.
     """
 
     name: str
     command: Sequence[str]
     unless: str | None = None
     after: "Part | None" = None
+    behind: "Part | None" = None
     seconds: float = 0
     outcome: str = "not run"
     tests: Counter[str] = field(default_factory=Counter)
@@ -70,11 +73,12 @@ def content_of(*patterns: str) -> str:
 
 ALONE = (Part("app", ["make", "app-test"]),)
 BUILD = Part("build", [sys.executable, "-m", "lab", "build"])
-WITH_MACHINE = (BUILD, Part("scenarios", ["make", "molecule"]))
+UNIT = Part("unit", ["make", "fast-test"])
+WITH_MACHINE = (BUILD, Part("scenarios", ["make", "molecule"], behind=UNIT))
 BESIDE = (
     Part("lint", ["make", "lint"]),
-    Part("unit", ["make", "fast-test"]),
-    # Its machines are bare, and mostly wait as well.
+    UNIT,
+    # Its machines are bare.
     Part("lab", ["make", "lab-test"], unless=content_of("lab", "requirements*.txt"), after=BUILD),
 )
 
@@ -108,6 +112,8 @@ class Run:
                 continue
             if part.after and not part.after.is_fine_at_its_end():
                 continue
+            if part.behind:
+                part.behind.ended.wait()
             self._run(part, beside=beside)
             if part.is_fine and part.unless:
                 _stamp(part).touch()
