@@ -90,6 +90,18 @@ def test_a_part_beside_waits_for_the_build(
     assert lab.outcome == ("passed" if built else "not run")
 
 
+@pytest.mark.parametrize("code", [0, 1])
+def test_scenarios_run_behind_the_fast_tests(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: int
+) -> None:
+    mark = tmp_path / "tested"
+    unit = Part("unit", _python(f"import time; time.sleep(0.5); open({str(mark)!r}, 'x'); exit({code})"))
+    scenarios = Part("scenarios", _python(f"open({str(mark)!r})"), behind=unit)
+
+    assert _run(monkeypatch, [unit], [scenarios]) is (code == 0)
+    assert scenarios.outcome == "passed"
+
+
 def test_a_part_that_passed_for_the_same_content_is_skipped(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
