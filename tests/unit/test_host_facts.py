@@ -143,7 +143,9 @@ def test_rules_of_the_owner_are_told_from_the_file_that_debian_ships(
     assert not host_facts.has_idle_nftables(tmp_path)
     wants = tmp_path / "systemd/system/sysinit.target.wants"
     wants.mkdir(parents=True)
-    (wants / "nftables.service").symlink_to("/lib/systemd/system/nftables.service")
+    unit = tmp_path / "nftables.service"
+    unit.touch()
+    (wants / "nftables.service").symlink_to(unit)
     assert host_facts.has_idle_nftables(tmp_path) == idle
 
 
