@@ -87,7 +87,7 @@ lab-test: $(READY) ## Run the lab's tests that create machines (as root)
 	pytest -m machine
 
 molecule: $(READY) ## Run the scenarios: every role on a lab machine (as root)
-	pytest -s --durations=0 -m scenario
+	pytest -s --durations=0 -m scenario $(ARGS)
 
 molecule-several: $(READY) ## Run the scenario of several machines, which is not part of make test (as root)
 	pytest -s -m several

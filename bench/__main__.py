@@ -1,6 +1,7 @@
 """Measure installation time, response time and memory of a home server.
 
-Prints a table and writes it to docs/benchmark.md. Needs root, and half an hour with an empty cache.
+Prints a table and writes it to docs/benchmark.md. Needs root, and an hour with an empty cache; a part of it
+alone, of which only the rows are replaced there, some ten minutes.
 """
 
 import argparse
@@ -34,8 +35,14 @@ def main() -> None:
     """Run all measurements one after another."""
     options = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     options.add_argument("--cached", action="store_true", help="skip the build with an empty cache")
-    stages = _stages() if options.parse_args().cached else _stages_from_scratch()
-    PAGE.write_text(_page([_shown(row) for row in stages]))
+    options.add_argument("--only", choices=["machines"], help="measure this part alone: a second machine")
+    chosen = options.parse_args()
+    if chosen.only:
+        measured = [_shown(row) for row in _second_machine()]
+        measured = replaced(rows_of(PAGE.read_text()), measured)
+    else:
+        measured = [_shown(row) for row in (_stages() if chosen.cached else _stages_from_scratch())]
+    PAGE.write_text(page(measured))
     print(PAGE.read_text())
 
 
@@ -67,12 +74,29 @@ def _stages() -> Iterator[Row]:
             yield from logs.rows(machine)
             recipe = baseline.recipe(machine, Path(kept))
             yield from monitoring.fault_to_message(machine, partial(_play, machine))
-            yield from machines.rows(machine, build(_report).bundle, recipe, partial(_play, machine), _report)
+            yield from _machines(machine, recipe)
         with _machine("baseline") as (machine, _):
             parts = baseline.measure(machine, build(_report).bundle, recipe)
     for what, took in parts.items():
         yield f"by hand: {what}", f"{took:.1f} s"
     yield "`site.yml`, first run, compared with by hand", f"{first / sum(parts.values()):.2f} times"
+
+
+def _second_machine() -> Iterator[Row]:
+    with tempfile.TemporaryDirectory() as kept, _machine("bench") as (machine, _):
+        _play(machine, "site.yml")
+        yield from _machines(machine, baseline.recipe(machine, Path(kept)))
+
+
+def _machines(machine: Machine, recipe: baseline.Recipe) -> Iterator[Row]:
+    bundle = build(_report).bundle
+    return machines.rows(
+        machine,
+        lambda worker: baseline.join(machine, worker, bundle, recipe),
+        partial(_play, machine),
+        partial(_load_through_traefik, machine),
+        _report,
+    )
 
 
 @contextmanager
@@ -107,9 +131,9 @@ def _load_directly() -> Iterator[Row]:
         )
 
 
-def _load_through_traefik(machine: Machine) -> dict[str, str]:
+def _load_through_traefik(machine: Machine, address: str = "") -> dict[str, str]:
     ca = machine.directory / "secrets" / machine.name / "ca.crt"
-    return _load("https://hello.home.arpa", "--ca", str(ca), "--address", machine.address)
+    return _load("https://hello.home.arpa", "--ca", str(ca), "--address", address or machine.address)
 
 
 def _load(url: str, *arguments: str) -> dict[str, str]:
@@ -119,7 +143,19 @@ def _load(url: str, *arguments: str) -> dict[str, str]:
     return dict(line.split(maxsplit=1) for line in done.stdout.splitlines() if line)
 
 
-def _page(rows: list[Row]) -> str:
+def rows_of(text: str) -> list[Row]:
+    """Return the rows of a page that `page` made."""
+    lines = [line for line in text.splitlines() if line.startswith("| ")][2:]
+    return [(what, measured) for line in lines for what, _, measured in [line[2:-2].rpartition(" | ")]]
+
+
+def replaced(rows: list[Row], anew: list[Row]) -> list[Row]:
+    """Return the rows with those that were measured anew, in their places or at the end."""
+    return list((dict(rows) | dict(anew)).items())
+
+
+def page(rows: list[Row]) -> str:
+    """Return the page of all rows."""
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     machine = (
         f"{os.cpu_count()} cores and {memory_gib:.0f} GiB, {platform.freedesktop_os_release()['PRETTY_NAME']}"

@@ -34,6 +34,7 @@ _OF_THE_SERVER = ("creationTimestamp", "generation", "managedFields", "resourceV
 class Recipe:
     """The objects that site.yml created on a machine, to recreate them on another."""
 
+    address: str  # of the machine, which is in the next
     launch_configuration: str
     directories: str  # the command that creates the host directories that pods write to
     manifests: list[str]  # as JSON, in the order to apply them
@@ -50,6 +51,7 @@ def recipe(machine: Machine, directory: Path) -> Recipe:
     first = [obj for obj in objects if obj["kind"] in _APPLY_FIRST]
     then = [obj for obj in objects if obj["kind"] not in _APPLY_FIRST]
     return Recipe(
+        address=machine.address,
         launch_configuration=remote.run(machine, f"cat {_LAUNCH_CONFIGURATION}"),
         directories=remote.run(
             machine, f"stat --format='{_MAKE_DIRECTORY}' {' '.join(_directories(objects))}"
@@ -69,7 +71,7 @@ def measure(machine: Machine, bundle: Path, made_by: Recipe) -> dict[str, float]
     content = _content(bundle)
     images = _images(bundle, content) + made_by.built_images
     steps: dict[str, Callable[[], None]] = {
-        "snap install": lambda: _install(machine, bundle, content, made_by.launch_configuration),
+        "snap install": lambda: _install(machine, bundle, content, _launched(made_by, machine)),
         "image import": lambda: _import(machine, images),
         "until the node is ready": lambda: _wait_ready(machine),
         "kubectl apply, until rolled out": lambda: _apply(machine, made_by),
@@ -79,12 +81,17 @@ def measure(machine: Machine, bundle: Path, made_by: Recipe) -> dict[str, float]
 
 def join(founder: Machine, machine: Machine, bundle: Path, made_by: Recipe) -> None:
     """Make a fresh machine a worker of the founder's cluster, in the steps that this takes by hand."""
-    launched = {**yaml.safe_load(made_by.launch_configuration), "addons": []}
+    launched = {**yaml.safe_load(_launched(made_by, machine)), "addons": []}
     content = _content(bundle)
     _install(machine, bundle, content, yaml.safe_dump(launched))
     _import(machine, _images(bundle, content) + made_by.built_images)
     invitation = json.loads(remote.run(founder, f"{_MICROK8S} add-node --format json"))
     remote.run(machine, f"{_MICROK8S} join {invitation['urls'][0]} --worker")
+
+
+def _launched(made_by: Recipe, machine: Machine) -> str:
+    """Return the launch configuration with the machine's own address."""
+    return made_by.launch_configuration.replace(made_by.address, machine.address)
 
 
 def _content(bundle: Path) -> dict[str, Any]:

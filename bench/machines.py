@@ -2,57 +2,70 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 
-from bench import baseline, remote
+from bench import remote
 from bench.clock import seconds
 from bench.remote import KUBECTL
 from lab import lifecycle
 from lab.build import Report
 from lab.machine import Machine, machines_of
 from plugins.module_utils import http_probe
+from plugins.module_utils.kubernetes import rollout
 
-_PATIENCE = 300  # seconds
+_PATIENCE = 600  # seconds
 _APP = "-n apps -l app.kubernetes.io/name=hello"
+
+Load = Callable[[str], Mapping[str, str]]
+"""Loads the app through Traefik at an address, and returns the results by name."""
 
 
 def rows(
     founder: Machine,
-    bundle: Path,
-    made_by: baseline.Recipe,
+    join: Callable[[Machine], None],
     play: Callable[..., None],
+    load: Load,
     report: Report,
 ) -> Iterator[tuple[str, str]]:
     """Let a machine join by site.yml, cut its power, and let another of its name join by hand.
 
     Args:
         founder: The home's first machine, which site.yml has set up.
-        bundle: What to install from by hand.
-        made_by: The objects on the founder.
+        join: Makes a fresh machine a worker by hand.
         play: Runs a playbook on the home, with variables.
+        load: Loads the app.
         report: Receives the progress.
     """
+    load(founder.address)  # programs are faster after a warm-up
+    yield "the app at one machine: requests", _rate(load(founder.address))
     worker = _another(founder, report)
     joined = _seconds_until_serving(founder, worker, lambda: play("site.yml"))
     yield "a second machine, from `site.yml`'s start until it serves", f"{joined:.1f} s"
-    yield (
-        "from a power cut until an app's pods run elsewhere",
-        f"{_seconds_until_elsewhere(founder, worker):.1f} s",
-    )
+    wanted = _spread(founder, worker)
+    with ThreadPoolExecutor() as pool:
+        rates = [_rate(result) for result in pool.map(load, (founder.address, worker.address))]
+    yield "the app at two machines at once, which share the cores: requests", " and ".join(rates)
+    moved = _seconds_until_elsewhere(founder, worker, wanted)
+    yield "from a power cut until an app's pods run elsewhere", f"{moved:.1f} s"
     lifecycle.down(worker.name)
     play("playbooks/forget.yml", node=worker.name)
-    worker = _another(founder, report)
-    by_hand = seconds(lambda: baseline.join(founder, worker, bundle, made_by))
-    by_hand += seconds(lambda: _wait_until_serving(founder, worker))
+    before, worker = worker, _another(founder, report)
+    if worker.address != before.address:  # Traefik and the firewall would have to be told
+        raise RuntimeError(f"{worker.name} has the address {worker.address} and not {before.address}")
+    by_hand = seconds(lambda: join(worker))
+    by_hand += seconds(lambda: _wait(lambda: _serves(founder, worker), "an answer of it"))
     yield "a second machine by hand: snap, images, join, until it serves", f"{by_hand:.1f} s"
     yield "a second machine, compared with by hand", f"{joined / by_hand:.2f} times"
 
 
+def _rate(result: Mapping[str, str]) -> str:
+    return result["rate"]
+
+
 def _another(founder: Machine, report: Report) -> Machine:
     lifecycle.up(founder.name, None, report, nodes=2)
-    (worker,) = (machine for machine in machines_of(founder.name) if machine != founder)
+    (worker,) = (machine for machine in machines_of(founder.name) if machine.name != founder.name)
     return worker
 
 
@@ -61,36 +74,42 @@ def _seconds_until_serving(founder: Machine, worker: Machine, site: Callable[[],
     with ThreadPoolExecutor() as pool:
         started = time.monotonic()
         run = pool.submit(site)
-        _wait_until_serving(founder, worker)
+        _wait(lambda: _failed(run) or _serves(founder, worker), "an answer of the new machine")
         waited = time.monotonic() - started
         run.result()
     return waited
 
 
-def _wait_until_serving(founder: Machine, worker: Machine) -> None:
+def _failed(run: Future[None]) -> bool:
+    return run.done() and run.exception() is not None
+
+
+def _serves(founder: Machine, worker: Machine) -> bool:
     ca = founder.directory / "secrets" / founder.name / "ca.crt"
-    _wait(lambda: not http_probe.flaw("https://hello.home.arpa/", worker.address, str(ca)), "an answer")
+    return not http_probe.flaw("https://hello.home.arpa/", worker.address, str(ca))
 
 
-def _seconds_until_elsewhere(founder: Machine, worker: Machine) -> float:
-    """Cut the worker's power, and return the seconds until the founder has as many pods as both had."""
+def _spread(founder: Machine, worker: Machine) -> int:
+    """Let the app's pods start anew, so that one is on the worker; return how many there are."""
     wanted = len(_places(founder))
-    remote.run(founder, f"{KUBECTL} -n apps rollout restart deployment/hello")  # so that one is on the worker
+    remote.run(founder, f"{KUBECTL} -n apps rollout restart deployment/hello")
     remote.run(founder, f"{KUBECTL} -n apps rollout status deployment/hello --timeout={_PATIENCE}s")
-    _wait(lambda: worker.name in _places(founder), "a pod on the worker")
+    _wait(lambda: worker.name in _places(founder), "pod on the worker")
+    return wanted
+
+
+def _seconds_until_elsewhere(founder: Machine, worker: Machine, wanted: int) -> float:
+    """Cut the worker's power, and return the seconds until the founder has as many pods as both had."""
+    started = time.monotonic()
     lifecycle.cut(worker.name)
-    return seconds(lambda: _wait(lambda: _places(founder).count(founder.name) >= wanted, "pods elsewhere"))
+    _wait(lambda: _places(founder).count(founder.name) >= wanted, f"{wanted} pods elsewhere")
+    return time.monotonic() - started
 
 
 def _places(founder: Machine) -> list[str]:
     """Return the node of each ready pod of the app."""
     pods = json.loads(remote.run(founder, f"{KUBECTL} get pods {_APP} -o json"))["items"]
-    return [
-        pod["spec"]["nodeName"]
-        for pod in pods
-        for condition in pod["status"].get("conditions", [])
-        if (condition["type"], condition["status"]) == ("Ready", "True")
-    ]
+    return [pod["spec"]["nodeName"] for pod in pods if rollout.is_ready(pod)]
 
 
 def _wait(condition: Callable[[], bool], what: str) -> None:

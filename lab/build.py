@@ -1,9 +1,10 @@
-"""Builds the parts of machines and of the bundle: each part once, two at a time."""
+"""Builds the parts of machines and of the bundle: each part once, two at a time of each kind."""
 
 import fcntl
 import os
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -18,8 +19,11 @@ from lab.host import MACHINE_PACKAGES, LabError, ensure_packages, require_root
 Report = Callable[[str], None]
 
 PACKAGES = ("mmdebstrap", "squashfs-tools", "debian-archive-keyring", "maven")
-# A compiler uses both cores, but not while it links or waits for a registry.
+# A compiler uses both cores, but not while it links or waits for a registry. What needs no other part is only
+# downloaded and unpacked, so it is made beside the compilers, in as many more threads.
 AT_ONCE = 2
+# How often a process looks for what another one builds.
+LOOK_SECONDS = 1
 
 
 @dataclass(frozen=True)
@@ -61,32 +65,55 @@ def build(report: Report) -> Built:
 def obtain(cache: Cache, parts: list[Part], report: Report) -> list[Path]:
     """Return the paths of the parts, after building missing ones.
 
+    Those that another process builds meanwhile are used as soon as they are there.
+
     Raises:
         LabError: A part could not be built, or the host lacks something.
     """
-    with exclusive_lock(cache.root, report):
-        cache.clear_interrupted()
-        missing = _missing(cache, parts, report)
-        if missing:
-            require_root()
-            _require_space(cache.root, sum(part.gigabytes for part in missing))
-            ensure_packages(PACKAGES)
-            _build_all(cache, missing, report)
-            shutil.rmtree(cache.scratch, ignore_errors=True)
+    wanted = parts
+    waits = False
+    while wanted := [part for part in wanted if not _is_cached(cache, part, report)]:
+        with _lock(cache.root) as is_locked:
+            if is_locked:
+                _build_missing(cache, wanted, report)
+                break
+        if not waits:
+            report("waiting for another build")
+            waits = True
+        time.sleep(LOOK_SECONDS)
     return [cache.path(part) for part in parts]
 
 
+def _is_cached(cache: Cache, part: Part, report: Report) -> bool:
+    started = time.monotonic()
+    if not cache.holds(part):
+        return False
+    report(_line(part, started, "from the cache"))
+    return True
+
+
 @contextmanager
-def exclusive_lock(root: Path, report: Report) -> Iterator[None]:
-    """Prevent other processes from building into the same cache."""
+def _lock(root: Path) -> Iterator[bool]:
+    """Prevent other processes from building into the same cache; yields whether none does."""
     root.mkdir(parents=True, exist_ok=True)
     with (root / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            report("waiting for another build to end")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+            yield False
+        else:
+            yield True
+
+
+def _build_missing(cache: Cache, parts: list[Part], report: Report) -> None:
+    cache.clear_interrupted()
+    missing = _missing(cache, parts, report)
+    if missing:
+        require_root()
+        _require_space(cache.root, sum(part.gigabytes for part in missing))
+        ensure_packages(PACKAGES)
+        _build_all(cache, missing, report)
+        shutil.rmtree(cache.scratch, ignore_errors=True)
 
 
 def _missing(cache: Cache, parts: Iterable[Part], report: Report) -> dict[Part, list[Part]]:
@@ -98,9 +125,7 @@ def _missing(cache: Cache, parts: Iterable[Part], report: Report) -> dict[Part, 
         if part in seen:
             return
         seen.add(part)
-        started = time.monotonic()
-        if cache.holds(part):
-            report(_line(part, started, "from the cache"))
+        if _is_cached(cache, part, report):
             return
         for need in part.needs:
             check(need)
@@ -124,6 +149,7 @@ def _build_all(cache: Cache, missing: dict[Part, list[Part]], report: Report) ->
     order = TopologicalSorter(missing)
     order.prepare()
     running: dict[Future[None], Part] = {}
+    needed = Counter(need for needs in missing.values() for need in needs)
 
     def make(part: Part) -> None:
         started, outcome = time.monotonic(), "FAILED"
@@ -133,18 +159,24 @@ def _build_all(cache: Cache, missing: dict[Part, list[Part]], report: Report) ->
         finally:
             report(_line(part, started, outcome))
 
-    pool = ThreadPoolExecutor(AT_ONCE)
+    makers, downloaders = ThreadPoolExecutor(AT_ONCE), ThreadPoolExecutor(AT_ONCE)
     try:
         while order.is_active():
-            # Largest first, so that no single large part remains at the end and uses only one core.
-            for part in sorted(order.get_ready(), key=lambda part: -part.gigabytes):
+            # First what most others wait for. Then the largest, so that no single large part remains at the
+            # end and uses only one core.
+            for part in sorted(order.get_ready(), key=lambda part: (-needed[part], -part.gigabytes)):
+                pool = makers if part.needs else downloaders
                 running[pool.submit(make, part)] = part
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 future.result()
                 order.done(running.pop(future))
     finally:
-        pool.shutdown(cancel_futures=True)  # after a failure, running parts still finish and are cached
+        # After a failure, running parts still finish and are cached.
+        for pool in (makers, downloaders):
+            pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (makers, downloaders):
+            pool.shutdown()
 
 
 def _line(part: Part, started: float, how: str) -> str:

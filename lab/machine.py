@@ -1,5 +1,6 @@
 """The files of a lab machine, and the interface of backends."""
 
+import hashlib
 import json
 import os
 import re
@@ -13,10 +14,23 @@ from typing import Protocol
 from lab.build import Report
 from lab.host import LabError, run
 
+_DIRECTORY = Path("/var/lib/homeserver-lab")
+
 
 def lab_directory() -> Path:
-    """Return the directory of all machines: HOMESERVER_LAB_DIR, or /var/lib/homeserver-lab."""
-    return Path(os.environ.get("HOMESERVER_LAB_DIR", "/var/lib/homeserver-lab"))
+    """Return the directory of all machines: HOMESERVER_LAB_DIR, or the usual one."""
+    return Path(os.environ.get("HOMESERVER_LAB_DIR", _DIRECTORY))
+
+
+def unique_name(name: str) -> str:
+    """Return what a machine is called among all on this host, in 12 characters at most.
+
+    That is its name, or one with a hash in another directory than the usual, which may have the same names.
+    """
+    if lab_directory() == _DIRECTORY:
+        return name
+    digest = hashlib.sha256(os.fsencode(lab_directory() / name)).hexdigest()
+    return f"{name[:5]}-{digest[:6]}"
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from lab import network, process
 from lab.build import Report, build
 from lab.catalogue import version_overrides
 from lab.host import LabError, run
-from lab.machine import Machine, Supplies, lab_directory
+from lab.machine import Machine, Supplies, lab_directory, unique_name
 
 _FREE_BYTES = 5 * 2**30
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -121,7 +121,7 @@ def _root(name: str) -> Path:
 
 def _link(name: str) -> str:
     """Return the name of this host's end of the machine's link, which systemd-nspawn chooses."""
-    return f"vb-{name}"
+    return f"vb-{unique_name(name)}"
 
 
 def _directory_option(root: Path) -> str:
@@ -192,7 +192,8 @@ def _authorize(public_key: Path, home: Path) -> None:
 def _boot(machine: Machine, root: Path) -> None:
     environment = {"SYSTEMD_NSPAWN_API_VFS_WRITABLE": "yes"}
     command = [
-        "systemd-nspawn", _directory_option(root), f"--machine={machine.name}", "--boot", "--quiet",
+        "systemd-nspawn", _directory_option(root), "--boot", "--quiet",
+        f"--machine={unique_name(machine.name)}", f"--hostname={machine.name}",
         "--register=no", "--keep-unit", "--console=read-only", "--link-journal=no",
         "--resolv-conf=off", "--timezone=off", _bridge_option(),
         "--capability=all", f"--system-call-filter={_SYSTEM_CALLS}",
@@ -246,7 +247,7 @@ def _boot_in_own_control_group(machine: Machine, command: list[str], environment
 
 
 def _group_name(name: str) -> str:
-    return f"homeserver-lab-{name}"
+    return f"homeserver-lab-{unique_name(name)}"
 
 
 def _control_groups(name: str) -> list[Path]:
@@ -289,7 +290,7 @@ def _remove_control_group(group: Path) -> None:
 
 def _forget(name: str, root: Path) -> None:
     """Remove the state that systemd-nspawn leaves when it is killed."""
-    propagated = _LEFTOVERS / "propagate" / name
+    propagated = _LEFTOVERS / "propagate" / unique_name(name)
     if propagated.is_dir():
         propagated.rmdir()
     if root.is_dir():

@@ -11,6 +11,7 @@ from tests.support import lan
 from tests.support.home import Home, Kubectl
 from tests.support.jaeger import Jaeger
 from tests.support.logs import Logs
+from tests.support.machines import Machines
 from tests.support.mail import Mailbox, receiving
 from tests.support.prometheus import Prometheus
 from tests.support.recorder import Recorder, recording
@@ -36,23 +37,23 @@ def _names(home: Home) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def recorder() -> Iterator[Recorder]:
+def recorder(home: Home) -> Iterator[Recorder]:
     """The receiver of alerts; it always listens, because an unreachable one causes an alert."""
-    with recording(8098) as listening:  # the port in variables.yml
+    with recording(8098, home.tests) as listening:  # the port in variables.yml
         yield listening
 
 
 @pytest.fixture(scope="session", autouse=True)
-def mailbox() -> Iterator[Mailbox]:
+def mailbox(home: Home) -> Iterator[Mailbox]:
     """The owner's mailbox."""
-    with receiving() as received:
+    with receiving(home.tests) as received:
         yield received
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _lan() -> Iterator[None]:
+def _lan(home: Home) -> Iterator[None]:
     """A server on the LAN; it always listens, because a route without a server causes an alert."""
-    with lan.serving():
+    with lan.serving(home.tests):
         yield
 
 
@@ -60,6 +61,12 @@ def _lan() -> Iterator[None]:
 def kubectl(host: Host) -> Kubectl:
     """The machine's kubectl."""
     return Kubectl(host)
+
+
+@pytest.fixture(scope="session")
+def machines(home: Home) -> Machines:
+    """The machines of the home."""
+    return Machines(home)
 
 
 @pytest.fixture(scope="session")

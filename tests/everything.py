@@ -1,9 +1,8 @@
-"""Runs everything CI runs: the scenarios on their machine, and beside them what leaves it the cores.
+"""Runs everything CI runs: two parts at a time, each as soon as what it needs is there.
 
-Lint and the fast tests run beside the build: with their engines beside it, a home on two cores misses its
-probes. The lab's tests mostly wait, as the home does, so they run beside it. What runs beside is shown in
-one piece when it ends. The app's tests measure time, so they run first and alone. A table of all parts with
-their seconds comes last.
+Machines mostly wait, so a part without one, or one with other machines, runs meanwhile. The build and the
+scenarios of one machine show what they print at once, the others when they end. The app's tests measure
+time, so they run first and alone. A table of all parts with their seconds comes last.
 """
 
 import hashlib
@@ -33,30 +32,25 @@ class Part:
         name: As it stands in the table.
         command: Program and arguments, run in the project's root.
         unless: Content that it need not run for again once it has passed here; None to run it always.
-        after: A part of the other kind that has to be fine before.
-        behind: A part of the other kind that has to have ended before.
+        after: A part that has to be fine before.
+        live: Whether it shows what it prints at once.
     """
 
     name: str
     command: Sequence[str]
     unless: str | None = None
     after: "Part | None" = None
-    behind: "Part | None" = None
+    live: bool = False
     seconds: float = 0
     outcome: str = "not run"
     tests: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
-    ended: threading.Event = field(default_factory=threading.Event)
+    ended: bool = False
 
     @property
     def is_fine(self) -> bool:
         """Whether it passed, now or before."""
         return self.outcome.startswith("passed")
-
-    def is_fine_at_its_end(self) -> bool:
-        """Wait until it has run, and tell whether it passed."""
-        self.ended.wait()
-        return self.is_fine
 
 
 def content_of(*patterns: str) -> str:
@@ -71,56 +65,72 @@ def content_of(*patterns: str) -> str:
     return digest.hexdigest()[:16]
 
 
+# Two cores: what waits leaves them to the other part.
+AT_ONCE = 2
 ALONE = (Part("app", ["make", "app-test"]),)
-BUILD = Part("build", [sys.executable, "-m", "lab", "build"])
-UNIT = Part("unit", ["make", "fast-test"])
-WITH_MACHINE = (BUILD, Part("scenarios", ["make", "molecule"], behind=UNIT))
-BESIDE = (
+BUILD = Part("build", [sys.executable, "-m", "lab", "build"], live=True)
+# The first that is ready begins first, so the longest come first, and those that keep both cores busy while
+# machines are built or installed.
+TOGETHER = (
+    BUILD,
+    Part("scenarios", ["make", "molecule", "ARGS=tests/scenarios/test_scenarios.py"], after=BUILD, live=True),
     Part("lint", ["make", "lint"]),
-    UNIT,
+    Part("unit", ["make", "fast-test"]),
+    Part("several", ["make", "molecule", "ARGS=tests/scenarios/test_several_machines.py"], after=BUILD),
     # Its machines are bare.
     Part("lab", ["make", "lab-test"], unless=content_of("lab", "requirements*.txt"), after=BUILD),
 )
 
 
-# What a run says that it leaves out.
-APART = "Not run here: the scenario of several machines (make molecule-several)"
-
-
 class Run:
-    """Runs the parts of both kinds side by side."""
+    """Runs parts, as many at a time as there are cores for them."""
 
     def __init__(self) -> None:
         """Nothing has run yet."""
         self._output = threading.Lock()
+        self._changed = threading.Condition()
 
     def everything(self) -> bool:
         """Run all parts, print the table, and tell whether all is fine."""
-        self._all(ALONE)
-        beside = threading.Thread(target=self._all, args=(BESIDE,), kwargs={"beside": True})
-        beside.start()
-        self._all(WITH_MACHINE)
-        beside.join()
-        parts = [*ALONE, *BESIDE, *WITH_MACHINE]
+        self._all(ALONE, at_once=1)
+        self._all(TOGETHER, at_once=AT_ONCE)
+        parts = [*ALONE, *TOGETHER]
         self._show(table(parts))
         return all(part.is_fine for part in parts)
 
-    def _all(self, parts: Sequence[Part], *, beside: bool = False) -> None:
-        for part in parts:
-            if part.unless and _stamp(part).exists():
-                part.outcome = f"passed before, with the same content ({part.unless})"
-                continue
-            if part.after and not part.after.is_fine_at_its_end():
-                continue
-            if part.behind:
-                part.behind.ended.wait()
-            self._run(part, beside=beside)
-            if part.is_fine and part.unless:
-                _stamp(part).touch()
-            if part.name == "build" and not part.is_fine:
-                break  # nothing after it can run
+    def _all(self, parts: Sequence[Part], at_once: int) -> None:
+        waiting = list(parts)
+        workers = [threading.Thread(target=self._work, args=(waiting,)) for _ in range(at_once)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
 
-    def _run(self, part: Part, *, beside: bool) -> None:
+    def _work(self, waiting: list[Part]) -> None:
+        """Run one part after another that nobody else has taken."""
+        while part := self._next(waiting):
+            try:
+                if part.unless and _stamp(part).exists():
+                    part.outcome = f"passed before, with the same content ({part.unless})"
+                elif not part.after or part.after.is_fine:
+                    self._run(part)
+            finally:
+                with self._changed:
+                    part.ended = True
+                    self._changed.notify_all()
+
+    def _next(self, waiting: list[Part]) -> Part | None:
+        """Take the first part that needs no other, or whose other has ended; wait until there is one."""
+        with self._changed:
+            while waiting:
+                for part in waiting:
+                    if not part.after or part.after.ended:
+                        waiting.remove(part)
+                        return part
+                self._changed.wait()
+        return None
+
+    def _run(self, part: Part) -> None:
         """Run a part, show what it prints, and note what came of it."""
         began = time.monotonic()
         process = subprocess.Popen(
@@ -136,14 +146,15 @@ class Run:
         lines = []
         for line in process.stdout or ():
             lines.append(line)
-            if not beside:
+            if part.live:
                 self._show(line)
         part.outcome = "passed" if process.wait() == 0 else f"FAILED (exit code {process.returncode})"
         part.seconds = time.monotonic() - began
         part.tests = counted(lines)
         part.failures = [line for line in lines if FAILURE.match(line)]
-        part.ended.set()
-        if beside:
+        if part.is_fine and part.unless:
+            _stamp(part).touch()
+        if not part.live:
             self._show(f"\n==== {part.name}: {part.outcome}\n", *lines)
 
     def _show(self, *lines: str) -> None:
@@ -175,7 +186,7 @@ def table(parts: Sequence[Part]) -> str:
     wrong = sum(not part.is_fine for part in parts)
     failed = max(tests["failed"] + tests["error"], wrong)
     last = f"{tests['passed']} passed, {failed} failed, {tests['skipped']} skipped"
-    return "\n".join(["", *failures, "", *rows, "", APART, "", last, ""])
+    return "\n".join(["", *failures, "", *rows, "", last, ""])
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ ROOTFS = Part(
                 "ipset",
                 "conntrack",
             ),
-            *("procps", "ca-certificates", "curl", "less"),
+            *("procps", "ca-certificates", "curl", "less", "restic"),
         ],
         "overlay": "guest",
         "commands": [

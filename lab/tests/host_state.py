@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lab import process
+from lab.machine import unique_name
 
 
 def host_state(lab_directory: Path, names: list[str]) -> dict[str, list[str]]:
     """Return the state to compare before and after, without that of this host's other machines."""
+    unique = [unique_name(name) for name in names]
     return {
         "mounts": sorted(_mounts(lab_directory)),
-        "links": sorted(_links(names)),
+        "links": sorted(_links(unique)),
         "addresses": [line for line in _lines("ip", "-oneline", "-4", "address") if "homelab0" not in line],
         "routes": [line for line in _lines("ip", "route") if "homelab0" not in line],
         "network namespaces": _lines("ip", "netns", "list"),
@@ -20,9 +22,9 @@ def host_state(lab_directory: Path, names: list[str]) -> dict[str, list[str]]:
         "forwarding": [Path("/proc/sys/net/ipv4/ip_forward").read_text()],
         "loop devices": _lines("losetup", "--list", "--noheadings"),
         "device modes": [f"{path} {Path(path).stat().st_mode:o}" for path in ("/dev/kmsg", "/dev/fuse")],
-        "control groups": sorted(_control_groups(names)),
+        "control groups": sorted(_control_groups(unique)),
         "processes": sorted(_processes(lab_directory, names)),
-        "files": sorted(_files(lab_directory, names)),
+        "files": sorted(_files(lab_directory, unique)),
     }
 
 

@@ -2,7 +2,7 @@ import shutil
 import threading
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import pytest
 
@@ -63,6 +63,27 @@ def test_two_parts_are_built_at_once(cache: Cache) -> None:
     obtain(cache, [Part("one", meet), Part("two", meet)], print)
 
 
+def test_what_is_only_downloaded_is_made_beside_two_others(cache: Cache) -> None:
+    together = threading.Barrier(4, timeout=10)
+
+    def meet(_job: Job) -> None:
+        together.wait()
+
+    need = Part("need", make)
+    obtain(
+        cache, [Part(name, meet, needs=(need,)) for name in "ab"] + [Part(name, meet) for name in "cd"], print
+    )
+
+
+def test_what_most_others_need_is_made_first(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "AT_ONCE", 1)
+    lines: list[str] = []
+    compiler = Part("compiler", make)
+    programs = [Part(name, make, needs=(compiler,)) for name in ("one", "two")]
+    obtain(cache, [Part("large", make, gigabytes=2), *programs], lines.append)
+    assert next(iter(outcomes(lines))) == "compiler"
+
+
 def test_a_part_waits_for_its_needs(cache: Cache) -> None:
     def check_needs(job: Job) -> None:
         assert (job.needs["need"] / "file").is_file()
@@ -121,27 +142,51 @@ def test_insufficient_disk_space_is_reported_before_the_build(
     obtain(cache, [Part("small", make, gigabytes=2)], print)
 
 
-def test_a_second_build_waits_for_the_first(cache: Cache) -> None:
-    started, finish = threading.Event(), threading.Event()
+class Other:
+    """A build by another process, which makes one part, and another one once it is told to."""
 
-    def linger(_job: Job) -> None:
-        started.set()
-        assert finish.wait(10)
+    def __init__(self, cache: Cache) -> None:
+        self.may_end = threading.Event()
+        self.lingers = threading.Event()
+        self.early = Part("early", make)
+        self.late = Part("late", self._linger, needs=(self.early,))
+        self._thread = threading.Thread(target=obtain, args=(cache, [self.late], lambda _line: None))
 
+    def _linger(self, _job: Job) -> None:
+        self.lingers.set()
+        assert self.may_end.wait(10)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self.lingers.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.may_end.set()
+        self._thread.join()
+
+
+def test_a_second_build_waits_for_the_first(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "LOOK_SECONDS", 0.01)
     lines: list[str] = []
+    with Other(cache) as other:
 
-    def report(line: str) -> None:
-        lines.append(line)
-        finish.set()
+        def report(line: str) -> None:
+            lines.append(line)
+            other.may_end.set()
 
-    part = Part("part", linger)
-    first = threading.Thread(target=obtain, args=(cache, [part], lambda _line: None))
-    first.start()
-    assert started.wait(10)
-    obtain(cache, [part], report)
-    first.join()
-    assert lines[0] == "waiting for another build to end"
-    assert outcomes(lines[1:]) == {"part": "from the cache"}
+        own = Part("own", make)
+        obtain(cache, [other.late, own], report)
+    assert lines[0] == "waiting for another build"
+    assert outcomes(lines[1:]) == {"late": "from the cache", "own": "built"}
+
+
+def test_what_another_build_has_made_already_is_used_before_that_ends(cache: Cache) -> None:
+    lines: list[str] = []
+    with Other(cache) as other:
+        assert obtain(cache, [other.early], lines.append) == [cache.path(other.early)]
+        assert not other.may_end.is_set()
+    assert outcomes(lines) == {"early": "from the cache"}
 
 
 def test_build_returns_the_bundle_and_the_root_and_prunes(

@@ -15,7 +15,7 @@ import pytest
 
 from lab import lifecycle, process
 from lab.host import LabError
-from lab.machine import Machine, Supplies, load
+from lab.machine import Machine, Supplies, load, unique_name
 from lab.nspawn import Nspawn
 from lab.tests.conftest import ROOT, Lab
 from lab.tests.host_state import changes, host_state
@@ -113,6 +113,24 @@ def test_two_machines_created_at_once_reach_each_other(lab: Lab) -> None:
     lab("down", "--name", B)
 
 
+@pytest.mark.usefixtures("nothing_left")
+def test_two_labs_have_machines_of_one_name(
+    lab: Lab, lab_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab("up", "--name", A)
+    first = machine(A)
+    with monkeypatch.context() as other:
+        other.setenv("HOMESERVER_LAB_DIR", f"{lab_directory}-2")
+        other.setenv("HOMESERVER_LAB_BRIDGE", "labtest2")
+        other.setenv("HOMESERVER_LAB_SUBNET", "10.215.0.0/24")
+        lab("up", "--name", A)
+        assert (in_machine(A, "hostname"), machine(A).address) == (A, "10.215.0.2")
+        lab("down", "--name", A)
+    assert states(lab) == ["running"]
+    assert in_machine(A, "hostname; ping -c 1 -W 5 10.214.0.1 >&2; hostname -I") == f"{A}\n{first.address}"
+    lab("down", "--name", A)
+
+
 def memory_is_limited(name: str) -> bool:
     """Return whether a program that takes more than 512 MiB is killed, perhaps with its connection."""
     eat = machine(name).ssh("python3 -c 'bytearray(600 * 2**20)'")
@@ -155,7 +173,7 @@ def test_a_home_of_two_machines_is_switched_off_and_on(
     in_machine(WORKER, "echo written > /root/kept")
     lab("cut", "--name", WORKER)
     left = host_state(lab_directory, [WORKER])
-    assert (left["control groups"], f"vb-{WORKER}" in left["links"]) == ([], False)
+    assert (left["control groups"], f"vb-{unique_name(WORKER)}" in left["links"]) == ([], False)
     assert not [line for line in left["processes"] if WORKER in line]
     subprocess.run(machine(HOME).ssh("poweroff"), check=False, timeout=60)
     wait_until(lambda: states(lab) == ["stopped", "stopped"])
@@ -204,7 +222,7 @@ def test_snapd_installs_a_snap_without_waiting_for_its_store(lab: Lab, tmp_path:
 
 
 def supervisor(one: process.Process, name: str = A) -> bool:
-    return Path(one.argv[0]).name == "systemd-nspawn" and f"--machine={name}" in one.argv
+    return Path(one.argv[0]).name == "systemd-nspawn" and f"--machine={unique_name(name)}" in one.argv
 
 
 def init(one: process.Process) -> bool:

@@ -308,6 +308,8 @@ class _Home:
         """Name what does not go together of the host and what is set for it."""
         host = self._probe["host"]
         yield from preflight.fails_on_cgroup_v1(host, self._value("microk8s_extra_kubelet_args"))
+        if self.stays and self._value("backup_state") == "present":
+            yield from preflight.missing_directories(host, self._value("backup_repositories"))
         yield from preflight.cannot_encrypt(host, wanted=self._value("microk8s_encrypt_between_nodes"))
         yield from preflight.missing_channel(self._channel, host["channels"])
         platform = self._value("homeserver_platform") if "homeserver_platform" in self._variables else ""

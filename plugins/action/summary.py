@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..module_utils import http_probe, summary
-from ..module_utils.kubernetes.cluster import Cluster
+from ..module_utils.kubernetes.cluster import ApiError, Cluster, UnreachableError
 from ..module_utils.kubernetes.objects import MANAGED_BY, MANAGER, Object
+from ..module_utils.kubernetes.rollout import is_ready
 from ..plugin_utils.cluster_action import Arguments, ClusterAction
 
 _OURS = f"{MANAGED_BY}={MANAGER}"
@@ -24,13 +25,27 @@ class ActionModule(ClusterAction):
     ARGUMENTS: ClassVar = {
         "address": {"required": True},
         "ca_file": {"type": "path", "default": ""},
+        "format": {"type": "str", "choices": ["text", "json"], "default": "text"},
         "machines": {"type": "dict", "default": {}},
         "secrets_dir": {"type": "path", "required": True},
         "timeout": {"type": "int", "default": 60},
     }
 
     def act(self, arguments: Arguments, task_vars: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
-        """Sum up what runs."""
+        """Sum up what runs; for a program, print a line of JSON, also when the cluster does not answer."""
+        as_json = arguments["format"] == "json"
+        try:
+            report, unhealthy, status = self._sum_up(arguments)
+        except (ApiError, UnreachableError) as error:
+            if as_json:
+                self._display.display(summary.as_line([f"MicroK8s: {error}"], {}))
+            raise
+        if as_json:
+            self._display.display(summary.as_line(unhealthy, status))
+        return {"report": report, "unhealthy": unhealthy, "status": status}
+
+    def _sum_up(self, arguments: Arguments) -> tuple[list[str], list[str], Object]:
+        """Return the lines for a reader, what is not healthy, and all that for a program."""
         cluster = self.connect(arguments["kubeconfig"])
         rows = _rows(cluster, arguments)
         system = _settled_system(cluster, arguments["timeout"])
@@ -45,13 +60,12 @@ class ActionModule(ClusterAction):
         nodes = _nodes(cluster, found, _node_flaws(asked, rows, arguments))
         volumes = summary.volumes_by_node(cluster.find("v1", "PersistentVolume"))
         faults = [row for row in (microk8s, *rows) if not row.healthy]
-        return {
-            "report": summary.report(microk8s, nodes, rows, volumes, summary.strangers(found, machines)),
-            "unhealthy": [
-                *(f"{row.component}: {row.state} {row.url}".rstrip() for row in faults),
-                *(f"{node.name}: {node.state}" for node in nodes if not node.healthy),
-            ],
-        }
+        unhealthy = [
+            *(f"{row.component}: {row.state} {row.url}".rstrip() for row in faults),
+            *(f"{node.name}: {node.state}" for node in nodes if not node.healthy),
+        ]
+        seen = (microk8s, nodes, rows, volumes, summary.strangers(found, machines))
+        return summary.report(*seen), unhealthy, summary.status(*seen)
 
 
 def _called(name: str, host: str) -> set[str]:
@@ -65,7 +79,7 @@ def _called(name: str, host: str) -> set[str]:
 
 
 def _nodes(cluster: Cluster, found: list[Object], flaws: Mapping[str, str]) -> list[summary.NodeRow]:
-    names = [node["metadata"]["name"] for node in found if summary.is_ready(node)]
+    names = [node["metadata"]["name"] for node in found if is_ready(node)]
     with ThreadPoolExecutor() as pool:
         stats = dict(zip(names, pool.map(cluster.stats, names), strict=True))
     return summary.node_rows(found, cluster.find("v1", "Pod"), stats, flaws)

@@ -24,8 +24,31 @@ def complete(apps: Sequence[App], options: Options, domain: str) -> list[dict[st
         app["routes"] = list(routes(app, domain))
         app["listens"] = list(_listens(app))
         app["pods"] = _pods(app)
+        app["hooks"] = _hooks(app)
         app["clients"] = [pod for other in filled for pod in _pods(other) if _connects(other, pod, app)]
     return filled
+
+
+_DUMPS = {
+    # By its socket, whatever host other commands are to ask.
+    "postgresql": 'PGHOST= PGPASSWORD="$POSTGRES_PASSWORD" pg_dumpall'
+    ' --username="${POSTGRES_USER:-postgres}"',
+    "mariadb": 'MYSQL_PWD="${MARIADB_ROOT_PASSWORD:-$MYSQL_ROOT_PASSWORD}" mariadb-dump --user=root'
+    " --all-databases --single-transaction",
+}
+
+
+def _hooks(app: App) -> dict[str, list[list[str]]]:
+    """Return the commands that an app runs before and after it is saved, as far as there are any."""
+    backup = app.get("backup") or {}
+    before, after = list(backup.get("before") or []), list(backup.get("after") or [])
+    if dump := _DUMPS.get(backup.get("preset", "")):
+        # As a whole or not at all, and for its user alone.
+        file = f"{app['volumes'][0]['path'].rstrip('/')}/homeserver-backup.sql"
+        script = f'umask 077; {dump} > "$1.new" && mv "$1.new" "$1"'
+        before.append(["sh", "-c", script, "sh", file])
+        after.append(["rm", "-f", file, f"{file}.new"])
+    return {when: commands for when, commands in (("before", before), ("after", after)) if commands}
 
 
 def _filled(entry: App, options: Options) -> dict[str, Any]:

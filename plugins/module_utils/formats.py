@@ -81,6 +81,60 @@ def _is_cron_field(part: str, low: int, high: int) -> bool:
     return bool(found) and numbers == sorted(numbers) and all(low <= number <= high for number in numbers)
 
 
+_WEEKDAYS = r"(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*"
+_CALENDAR_DAYS = re.compile(rf"{_WEEKDAYS}(?:(?:,|\.\.){_WEEKDAYS})*", re.IGNORECASE)
+_CALENDAR_DATE = re.compile(r"(?:([\d*,/.]+)-)?([\d*,/.]+)[-~]([\d*,/.]+)")
+_CALENDAR_WORDS = ("hourly", "daily", "weekly", "monthly", "quarterly", "semiannually", "yearly")
+
+
+def _is_calendar(text: str) -> bool:
+    """Tell whether systemd takes this as a time that comes again: days of the week, date, time, time zone."""
+    parts = text.split()
+    if text.lower() in _CALENDAR_WORDS:
+        return True
+    if len(parts) > 1 and "/" in parts[-1] + "/" and not re.match(r"[\d*]", parts[-1]):
+        if not (parts[-1] == "UTC" or _is_time_zone(parts[-1])):
+            return False
+        parts.pop()
+    if parts and _CALENDAR_DAYS.fullmatch(parts[0]):
+        parts.pop(0)
+    if parts and (date := _CALENDAR_DATE.fullmatch(parts[0])):
+        year, month, day = date.groups()
+        parts.pop(0)
+        if not (_within(year or "*", 1970, 2199) and _within(month, 1, 12) and _within(day, 1, 31)):
+            return False
+    if not parts:
+        return True
+    times = parts[0].split(":")
+    limits = (23, 59, 59)[: len(times)]
+    return len(parts) == 1 and len(times) in (2, 3) and all(map(_within, times, (0, 0, 0), limits))
+
+
+def _within(field: str, low: int, high: int) -> bool:
+    """Tell whether a field of a calendar has only numbers that there are."""
+    numbers = [number for part in field.split(",") for number in re.split(r"\.\.", part.partition("/")[0])]
+    steps = re.findall(r"/(\d+)", field)
+    return all(
+        number == "*" or (number.isdecimal() and low <= int(number) <= high) for number in numbers
+    ) and len(steps) == field.count("/")
+
+
+_BACKUP_KINDS = (
+    r"/[^\s]*[^\s/]",
+    r"sftp:(?://)?[\w.@:\[\]-]+[:/]\S+",
+    r"s3:(?:https?://)?[\w.:-]+(?:/\S+)?",
+    r"rest:https?://\S+",
+)
+_BACKUP_LOCATION = re.compile("|".join(_BACKUP_KINDS))
+# What is saved may not be where it is saved to.
+_SAVED = ("/var/lib/homeserver-backup", "/var/snap/microk8s")
+
+
+def _is_backup_location(text: str) -> bool:
+    inside = any(text == place or text.startswith(f"{place}/") for place in _SAVED)
+    return bool(_BACKUP_LOCATION.fullmatch(text)) and not inside
+
+
 def _is_time_zone(name: str) -> bool:
     known = zoneinfo.available_timezones()
     return name in known or not known
@@ -97,6 +151,15 @@ def _is_absolute(path: str) -> bool:
 
 FORMATS = {
     "address": Format("an address such as 192.168.1.10", is_address),
+    "backup-location": Format(
+        "a directory such as /mnt/nas/home that is no part of what is saved, or a location with sftp:, s3: or"
+        " rest:, such as sftp:backup@nas.lan:/home",
+        _is_backup_location,
+    ),
+    "calendar": Format(
+        "a time that comes again, as OnCalendar of systemd takes it, such as Mon..Fri *-*-* 03:15",
+        _is_calendar,
+    ),
     "absolute-path": Format("a path that begins with / or ~", _is_absolute),
     "certificate-name": Format(
         "a host name of small letters, digits and hyphens, or one with *. before it",

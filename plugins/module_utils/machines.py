@@ -112,14 +112,18 @@ def _against_founder(worker: Machine, founder: Machine) -> Iterator[Problem]:
 
 
 def _closed_ports(machines: list[Machine], protocol: str) -> Iterator[Found]:
-    """Name the ports that a firewall closes, other than that of this project, which the run changes first."""
+    """Name the ports that a firewall closes, other than that of this project, which the run changes first.
+
+    The founder is the first machine.
+    """
     by_address = {machine.address: machine for machine in machines}
     for client in machines:
         for port in client.closed:
             server = by_address.get(port["address"])
             if not server or port["protocol"] != protocol or _is_ours_to_open(server, client):
                 continue
-            if port["answer"] == "none" or _is_open_by_now(server, port["port"]):
+            listens = server is machines[0] or port["port"] != _API_PORT
+            if port["answer"] == "none" or (listens and _runs(server)):
                 wrong = f"its port {port['port']}/{protocol} is closed to {client.name}"
                 fix = f"let {client.address} in at its firewall, or at that of the network between them"
                 yield server.name, Problem(wrong, fix)
@@ -127,11 +131,6 @@ def _closed_ports(machines: list[Machine], protocol: str) -> Iterator[Found]:
 
 def _runs(machine: Machine) -> bool:
     return bool(machine.host["cluster"]["running"] or machine.host["member"]["worker"])
-
-
-def _is_open_by_now(server: Machine, port: int) -> bool:
-    """Tell whether something has to listen on a port, which is not that of the API on a worker."""
-    return _runs(server) and (port != _API_PORT or not server.host["member"]["worker"])
 
 
 def _is_ours_to_open(server: Machine, client: Machine) -> bool:

@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from . import host_facts
+from .kubernetes.rollout import is_ready, readiness
 
 DATA = Path("/var/snap/microk8s/current")
 DEFAULTS = Path("/snap/microk8s/current/default-args/kubelet")
 MICROK8S = "/snap/bin/microk8s"
 _OWN_NAMESPACE = "kube-system"
+# Both are named in Calico's libcalico-go/lib/backend/k8s/resources/node.go, which takes the key away where
+# Felix does not encrypt.
 _CALICO_ADDRESS = "projectcalico.org/IPv4Address"
+_CALICO_KEY = "projectcalico.org/WireguardPublicKey"
 _TIMEOUT = 30
 
 
@@ -44,6 +48,12 @@ def membership() -> dict[str, Any]:
     }
 
 
+def datastore_address() -> str:
+    """Return the address at which the datastore expects other members, or an empty text if there is none."""
+    found = re.search(r"^Address: (\S+):\d+$", _read(DATA / "var/kubernetes/backend/info.yaml"), re.MULTILINE)
+    return found[1] if found else ""
+
+
 def kubelet_arguments() -> dict[str, dict[str, str]]:
     """Return the `present` arguments of the kubelet, and the `default` ones of its snap."""
     files = {"present": DATA / "args/kubelet", "default": DEFAULTS}
@@ -58,9 +68,9 @@ def _flags(text: str) -> dict[str, str]:
 def cluster() -> dict[str, Any]:
     """Return what the control plane on this host tells; `running` is false if none answers here.
 
-    Nodes have their `name`, `ready`, `reason`, `address`, `version` and `calico` address, volumes their
-    `name`, `claim` and `node`, and pods their `name`, `namespace`, `node`, `address` and whether it `runs`,
-    without those that have the network of their node.
+    Nodes have their `name`, `ready`, `reason`, `address`, `version`, `kernel` and `calico` address, and
+    whether Calico `encrypts` there; volumes their `name`, `claim`, `node` and `path`; and pods their `name`,
+    `namespace`, `node`, `address` and whether it `runs`, without those that have the network of their node.
     """
     silent: dict[str, Any] = {"running": False, "nodes": [], "volumes": [], "pods": []}
     told = _kubectl("get", "nodes,persistentvolumes,pods", "--all-namespaces", "--output=json")
@@ -81,16 +91,17 @@ def workloads(pods: list[dict[str, Any]]) -> list[str]:
 
 
 def _node(node: dict[str, Any]) -> dict[str, Any]:
-    status = node["status"]
-    states = [state for state in status.get("conditions", []) if state["type"] == "Ready"]
+    status, annotations = node["status"], node["metadata"].get("annotations", {})
     addresses = [entry["address"] for entry in status.get("addresses", []) if entry["type"] == "InternalIP"]
     return {
         "name": node["metadata"]["name"],
-        "ready": any(state["status"] == "True" for state in states),
-        "reason": next((state.get("message", "") for state in states), "its kubelet has told nothing yet"),
+        "ready": is_ready(node),
+        "reason": readiness(node)["message"],
         "address": next(iter(addresses), ""),
         "version": status["nodeInfo"]["kubeletVersion"],
-        "calico": node["metadata"].get("annotations", {}).get(_CALICO_ADDRESS, "").partition("/")[0],
+        "kernel": status["nodeInfo"]["kernelVersion"],
+        "calico": annotations.get(_CALICO_ADDRESS, "").partition("/")[0],
+        "encrypts": bool(annotations.get(_CALICO_KEY)),
     }
 
 
@@ -108,6 +119,7 @@ def _volume(volume: dict[str, Any]) -> dict[str, str]:
         "name": volume["metadata"]["name"],
         "claim": f"{claim['namespace']}/{claim['name']}" if claim else volume["metadata"]["name"],
         "node": next(iter(hosts), ""),
+        "path": volume["spec"].get("hostPath", {}).get("path", ""),
     }
 
 

@@ -41,7 +41,7 @@ _CAUSES = [
     (
         r"certificate has expired or is not yet valid",
         "a certificate has expired, or the clock is wrong",
-        "look with: sudo microk8s refresh-certs -c; renew with: sudo microk8s refresh-certs -e server.crt",
+        "compare the host's time; if that is right, look with: sudo microk8s refresh-certs -c",
     ),
     (
         r"too many open files|inotify_init",

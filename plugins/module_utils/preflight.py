@@ -229,6 +229,16 @@ def fails_on_cgroup_v1(host: Mapping[str, Any], kubelet_arguments: Mapping[str, 
         yield Problem("it uses control groups of version 1, which Kubernetes refuses since 1.35", fix)
 
 
+def missing_directories(
+    host: Mapping[str, Any], repositories: Iterable[Mapping[str, Any]]
+) -> Iterator[Problem]:
+    """Name the repositories of backups that have no directory on a host."""
+    for number, repository in enumerate(repositories):
+        if repository["location"] in host["missing_directories"]:
+            wrong = f"it has no directory {repository['location']} (backup_repositories[{number}].location)"
+            yield Problem(wrong, "make it, or mount its disk")
+
+
 def cannot_encrypt(host: Mapping[str, Any], *, wanted: bool) -> Iterator[Problem]:
     """Tell whether a host lacks what Calico encrypts with."""
     if wanted and not host["wireguard"]:

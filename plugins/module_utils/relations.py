@@ -133,6 +133,10 @@ def _apps(value: Value) -> Iterator[Problem]:
         routes = (f"{route['host']}{route['path']}" for route in app_routes(app, value("homeserver_domain")))
         yield from _repeated("route", _placed(f"{place}.routes", (route.rstrip("/") for route in routes)))
         yield from _pod_ports(place, app)
+        preset = app.get("backup", {}).get("preset")
+        if preset and not app.get("volumes"):
+            wrong = f"{place}.backup.preset is {preset!r}, and the app has no volume for the dump"
+            yield Problem(wrong, "give it a volume, or remove the preset")
         yield from _scaling(place, app, metrics=value("microk8s_metrics_server_enabled"))
 
 
@@ -232,6 +236,13 @@ def _log_source(value: Value) -> Iterator[Problem]:
         yield Problem(wrong, "set both or none")
 
 
+def _backups(value: Value) -> Iterator[Problem]:
+    repositories = value("backup_repositories")
+    yield from _repeated("name", _names("backup_repositories", repositories))
+    if repositories and not any(value("backup_keep").values()):
+        yield Problem("backup_keep keeps nothing", "keep at least one copy, such as {daily: 7}")
+
+
 def _placed(place: str, entries: Iterable[Any]) -> Iterator[Placed]:
     return ((f"{place}[{number}]", entry) for number, entry in enumerate(entries))
 
@@ -261,4 +272,5 @@ _RELATIONS = (
     _scraping,
     _alerts,
     _log_source,
+    _backups,
 )

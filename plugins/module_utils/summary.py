@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 from kubernetes.utils import parse_quantity
 
 from .image_reference import parse
+from .kubernetes.rollout import is_ready, readiness
 from .routes import served_paths
 
 Object = dict[str, Any]
@@ -54,16 +56,38 @@ class Row(NamedTuple):
         return _marked(self.state, healthy=self.healthy)
 
 
+class Amount(NamedTuple):
+    """How much there is of something, and of that in use, if that is known."""
+
+    used: int | None
+    size: int
+
+    def in_gib(self, digits: int) -> str:
+        """Tell an amount of bytes to a reader."""
+        size = f"{self.size / _GIB:.{digits}f} GiB"
+        return size if self.used is None else f"{self.used / _GIB:.{digits}f} of {size}"
+
+    @property
+    def counted(self) -> str:
+        """An amount of things, for a reader."""
+        return f"{self.used} of {self.size}"
+
+
 class NodeRow(NamedTuple):
-    """A machine of the cluster."""
+    """A machine of the cluster; memory and disk are in bytes."""
 
     name: str
     version: str
     state: str
-    memory: str
-    disk: str
-    pods: str
+    memory: Amount
+    disk: Amount
+    pods: Amount
     healthy: bool = True
+
+    @property
+    def cells(self) -> tuple[str, str, str]:
+        """What is in use, for a reader."""
+        return self.memory.in_gib(1), self.disk.in_gib(0), self.pods.counted
 
 
 def _marked(state: str, *, healthy: bool) -> str:
@@ -95,15 +119,6 @@ def unready(workloads: Iterable[Object]) -> list[str]:
     return [entry["metadata"]["name"] for entry in workloads if _pods(entry)[1] < _pods(entry)[0]]
 
 
-def is_ready(node: Object) -> bool:
-    """Return whether pods start on a node."""
-    return _readiness(node).get("status") == "True"
-
-
-def _readiness(node: Object) -> Object:
-    return next((state for state in node["status"]["conditions"] if state["type"] == "Ready"), {})
-
-
 def node_rows(
     nodes: Iterable[Object],
     pods: Iterable[Object],
@@ -125,15 +140,15 @@ def node_rows(
     for node in sorted(nodes, key=lambda node: (node["metadata"]["creationTimestamp"], _name(node))):
         name, capacity = _name(node), node["status"]["capacity"]
         measured, flaw = stats.get(name, {}).get("node", {}), flaws.get(name, "")
-        size, room = (parse_quantity(capacity[what]) for what in ("memory", "ephemeral-storage"))
+        size, room = (int(parse_quantity(capacity[what])) for what in ("memory", "ephemeral-storage"))
         rows.append(
             NodeRow(
                 name,
                 node["status"]["nodeInfo"]["kubeletVersion"],
                 ", ".join(filter(None, (_node_state(node), flaw))),
-                _share(measured.get("memory", {}).get("workingSetBytes"), size, digits=1),
-                _share(measured.get("fs", {}).get("usedBytes"), room, digits=0),
-                f"{running[name]} of {capacity['pods']}",
+                Amount(measured.get("memory", {}).get("workingSetBytes"), size),
+                Amount(measured.get("fs", {}).get("usedBytes"), room),
+                Amount(running[name], int(capacity["pods"])),
                 healthy=is_ready(node) and not flaw,
             )
         )
@@ -146,16 +161,11 @@ def _name(entry: Object) -> str:
 
 
 def _node_state(node: Object) -> str:
-    readiness = _readiness(node)
-    if readiness.get("status") == "True":
+    known = readiness(node)
+    if is_ready(node):
         return "ready, takes no new pods" if node["spec"].get("unschedulable") else "ready"
-    since = f" since {readiness['lastTransitionTime']}" if "lastTransitionTime" in readiness else ""
-    return f"{'not ready' if readiness.get('status') == 'False' else 'away'}{since}"
-
-
-def _share(used: float | None, whole: Any, *, digits: int) -> str:
-    size = f"{float(whole) / _GIB:.{digits}f} GiB"
-    return size if used is None else f"{used / _GIB:.{digits}f} of {size}"
+    since = f" since {known['lastTransitionTime']}" if "lastTransitionTime" in known else ""
+    return f"{'not ready' if known['status'] == 'False' else 'away'}{since}"
 
 
 def strangers(nodes: Iterable[Object], machines: Mapping[str, AbstractSet[str]]) -> list[str]:
@@ -363,11 +373,7 @@ def report(
         ", ".join(
             [
                 f"{cluster.component} {cluster.version}: {cluster.shown_state}",
-                *(
-                    f"memory {node.memory}, disk {node.disk}, {node.pods} pods"
-                    for node in nodes
-                    if not several
-                ),
+                *("memory {}, disk {}, {} pods".format(*node.cells) for node in nodes if not several),
                 cluster.url,
             ]
         ),
@@ -381,18 +387,63 @@ def report(
     ]
 
 
+def status(
+    cluster: Row,
+    nodes: Iterable[NodeRow],
+    rows: Iterable[Row],
+    volumes: Mapping[str, list[str]],
+    unknown: Iterable[str],
+) -> Object:
+    """Return the same for a program, as docs/howto.md describes it."""
+    return {
+        "cluster": {
+            "version": cluster.version,
+            "state": cluster.state,
+            "healthy": cluster.healthy,
+            "url": cluster.url,
+        },
+        "components": [
+            {
+                "name": row.component,
+                "version": row.version,
+                "state": row.state,
+                "healthy": row.healthy,
+                "url": row.url,
+                "user": row.user,
+                "password_file": row.password_file,
+            }
+            for row in rows
+        ],
+        "nodes": [
+            {
+                "name": node.name,
+                "version": node.version,
+                "state": node.state,
+                "healthy": node.healthy,
+                "memory": node.memory._asdict(),
+                "disk": node.disk._asdict(),
+                "pods": node.pods._asdict(),
+            }
+            for node in nodes
+        ],
+        "volumes": [
+            {"node": node, **dict(zip(("claim", "size"), claim.split(" "), strict=True))}
+            for node, claims in volumes.items()
+            for claim in claims
+        ],
+        "unknown_nodes": list(unknown),
+    }
+
+
+def as_line(unhealthy: list[str], found: Mapping[str, Any]) -> str:
+    """Return the line that a program reads: what was found, and first of all whether something is wrong."""
+    return json.dumps({"healthy": not unhealthy, "unhealthy": unhealthy, **found})
+
+
 def _of_several(nodes: Iterable[NodeRow], volumes: Mapping[str, list[str]]) -> Iterator[str]:
     yield ""
     cells = [
-        (
-            node.name,
-            node.version,
-            _marked(node.state, healthy=node.healthy),
-            node.memory,
-            node.disk,
-            node.pods,
-        )
-        for node in nodes
+        (node.name, node.version, _marked(node.state, healthy=node.healthy), *node.cells) for node in nodes
     ]
     yield from _table(_NODE_HEADINGS, cells)
     if volumes:

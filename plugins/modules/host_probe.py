@@ -29,6 +29,11 @@ options:
     elements: int
     default: []
     description: The TCP ports to check.
+  directories:
+    type: list
+    elements: str
+    default: []
+    description: Directories that have to exist.
   channel:
     type: str
     default: ""
@@ -61,12 +66,18 @@ _FIREWALL = Path("/etc/homeserver-firewall.nft")
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
-        {"ports": {"type": "list", "elements": "int", "default": []}, "channel": {"default": ""}},
+        {
+            "ports": {"type": "list", "elements": "int", "default": []},
+            "directories": {"type": "list", "elements": "str", "default": []},
+            "channel": {"default": ""},
+        },
         supports_check_mode=True,
     )
     if os.geteuid():
         module.fail_json("become is off")
-    module.exit_json(unfit={}, host=_host(module.params["ports"], module.params["channel"]))
+    missing = [each for each in module.params["directories"] if not Path(each).is_dir()]
+    host = _host(module.params["ports"], module.params["channel"])
+    module.exit_json(unfit={}, host={**host, "missing_directories": missing})
 
 
 def _host(ports: list[int], channel: str) -> dict[str, Any]:

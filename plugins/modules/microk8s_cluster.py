@@ -26,6 +26,10 @@ options:
     type: str
     default: ""
     description: A node to wait for, until the cluster no longer has it.
+  encrypting:
+    type: bool
+    default: false
+    description: Whether to wait until Calico encrypts on every node that is ready.
   timeout:
     type: int
     default: 600
@@ -48,20 +52,19 @@ running:
   returned: always
 member:
   description:
-    - The name of this host as a C(node), whether it is a C(worker), and whether C(joining) failed.
-    - The checksum of the certificate C(authority) that it trusts, and the C(servers) that a worker asks.
-    - The C(addresses) of this host, and the C(address) of this node, which is empty if it is none yet.
+    - What M(homeserver.stack.microk8s_info) returns as C(member).
+    - And the C(address) of this node, which is empty if it is none yet.
   type: dict
   returned: always
 nodes:
   description:
-    - The C(name), C(address), C(version) of each node, its address as C(calico) knows it,
-      whether it is C(ready), and the C(reason).
+    - The C(name), C(address), C(version) and C(kernel) of each node, its address as C(calico) knows it,
+      whether that C(encrypts) there, whether the node is C(ready), and the C(reason).
   type: list
   elements: dict
   returned: always
 volumes:
-  description: The C(name) of each volume, its C(claim) as namespace/name, and the C(node) that has its data.
+  description: The C(name) of each volume, its C(claim) as namespace/name, and the C(node) and C(path) it has.
   type: list
   elements: dict
   returned: always
@@ -89,6 +92,7 @@ def main() -> None:
             "answers": {"type": "bool", "default": False},
             "ready": {"default": ""},
             "gone": {"default": ""},
+            "encrypting": {"type": "bool", "default": False},
             "timeout": {"type": "int", "default": 600},
         },
         supports_check_mode=True,
@@ -107,17 +111,28 @@ def main() -> None:
 
 def _lacking(cluster: dict[str, Any], params: dict[str, Any]) -> str:
     """Return what is awaited, or an empty text."""
-    if params["answers"] and not cluster["running"]:
+    if (params["answers"] or params["encrypting"]) and not cluster["running"]:
         return "MicroK8s does not answer -> on the host: sudo microk8s start, or sudo microk8s inspect"
     ready, gone = params["ready"], params["gone"]
     nodes = {node["name"]: node for node in cluster["nodes"]}
     if gone in nodes:
         return f"the cluster still has the node {gone}"
-    if not ready:
-        return ""
-    if ready not in nodes:
+    if ready and ready not in nodes:
         return f"the node {ready} has not registered"
-    return "" if nodes[ready]["ready"] else f"the node {ready} is not ready: {nodes[ready]['reason']}"
+    if ready and not nodes[ready]["ready"]:
+        return f"the node {ready} is not ready: {nodes[ready]['reason']}"
+    return _in_clear_text(cluster["nodes"]) if params["encrypting"] else ""
+
+
+def _in_clear_text(nodes: list[dict[str, Any]]) -> str:
+    """Name the nodes where Calico does not encrypt; one that is away sends nothing."""
+    plain = [node for node in nodes if node["ready"] and not node["encrypts"]]
+    if not plain:
+        return ""
+    named = ", ".join(f"{node['name']} (kernel {node['kernel']})" for node in plain)
+    log = "kubectl -n kube-system logs -l k8s-app=calico-node --tail=-1"
+    fix = f"look for wireguard in {log}, or set microk8s_encrypt_between_nodes: false"
+    return f"Calico has published no WireGuard key of {named}, which sends clear text -> {fix}"
 
 
 def _address(cluster: dict[str, Any], member: dict[str, Any]) -> str:

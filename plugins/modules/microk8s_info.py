@@ -11,6 +11,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.homeserver.stack.plugins.module_utils import (
     host_facts,
     membership,
+    node_certificates,
     snapd,
 )
 
@@ -24,6 +25,10 @@ options:
     type: str
     default: ""
     description: The address of the host in the inventory.
+  certificate_warning_days:
+    type: int
+    default: 30
+    description: Days before its end from which on a certificate counts as expiring.
   sysctl:
     type: list
     elements: str
@@ -55,6 +60,11 @@ addresses:
   type: list
   elements: str
   returned: always
+expiring:
+  description: The names of the certificates that expire soon and can be renewed.
+  type: list
+  elements: str
+  returned: always
 snapd:
   description: The version of snapd, or an empty text if it is not installed.
   type: str
@@ -78,8 +88,13 @@ applied:
 member:
   description:
     - The name of the host as a C(node), whether it is a C(worker), and whether C(joining) failed.
-    - The checksum of the certificate C(authority) that it trusts, and the C(servers) that a worker asks.
+    - Its C(addresses), the checksum of the certificate C(authority) that it trusts, and the C(servers) that
+      a worker asks.
   type: dict
+  returned: always
+datastore:
+  description: The address at which the datastore expects other members, empty if there is none.
+  type: str
   returned: always
 kubelet:
   description: The C(present) arguments of the kubelet, and the C(default) ones of its snap.
@@ -107,6 +122,7 @@ def main() -> None:
     module = AnsibleModule(
         {
             "address": {"default": ""},
+            "certificate_warning_days": {"type": "int", "default": 30},
             "sysctl": {"type": "list", "elements": "str", "default": []},
             "timeout": {"type": "int", "default": 600},
         },
@@ -118,7 +134,9 @@ def main() -> None:
             **_info(module.params["sysctl"], module.params["timeout"]),
             address=_address(module.params["address"], addresses),
             addresses=addresses,
+            expiring=node_certificates.expiring(module.params["certificate_warning_days"]),
             member=membership.membership(),
+            datastore=membership.datastore_address(),
             kubelet=membership.kubelet_arguments(),
         )
     except snapd.SnapdError as error:

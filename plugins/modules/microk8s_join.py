@@ -91,8 +91,10 @@ def _join(url: str, timeout: int) -> str:
             return f"joining takes more than {timeout} s (microk8s_join_timeout_seconds) -> run this again"
     if running.returncode == 0:
         return ""
-    cause = _CAUSES.get(running.returncode, "run this again; if it stays: sudo microk8s inspect")
-    return f"joining failed with exit code {running.returncode}: {without_tokens(said)} -> {cause}"
+    code = running.returncode
+    ended = f"failed with exit code {code}" if code > 0 else f"was ended by {signal.Signals(-code).name}"
+    cause = _CAUSES.get(code, "run this again; if it stays: sudo microk8s inspect")
+    return f"joining {ended}: {without_tokens(said)} -> {cause}"
 
 
 def without_tokens(text: str) -> str:

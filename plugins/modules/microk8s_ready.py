@@ -7,7 +7,6 @@ import http.client
 import ipaddress
 import json
 import math
-import re
 import socket
 import ssl
 import subprocess
@@ -18,9 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.homeserver.stack.plugins.module_utils import node_certificates
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.pulls import Pulls
-from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.rollout import troubles
-from ansible_collections.homeserver.stack.plugins.module_utils.membership import DATA, is_worker, node_name
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.rollout import (
+    is_ready,
+    readiness,
+    troubles,
+)
+from ansible_collections.homeserver.stack.plugins.module_utils.membership import is_worker, node_name
 from ansible_collections.homeserver.stack.plugins.module_utils.microk8s_diagnosis import (
     likely_cause,
     telling_lines,
@@ -62,7 +66,7 @@ options:
   certificate_warning_days:
     type: int
     default: 30
-    description: Days before the expiry of a certificate when the warnings start.
+    description: Days before its end from which on a certificate is warned of.
 author: The homeserver.stack maintainers
 extends_documentation_fragment: homeserver.stack.read_only
 """
@@ -78,7 +82,7 @@ calico_address:
   type: str
   returned: always
 certificates:
-  description: The days until the C(CA), the C(server) and the C(front proxy client) certificate expire.
+  description: The days until each certificate that the host needs expires, by its name.
   type: dict
   returned: always
 kubeconfig_sha256:
@@ -99,7 +103,6 @@ node:
 _MICROK8S = "/snap/bin/microk8s"
 _LAUNCHER = Path("/var/snap/microk8s/common/etc/launcher")
 _KUBECONFIG = Path("/var/snap/microk8s/current/credentials/client.config")
-_CERTIFICATES = DATA / "certs"
 _SERVICES = ("containerd", "k8s-dqlite", "kubelite", "cluster-agent")
 _SERVICES_OF_A_WORKER = ("containerd", "kubelite", "cluster-agent", "apiserver-proxy")
 _PATIENCE = 30  # seconds in which a service may fail and recover, for example while its configuration changes
@@ -139,16 +142,12 @@ def main() -> None:
         wait(module.params["deployments"], module.params["unawaited"], module.params["timeout"])
     except UnfitError as error:
         module.fail_json(msg=str(error))
-    certificates = _certificates()
-    for name, days in certificates.items():
-        if days < module.params["certificate_warning_days"]:
-            renewal = "ca.crt" if name == "CA" else f"{name.replace(' ', '-')}.crt"
-            fix = f"on the host: sudo microk8s refresh-certs -e {renewal}"
-            module.warn(f"the {name} certificate of the cluster expires in {days} days -> {fix}")
+    for warning in node_certificates.warnings(module.params["certificate_warning_days"]):
+        module.warn(warning)
     kubeconfig = hashlib.sha256(_KUBECONFIG.read_bytes().strip()).hexdigest()
     module.exit_json(
         calico_address=_calico_address(),
-        certificates=certificates,
+        certificates=node_certificates.days_left(),
         kubeconfig_sha256=kubeconfig,
         missing_names=_missing_names(module.params["names"], module.params["address"]),
         node=node_name(),
@@ -269,7 +268,7 @@ def _lacking(deployments: list[str], unawaited: list[str], images: Images) -> st
 
 def _closed_way() -> str:
     """Return why a worker does not reach the API of its cluster, or an empty text."""
-    context = ssl.create_default_context(cafile=_authority())
+    context = ssl.create_default_context(cafile=str(node_certificates.authority()))
     connection = http.client.HTTPSConnection("127.0.0.1", _API_PORT, timeout=5, context=context)
     try:
         connection.request("GET", "/readyz")
@@ -280,10 +279,6 @@ def _closed_way() -> str:
         return f"it does not reach the API server of its cluster ({error}): is the founder's port 16443 open?"
     finally:
         connection.close()
-
-
-def _authority() -> str:
-    return str(_CERTIFICATES / ("ca.remote.crt" if is_worker() else "ca.crt"))
 
 
 def _kubelet_is_well() -> bool:
@@ -302,21 +297,15 @@ def _unready_node(objects: list[dict[str, Any]]) -> str:
     nodes = {entry["metadata"]["name"]: entry for entry in objects if entry["kind"] == "Node"}
     if name not in nodes:
         return f"the node {name} has not registered"
-    ready = _readiness(nodes[name])
-    return "" if ready["status"] == "True" else f"the node {name} is not ready: {ready['message']}"
-
-
-def _readiness(node: dict[str, Any]) -> dict[str, str]:
-    states = (state for state in node["status"].get("conditions", []) if state["type"] == "Ready")
-    return next(states, {"status": "Unknown", "message": "its kubelet has told nothing yet"})
+    node = nodes[name]
+    return "" if is_ready(node) else f"the node {name} is not ready: {readiness(node)['message']}"
 
 
 def _unfinished_workload(objects: list[dict[str, Any]], deployments: list[str], unawaited: list[str]) -> str:
     kinds = ("Deployment", "DaemonSet")
     workloads = {entry["metadata"]["name"]: entry for entry in objects if entry["kind"] in kinds}
     missing = sorted(set(deployments) - workloads.keys())
-    nodes = [entry for entry in objects if entry["kind"] == "Node"]
-    silent = sum(_readiness(node)["status"] != "True" for node in nodes)
+    silent = sum(not is_ready(entry) for entry in objects if entry["kind"] == "Node")
     waiting = [
         name
         for name, entry in workloads.items()
@@ -401,14 +390,6 @@ def _last_lines(pod: dict[str, Any], container: str) -> str:
     return _kubectl("get", "events", "--namespace=kube-system", fields, form).stdout
 
 
-def _certificates() -> dict[str, int]:
-    told = _run(_MICROK8S, "refresh-certs", "-c").stdout
-    return {
-        name: int(days)
-        for name, days in re.findall(r"The (.+) certificate will expire in (-?\d+) days", told)
-    }
-
-
 def _missing_names(names: list[str], address: str) -> list[str]:
     """Return what the served certificates lack, which may be older than those on disk."""
     needed = {_KUBELET_PORT: [address]}
@@ -430,7 +411,7 @@ def _missing_at(port: int, wanted: Iterable[str]) -> list[str]:
 
 
 def _names_at(port: int) -> list[str]:
-    context = ssl.create_default_context(cafile=_authority())
+    context = ssl.create_default_context(cafile=str(node_certificates.authority()))
     context.check_hostname = False
     with (
         socket.create_connection(("127.0.0.1", port), timeout=10) as plain,

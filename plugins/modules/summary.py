@@ -15,6 +15,12 @@ options:
     type: path
     default: ""
     description: Certificate authority of the services. Empty trusts the authorities of this machine.
+  format:
+    type: str
+    default: text
+    choices: [text, json]
+    description:
+      - C(json) also prints one line of JSON, which begins with a brace, even if the cluster does not answer.
   machines:
     type: dict
     default: {}
@@ -52,6 +58,10 @@ report:
     Of several nodes there is a table at the end, and the volumes on each.
   type: list
   elements: str
+  returned: always
+status:
+  description: The same for a program.
+  type: dict
   returned: always
 unhealthy:
   description: The components and nodes that are not healthy.

@@ -30,10 +30,28 @@ COMMANDS = {
     "make bench": "manual: it takes half an hour, and its result is committed",
     ".venv/bin/ansible-playbook site.yml": "scenario site, with the lab's inventory",
     ".venv/bin/ansible-playbook playbooks/reset.yml -e microk8s_confirm_removal=home": "scenario removal",
+    ".venv/bin/ansible-playbook playbooks/reset.yml -e microk8s_confirm_removal=home "
+    "-e volumes=delete": "scenario removal",
+    ".venv/bin/ansible-playbook playbooks/microk8s.yml -e microk8s_state=absent "
+    "-e microk8s_keep_volumes=true -e microk8s_confirm_removal=home": "scenario removal, by reset.yml",
+    ".venv/bin/ansible-playbook playbooks/bundle.yml": "tests/unit/test_bundle_making.py",
+    ".venv/bin/ansible-playbook playbooks/bundle.yml -e "
+    """'{"bundle_platforms": ["linux/amd64", "linux/arm64"]}'""": "tests/unit/test_bundle_making.py",
+    ".venv/bin/ansible-playbook playbooks/status.yml": "scenario cluster",
+    ".venv/bin/ansible-playbook playbooks/status.yml -e format=json | sed -n '/^{/p'": "scenario site",
     ".venv/bin/ansible-playbook playbooks/microk8s.yml --limit attic -e microk8s_state=absent "
     "-e microk8s_confirm_removal=attic": "scenario cluster",
     ".venv/bin/ansible-playbook playbooks/forget.yml -e node=attic": "scenario cluster",
+    ".venv/bin/ansible-playbook playbooks/rotate.yml -e secret=grafana_admin": "scenario rotate",
+    ".venv/bin/ansible-playbook playbooks/rotate.yml -e secret=ca": "scenario rotate",
+    ".venv/bin/ansible-playbook playbooks/rotate.yml -e secret=ca -e step=finish": "scenario rotate",
     ".venv/bin/ansible-playbook playbooks/apps.yml -e flask_app_confirm_removal=home": "scenario flask_app",
+    ".venv/bin/ansible-playbook playbooks/backup.yml": "scenario restore",
+    ".venv/bin/ansible-playbook playbooks/restore_inventory.yml "
+    "-e backup_location=/mnt/backup/home": "scenario restore",
+    ".venv/bin/ansible-playbook playbooks/restore.yml": "scenario restore",
+    ".venv/bin/ansible-playbook playbooks/restore.yml -e app=wiki": "scenario restore",
+    ".venv/bin/ansible-playbook playbooks/restore.yml -e app=wiki -e at=2026-11-20": "scenario restore",
     "kubectl -n monitoring exec alertmanager-0 -- amtool --alertmanager.url=http://localhost:9093 "
     "alert add Test severity=warning": "scenario prometheus",
 }
@@ -44,8 +62,11 @@ OTHER_NAMES = {
     "disk_cleanup": "a role",
     "flask_app": "a role",
     "grafana_admin": "a file of secrets",
+    "backup_environment": "a variable of the command line",
+    "backup_location": "a variable of the command line",
     "grafana_encryption": "a file of secrets",
     "homeserver_versions": "the collection's versions, with those that an inventory overrides",
+    "traefik_certificate": "a name that rotate.yml takes",
     "traefik_dashboard": "a file of secrets",
     "elk_kibana_encryption": "a file of secrets",
 }

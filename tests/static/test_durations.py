@@ -47,6 +47,7 @@ MEMORY = {
     "Deployment logging/log-metrics metrics": (96, 96),
     "Deployment monitoring/blackbox-exporter blackbox-exporter": (96, 96),
     "Deployment monitoring/cluster-state cluster-state": (192, 192),
+    "Deployment monitoring/grafana admin-password": (512, 1024),
     "Deployment monitoring/grafana grafana": (512, 1024),
     "Deployment monitoring/kube-state-metrics kube-state-metrics": (192, 192),
     "Deployment tracing/collector collector": (256, 512),

@@ -10,8 +10,8 @@ import yaml
 from tests.support.roles import ROLES, ROOT, Role
 
 SHAPE = {"defaults", "meta", "tasks", "templates", "files", "handlers", "vars"}
-# They only define variables and run checks; there is nothing to remove.
-STATELESS = {"common", "preflight"}
+# There is nothing to remove of them.
+STATELESS = {"common", "preflight", "restore"}
 TYPES: dict[str, type | tuple[type, ...]] = {
     "str": str,
     "path": str,
@@ -44,9 +44,19 @@ TASKS = {"main", "check", "prepare", "images", "apply", "verify", "absent"}
 MORE_TASKS = {
     "elk": {"certificate", "host", "host_absent", "prestart", "prestart_elasticsearch"},
     "microk8s": {
-        *("certificates", "encrypt", "install", "install_file", "kubeconfig", "snapd", "users"),
+        *(
+            "certificates",
+            "encrypt",
+            "install",
+            "install_file",
+            "keep_volumes",
+            "kubeconfig",
+            "snapd",
+            "users",
+        ),
         *("join", "leave", "node", "remove_node", "verify_worker"),
     },
+    "restore": {"finish", "inventory", "objects", "stop", "workloads"},
 }
 # Names of manifests in all roles, with their kinds if no others may be in them.
 # Any other template has the name of a component and contains all of its objects.

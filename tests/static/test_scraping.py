@@ -54,6 +54,7 @@ BRINGS = {
     "elasticsearch_": "pods",
     "homeserver:": None,
     "homeserver_app_": "apps",
+    "homeserver_backup_": "node",
     "http_request": "apps",
     "k8s_": None,  # cluster-state sends them with OTLP
     "kubelet_": "kubelet",

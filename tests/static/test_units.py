@@ -13,7 +13,7 @@ UNITS = (
     (r"time\(\) - |- time\(\)", {"s"}),
     (r"histogram_quantile\(.*_seconds_bucket|_duration_seconds:p\d+", {"s"}),
     (r"probe_success\{.*\}\)$", {"bool_yes_no", "percentunit"}),
-    (r"== bool 1$", {"bool_yes_no"}),
+    (r"== bool [01]$", {"bool_yes_no"}),
     (r"^86400 \* -deriv\(\w+_bytes", {"bytes"}),
     (r":load15_per_core:", {"short", "none"}),
     (r":days\b", {"d"}),

@@ -70,6 +70,15 @@ def test_the_manifests_are_checked_against_the_snaps_version() -> None:
     assert minor == KUBERNETES
 
 
+def test_it_is_known_what_the_snap_runs_itself() -> None:
+    text = VERSIONS.with_name("microk8s_images.yml").read_text()
+    known = yaml.safe_load(text)["homeserver_microk8s_images"]
+    images = known[pinned_versions()["microk8s_channel"].split("/")[0]]
+
+    assert {"pause", "cni", "coredns"} <= {image.rpartition("/")[2].partition(":")[0] for image in images}
+    assert [image for image in images if not re.fullmatch(r"[a-z0-9.]+/[a-z0-9/-]+:v?[\d.]+", image)] == []
+
+
 def test_every_action_of_the_workflows_is_pinned_by_its_commit() -> None:
     workflows = [yaml.safe_load(file.read_text()) for file in (ROOT / ".github/workflows").glob("*.yml")]
     steps = [step for each in workflows for job in each["jobs"].values() for step in job["steps"]]

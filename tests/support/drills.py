@@ -73,28 +73,37 @@ class Past:
         recorder: the receiver of the messages.
         injected: when each fault was injected, in seconds since the epoch; empty before.
         others: names of the alerts that fired before, such as one about this computer's own disk.
+        faults: fixes those faults, when it is closed, that are not fixed yet.
     """
 
     recorder: Recorder
     injected: dict[str, float] = field(default_factory=dict)
     others: set[str] = field(default_factory=lambda: set(UNRELATED))
+    faults: ExitStack = field(default_factory=ExitStack)
 
     def reported(self, drills: dict[str, Drill], status: str) -> bool:
         """Return whether there is a message with this status about each drill."""
         return all(drill.messages(self.recorder, status) for drill in drills.values())
 
-    def inject(self, host: Host, kubectl: Kubectl, drills: dict[str, Drill]) -> None:
-        """Inject all faults, wait until they are reported, and fix them."""
+    def inject(self, host: Host, kubectl: Kubectl) -> None:
+        """Inject all faults."""
+        _waste_space(host, kubectl)
         faults = {
+            "pod": _crashing_pod(kubectl),  # the first, because it takes longest
             "volumes": _full_volumes(host),
             "app": _stopped_app(kubectl),
-            "pod": _crashing_pod(kubectl),
         }
-        _waste_space(host, kubectl)
         with ExitStack() as made:
             for name, fault in faults.items():
                 made.enter_context(fault)
                 self.injected[name] = time.time()
+            assert eventually(lambda: _restarts(kubectl) > 1, 120)  # the threshold in variables.yml
+            self.injected["pod"] = time.time()
+            self.faults = made.pop_all()
+
+    def fix(self, drills: dict[str, Drill]) -> None:
+        """Wait until all faults are reported, and fix them, unless that was done before."""
+        with self.faults.pop_all():
             self.recorder.wait(lambda: self.reported(drills, "firing"), 180)
 
 
@@ -122,20 +131,19 @@ def _stopped_app(kubectl: Kubectl) -> Iterator[None]:
 
 @contextmanager
 def _crashing_pod(kubectl: Kubectl) -> Iterator[None]:
-    """Create a pod that has crashed as often as the rule requires."""
     image = kubectl.image("apps", "hello")
     spec = {"containers": [{"name": "drill", "image": image, "command": ["false"]}]}
     kubectl.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "drill"}, "spec": spec})
-
-    def has_crashed() -> bool:
-        (status,) = kubectl.get("pod drill")["status"].get("containerStatuses") or [{}]
-        return bool(status.get("restartCount", 0) > 1)  # the threshold in variables.yml
-
     try:
-        assert eventually(has_crashed, 120)
         yield
     finally:
         kubectl("delete pod drill")
+
+
+def _restarts(kubectl: Kubectl) -> int:
+    """Return how often the crashing pod has been restarted."""
+    (status,) = kubectl.get("pod drill")["status"].get("containerStatuses") or [{}]
+    return int(status.get("restartCount", 0))
 
 
 def _waste_space(host: Host, kubectl: Kubectl) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import time
@@ -38,6 +39,11 @@ class Home:
     def address(self) -> str:
         """The machine's IPv4 address."""
         return str(self.variables["ansible_host"])
+
+    @property
+    def tests(self) -> str:
+        """The address in the machine's network at which the tests listen, `_tests` in variables.yml."""
+        return re.sub(r"\d+$", "1", self.address)
 
     @property
     def domain(self) -> str:

@@ -20,10 +20,10 @@ class _Nas(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving() -> Iterator[None]:
-    """Serve until the block ends, unless another process does already."""
+def serving(address: str) -> Iterator[None]:
+    """Serve at an address of this computer until the block ends, unless another process does already."""
     try:
-        server = ThreadingHTTPServer(("", PORT), _Nas)
+        server = ThreadingHTTPServer((address, PORT), _Nas)
     except OSError:
         yield
         return

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -15,16 +16,20 @@ from tests.support.home import ROOT, Home, Kubectl
 
 # Without logs and traces, which would only take memory.
 WITHOUT_LOGS = ("-e", '{"homeserver_logging_enabled": false}')
+JOIN_URL = re.compile(r"[0-9a-f]{32}/[0-9a-f]{12}")
 LABELS = {"shelf": "attic"}
 TAINTS = [{"key": "shelf", "value": "attic", "effect": "PreferNoSchedule"}]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Machines:
     """The lab's machines of one home. The first is the founder, the others are workers."""
 
     home: Home
-    kubectl: Kubectl
+
+    def __post_init__(self) -> None:
+        """Find the founder."""
+        self.kubectl = Kubectl(self.host(self.home.name))
 
     def up(self, count: int) -> None:
         """Create what is missing of this number of machines."""
@@ -42,11 +47,28 @@ class Machines:
     def move(self, name: str) -> str:
         """Give a machine another address, also in the inventory, and return it."""
         self._lab("address", name=name)
-        return self.address(name)
+        address = self.address(name)
+        if name == self.home.name:
+            self.home.variables["ansible_host"] = address
+            self.kubectl = Kubectl(self.host(name))
+        return address
 
     def remove(self, name: str) -> None:
         """Remove a machine, also from the inventory."""
         self._lab("down", name=name)
+
+    def unplug(self, name: str, disk: str, archive: Path) -> None:
+        """Take a disk out of a machine: put all that is in a directory into an archive here."""
+        with archive.open("wb") as file:
+            subprocess.run(
+                [*self._ssh(name), "tar", "-C", disk, "-c", "."], cwd=ROOT, stdout=file, check=True
+            )
+
+    def plug(self, name: str, disk: str, archive: Path) -> None:
+        """Put it into a machine."""
+        subprocess.run([*self._ssh(name), "mkdir", "-p", disk], cwd=ROOT, check=True)
+        with archive.open("rb") as file:
+            subprocess.run([*self._ssh(name), "tar", "-C", disk, "-x"], cwd=ROOT, stdin=file, check=True)
 
     def describe(self, name: str, **variables: Any) -> None:
         """Set a machine's variables in the inventory."""
@@ -55,7 +77,10 @@ class Machines:
         (directory / f"{name}.yml").write_text(yaml.safe_dump(variables))
 
     def play(self, playbook: str, *arguments: str) -> str:
-        """Run a playbook, which has to succeed, and return what it prints."""
+        """Run a playbook, after those at the end of the arguments, and return what it prints.
+
+        It has to succeed.
+        """
         run = self.home.play(playbook, *WITHOUT_LOGS, *arguments)
         assert run.returncode == 0, run.stdout + run.stderr
         return run.stdout + run.stderr
@@ -108,6 +133,10 @@ class Machines:
         command += ["--write-out", "%{http_code}", f"https://{host}/"]
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
+    @staticmethod
+    def _ssh(name: str) -> list[str]:
+        return [sys.executable, "-m", "lab", "ssh", "--name", name]
+
     def _inventory(self) -> AnsibleRunner:
         """Read the inventory anew, since machines come, move and go."""
         return AnsibleRunner(str(self.home.inventory))
@@ -115,6 +144,19 @@ class Machines:
     def _lab(self, *command: str, name: str = "") -> None:
         lab = [sys.executable, "-m", "lab", *command, "--name", name or self.home.name]
         subprocess.run(lab, cwd=ROOT, check=True)
+
+
+@dataclass(frozen=True)
+class Newcomers:
+    """A home of one machine, with others in its inventory that have not joined.
+
+    Attributes:
+        previewed: What a dry run printed that would let them join.
+        before: The containers that ran before, by the pod's UID.
+    """
+
+    previewed: str
+    before: dict[str, list[Any]]
 
 
 @dataclass(frozen=True)
@@ -143,9 +185,11 @@ class PowerCut:
         return time.monotonic() - self.at
 
 
-def changes(output: str) -> set[str]:
-    """Return the counts of changes in what a run printed."""
-    return set(re.findall(r"changed=(\d+)", output))
+def changes(output: str) -> dict[str, int]:
+    """Return how much each host was changed, from what a run printed."""
+    return {
+        host: int(count) for host, count in re.findall(r"^(\S+) +: ok=.* changed=(\d+)", output, re.MULTILINE)
+    }
 
 
 def _is_ready(item: dict[str, Any]) -> bool:

@@ -26,10 +26,10 @@ class Mailbox:
 
 
 @contextmanager
-def receiving() -> Iterator[Mailbox]:
-    """Receive mail on all addresses until the block ends."""
+def receiving(address: str) -> Iterator[Mailbox]:
+    """Receive mail at an address of this computer until the block ends."""
     mailbox = Mailbox()
-    controller = Controller(mailbox, hostname="0.0.0.0", port=PORT)
+    controller = Controller(mailbox, hostname=address, port=PORT)
     controller.start()
     try:
         yield mailbox

@@ -46,6 +46,7 @@ SECRETS = (
             "viewer",
         )
     ),
+    "backup.password",
     "disk_cleanup.token",
     "elasticsearch_kibana.token",
     "elk_kibana_encryption.key",

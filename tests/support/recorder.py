@@ -52,8 +52,8 @@ class Recorder:
 
 
 @contextmanager
-def recording(port: int = 0) -> Iterator[Recorder]:
-    """Listen on all addresses, on a free port by default."""
+def recording(port: int = 0, address: str = "") -> Iterator[Recorder]:
+    """Listen, by default on all addresses and a free port."""
     recorder = Recorder(port)
 
     class Handler(BaseHTTPRequestHandler):
@@ -68,7 +68,7 @@ def recording(port: int = 0) -> Iterator[Recorder]:
         def log_message(self, *_: Any) -> None:
             """Do not log requests; they are stored as messages."""
 
-    server = ThreadingHTTPServer(("", port), Handler)
+    server = ThreadingHTTPServer((address, port), Handler)
     recorder.port = server.server_port
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:

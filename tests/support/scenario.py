@@ -1,35 +1,60 @@
-"""The machine that scenarios run on."""
+"""The machines that scenarios run on."""
 
 import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support import lan
-from tests.support.roles import ROOT
+from tests.support.home import ROOT, Home
 
-LAB = Path(os.environ.get("HOMESERVER_LAB_DIR", "/var/lib/homeserver-lab"))
-
-
-def run(*command: str, **environment: str) -> None:
-    """Run a command that must succeed."""
-    plain = {"MOLECULE_COMMAND_BORDERS": "false"}
-    subprocess.run(command, cwd=ROOT, env=os.environ | plain | environment, check=True)
+_DIRECTORY = "/var/lib/homeserver-lab"
 
 
-def verify(*names: str) -> None:
-    """Run these tests on the machine as it is."""
-    inventory = LAB / "molecule/inventory"
-    options = ["--hosts=control_plane", "--connection=ansible", f"--ansible-inventory={inventory}"]
-    run("pytest", "-v", "--durations=20", *options, *(f"molecule/{name}" for name in names))
+@dataclass(frozen=True)
+class Scenario:
+    """A machine of the lab, with the variables of all scenarios. Several need different names and networks.
 
+    Attributes:
+        machine: Its name.
+        lab: What distinguishes its network from that of another.
+    """
 
-@contextmanager
-def created() -> Iterator[None]:
-    """Remove what a killed run left, and create a machine until the end. A server on its LAN listens."""
-    run("molecule", "destroy")
-    run("molecule", "create")
-    with lan.serving():
-        yield
-    run("molecule", "destroy")
+    machine: str = "molecule"
+    lab: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {
+            "HOMESERVER_SCENARIO_MACHINE": self.machine,
+            "MOLECULE_PROJECT_DIRECTORY": str(ROOT),
+        } | self.lab
+
+    @property
+    def directory(self) -> Path:
+        """The directory with its inventory, kubeconfig and secrets."""
+        directory = self.lab.get("HOMESERVER_LAB_DIR", os.environ.get("HOMESERVER_LAB_DIR", _DIRECTORY))
+        return Path(directory) / self.machine
+
+    def run(self, *command: str, **environment: str) -> None:
+        """Run a command that must succeed."""
+        plain = {"MOLECULE_COMMAND_BORDERS": "false"}
+        environment = os.environ | plain | self._environment | environment
+        subprocess.run(command, cwd=ROOT, env=environment, check=True)
+
+    def verify(self, *names: str) -> None:
+        """Run these tests on the machine as it is."""
+        inventory = self.directory / "inventory"
+        options = ["--hosts=control_plane", "--connection=ansible", f"--ansible-inventory={inventory}"]
+        self.run("pytest", "-v", "--durations=20", *options, *(f"molecule/{name}" for name in names))
+
+    @contextmanager
+    def created(self, *create: str, destroy: tuple[str, ...]) -> Iterator[None]:
+        """Remove what a killed run left, and the machine afterwards. A server on its LAN listens."""
+        self.run(*destroy)
+        self.run(*create)
+        with lan.serving(Home.of(str(self.directory / "inventory")).tests):
+            yield
+        self.run(*destroy)

@@ -1,8 +1,19 @@
 """The benchmark's delays and rates follow from the times at which lines were written and found."""
 
-import pytest
+import json
+import subprocess
+from pathlib import Path
 
+import pytest
+import yaml
+
+from bench import __main__ as bench
+from bench import baseline, machines, remote
 from bench.logs import Run
+from lab.machine import Machine
+
+FOUNDER = Machine("bench", "nspawn", "192.0.2.2", 22)
+WORKER = Machine("bench-2", "nspawn", "192.0.2.3", 22, "bench")
 
 
 def test_a_delay_lasts_from_writing_a_line_to_the_first_query_that_found_it() -> None:
@@ -16,3 +27,59 @@ def test_a_line_that_is_found_before_its_time_has_no_delay() -> None:
 
 def test_the_rate_is_from_the_first_line_written_to_the_last_found() -> None:
     assert Run(began=100, found=[(101, 50), (110, 1000)]).rate == pytest.approx(100)
+
+
+def test_a_part_that_is_measured_alone_replaces_its_rows_of_the_page() -> None:
+    rows = [("one", "1 s"), ("two, `a|b` or a | b", "2 s"), ("three", "3 s")]
+    assert bench.rows_of(bench.page(rows)) == rows
+
+    anew = bench.replaced(rows, [("two, `a|b` or a | b", "4 s"), ("four", "5 s")])
+    assert anew == [("one", "1 s"), ("two, `a|b` or a | b", "4 s"), ("three", "3 s"), ("four", "5 s")]
+
+
+def test_the_committed_page_is_one_that_is_written() -> None:
+    text = bench.PAGE.read_text()
+    table = text[text.index("| what") :]
+    assert bench.page(bench.rows_of(text)).endswith(table)
+
+
+def test_a_machine_by_hand_is_launched_with_its_own_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    launch = yaml.safe_dump({"addons": [{"name": "dns"}], "extraKubeletArgs": {"--node-ip": "192.0.2.2"}})
+    recipe = baseline.Recipe(FOUNDER.address, launch, "", [], [])
+    launched: list[str] = []
+    commands: list[str] = []
+
+    def run(_machine: Machine, command: str, _stdin: str = "") -> str:
+        commands.append(command)
+        return json.dumps({"urls": ["192.0.2.2:25000/token"]})
+
+    monkeypatch.setattr(remote, "run", run)
+    monkeypatch.setattr(baseline, "_content", lambda _: {"images": [], "snaps": []})
+    monkeypatch.setattr(baseline, "_install", lambda *given: launched.append(given[-1]))
+    baseline.join(FOUNDER, WORKER, Path(), recipe)
+
+    assert yaml.safe_load(launched[0]) == {"addons": [], "extraKubeletArgs": {"--node-ip": "192.0.2.3"}}
+    assert commands[-1] == "/snap/bin/microk8s join 192.0.2.2:25000/token --worker"
+
+
+def test_a_run_that_fails_ends_the_wait_for_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise subprocess.CalledProcessError(2, "ansible-playbook")
+
+    monkeypatch.setattr(machines, "_serves", lambda *_: False)
+    with pytest.raises(subprocess.CalledProcessError):
+        machines._seconds_until_serving(FOUNDER, WORKER, fail)
+
+
+def test_the_clock_of_a_power_cut_runs_until_all_pods_are_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    places = iter([["bench"], ["bench", "bench-2"], ["bench", "bench"]])
+
+    def sleep(duration: float) -> None:
+        now[0] += duration
+
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr("time.sleep", sleep)
+    monkeypatch.setattr("lab.lifecycle.cut", lambda _name: sleep(3))
+    monkeypatch.setattr(machines, "_places", lambda _founder: next(places))
+    assert machines._seconds_until_elsewhere(FOUNDER, WORKER, 2) == 4

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import ssl
 import subprocess
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from tests.support.rendering import Role
 
 NAMES = ["home.arpa", "*.home.arpa", "nas.home.arpa"]
 
@@ -41,6 +44,10 @@ class Authority:
     def remove(self, *arguments: str) -> int:
         """Remove the authority; return how many tasks changed something."""
         return self._run("main.yml", *arguments, certificate_authority_state="absent")
+
+    def rotate(self, step: str) -> int:
+        """Do one step of replacing the authority; return how many tasks changed something."""
+        return self._run("rotate.yml", certificate_authority_step=step)
 
     def refused(self, names: list[str] = NAMES, **variables: object) -> str:
         """Try to issue a certificate, which must fail; return what is printed."""
@@ -282,4 +289,71 @@ def test_a_broken_certificate_is_issued_again(tmp_path: Path) -> None:
     (authority.secrets / "web.crt").write_text("")
 
     assert authority.issue() > 0
+    authority.certificate("web").verify_directly_issued_by(authority.certificate("ca"))
+
+
+def _trusted(authority: Authority) -> list[x509.Certificate]:
+    """The authorities that the home's own clients trust."""
+    role = Role("prometheus", authority.secrets, homeserver_secrets_dir=str(authority.secrets))
+    return x509.load_pem_x509_certificates(role.value("homeserver_ca").encode())
+
+
+def test_another_authority_takes_its_place_while_both_are_trusted(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    authority.issue()
+    first, leaf = authority.certificate("ca"), authority.certificate("web")
+    assert _trusted(authority) == [first]
+
+    assert [authority.rotate("begin") > 0, authority.rotate("begin")] == [True, 0]
+    second = authority.certificate("ca.next")
+    assert _trusted(authority) == [first, second]
+    assert second.public_key() != first.public_key()
+    assert second.subject != first.subject
+    assert authority.issue() == 0
+    assert authority.certificate("web") == leaf
+
+    assert [authority.rotate("switch"), authority.rotate("switch")] == [2, 0]
+    assert _trusted(authority) == [second, first]
+    assert authority.issue() > 0
+    authority.certificate("web").verify_directly_issued_by(second)
+
+    assert [authority.rotate("drop"), authority.rotate("drop")] == [1, 0]
+    assert _trusted(authority) == [second]
+    assert [authority.rotate("end"), authority.rotate("end")] == [1, 0]
+    assert {path.name for path in authority.secrets.iterdir()} == {"ca.crt", "ca.key", "web.crt", "web.key"}
+    assert authority.issue() == 0
+
+
+@pytest.mark.parametrize("moved", [[], ["key"]], ids=["before", "between the files"])
+def test_a_switch_that_was_interrupted_is_completed(tmp_path: Path, moved: list[str]) -> None:
+    authority = Authority(tmp_path)
+    authority.issue()
+    authority.rotate("begin")
+    first, second = authority.certificate("ca"), authority.certificate("ca.next")
+    shutil.copy(authority.secrets / "ca.crt", authority.secrets / "ca.previous.crt")
+    for ending in moved:
+        (authority.secrets / f"ca.next.{ending}").rename(authority.secrets / f"ca.{ending}")
+
+    authority.rotate("switch")
+    assert _trusted(authority) == [second, first]
+    assert authority.issue() > 0
+    authority.certificate("web").verify_directly_issued_by(second)
+
+
+def test_a_renewed_authority_keeps_its_name(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    authority.issue()
+    before = authority.certificate("ca")
+
+    authority.issue(certificate_authority_leaf_days=3650, certificate_authority_common_name="Another")
+    assert authority.certificate("ca").serial_number != before.serial_number
+    assert authority.certificate("ca").subject == before.subject
+
+
+def test_an_authority_of_another_name_issues_again(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    authority.issue()
+    (authority.secrets / "ca.crt").unlink()
+
+    authority.issue(certificate_authority_common_name="Another")
     authority.certificate("web").verify_directly_issued_by(authority.certificate("ca"))

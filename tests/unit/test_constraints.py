@@ -17,6 +17,18 @@ Step = str | int
 RIGHT: dict[str, list[str]] = {
     "absolute-path": ["/srv/bundle", "~/bundle"],
     "address": ["192.168.1.10", "fd00::1"],
+    "backup-location": [
+        *("/mnt/nas/home", "sftp:backup@nas.lan:/home", "sftp://backup@nas.lan:2222//home"),
+        *(
+            "s3:https://s3.example.org/home",
+            "s3:s3.amazonaws.com/home",
+            "rest:https://a:b@nas.lan:8000/home/",
+        ),
+    ],
+    "calendar": [
+        *("*-*-* 03:15", "Mon..Fri *-*-* 03:15", "daily", "Sun 04:00", "*-*-01 06:15:00", "Mon,Thu 22:30"),
+        *("00/6:00", "*-*-* 03:15 Europe/Berlin", "*-01,07-01 00:00", "03:15 UTC"),
+    ],
     "certificate-name": ["nas.home.arpa", "*.example.org"],
     "cron": ["*/15 * * * *", "0 3 1,15 * 1-5", "59 23 31 12 6"],
     "dns-label": ["apps", "9-lives"],
@@ -41,6 +53,14 @@ RIGHT: dict[str, list[str]] = {
 WRONG: dict[str, list[str]] = {
     "absolute-path": ["bundle", "./bundle"],
     "address": ["192.168.1.256", "home", "192.168.1.0/24"],
+    "backup-location": [
+        *("mnt", "/", "/mnt/", "nas:/home", "sftp:nas", "rest:nas.lan", "https://nas.lan", "/mnt/my disk"),
+        *("/var/lib/homeserver-backup/more", "/var/snap/microk8s"),
+    ],
+    "calendar": [
+        *("25:00", "*-*-* 03:60", "*-13-01 03:00", "*-*-* 3h", "03:15:00:00", "Foo 03:00", "tomorrow"),
+        *("03:15 Nowhere/Land", "30 3 * * *", "03:15 04:00"),
+    ],
     "certificate-name": ["*", "a.*.org", "Nas", "192.168.1.10"],
     "cron": ["* * * *", "60 * * * *", "5-1 * * * *", "*/0 * * * *", "a * * * *", "* * * * 7", "@daily"],
     "dns-label": ["My-Apps", "-a", "a.b", "a" * 64],

@@ -105,6 +105,32 @@ def test_snapshots_are_taken_pruned_and_restored(ready: Store, run: Command) -> 
     admin.delete(f"restored-{index}")
 
 
+def test_a_new_elasticsearch_begins_with_what_the_last_snapshot_has(ready: Store, run: Command) -> None:
+    keeper, admin = ready.user("logstore"), ready.user("admin")
+    settings: dict[str, Any] = {
+        "snapshots_kept": 2,
+        "snapshots_bytes": 100 * MIB,
+        "snapshots_directory": str(ready.snapshots / "home"),
+    }
+    assert run("setup", **settings) == 0
+    write(ready.user("filebeat"), "logs-host", a_line(message="survives a disk"))
+    assert take(keeper, Settings(**settings)) == "SUCCESS"
+    for index in (*(each.name for each in indices(keeper)), "logstore"):
+        admin.delete(index)
+
+    assert run("setup", **settings) == 0
+
+    def found() -> int:
+        query = {"query": {"match_phrase": {"message": "survives a disk"}}}
+        return int(admin.post("logs-host/_search", query)["hits"]["total"]["value"])
+
+    admin.wait(60)
+    assert eventually(lambda: found() == 1, 30)
+    assert write(ready.user("filebeat"), "logs-host", a_line())[0]["status"] == 201
+    assert run("setup", **settings) == 0, "a second time it restores nothing"
+    assert found() == 1
+
+
 def test_a_full_disk_stops_writes_but_not_deletions_until_there_is_space(ready: Store) -> None:
     admin, filebeat, keeper = (ready.user(name) for name in ("admin", "filebeat", "logstore"))
     _fill(ready, "logs-app", 1)

@@ -1,6 +1,7 @@
 """`make test` runs all parts, counts their tests, and fails when one of them does."""
 
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,9 @@ def _python(program: str) -> list[str]:
     return [sys.executable, "-c", program]
 
 
-def _run(monkeypatch: pytest.MonkeyPatch, beside: list[Part], machines: list[Part]) -> bool:
+def _run(monkeypatch: pytest.MonkeyPatch, *parts: Part) -> bool:
     monkeypatch.setattr(everything, "ALONE", ())
-    monkeypatch.setattr(everything, "BESIDE", beside)
-    monkeypatch.setattr(everything, "WITH_MACHINE", machines)
+    monkeypatch.setattr(everything, "TOGETHER", parts)
     return Run().everything()
 
 
@@ -41,7 +41,7 @@ def test_the_run_passes_when_every_part_passes(
     quick = Part("quick", _python("print('2 passed in 0.01s')"))
     slow = Part("slow", _python("print('3 passed in 1.00s')"))
 
-    assert _run(monkeypatch, [quick], [slow])
+    assert _run(monkeypatch, quick, slow)
     assert capfd.readouterr().out.splitlines()[-1] == "5 passed, 0 failed, 0 skipped"
 
 
@@ -53,7 +53,7 @@ def test_one_failed_part_fails_the_run(
         name: Part(name, _python(f"raise SystemExit({int(name == broken)})")) for name in ("quick", "slow")
     }
 
-    assert not _run(monkeypatch, [parts["quick"]], [parts["slow"]])
+    assert not _run(monkeypatch, *parts.values())
     assert f"{broken:<12}" in capfd.readouterr().out
     assert parts[broken].outcome == "FAILED (exit code 1)"
 
@@ -64,30 +64,54 @@ def test_failed_tests_are_named_again_at_the_end(
     failed = "FAILED molecule/elk/tests/test_shipping.py::test_a_line - AssertionError: lost"
     part = Part("scenarios", _python(f"print({failed!r}); print('12345'); raise SystemExit(1)"))
 
-    assert not _run(monkeypatch, [], [part])
+    assert not _run(monkeypatch, part)
     after_the_output = capfd.readouterr().out.partition("12345")[2]
     assert failed in after_the_output.splitlines()
 
 
-def test_no_machine_is_created_after_a_failed_build(monkeypatch: pytest.MonkeyPatch) -> None:
-    after = Part("scenarios", _python("pass"))
-
-    assert not _run(monkeypatch, [], [Part("build", _python("raise SystemExit(1)")), after])
-    assert after.outcome == "not run"
-
-
 @pytest.mark.parametrize("built", [True, False])
-def test_a_part_beside_waits_for_the_build(
+def test_a_part_waits_for_the_one_it_needs_while_others_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, built: bool
 ) -> None:
-    mark = tmp_path / "built"
-    build = Part(
-        "build", _python(f"import time; time.sleep(0.5); open({str(mark)!r}, 'x'); exit({int(not built)})")
-    )
-    lab = Part("lab", _python(f"open({str(mark)!r})"), after=build)
+    done = tmp_path / "done"
+    # Ends only if the part behind the waiting one runs meanwhile.
+    wait = f"import pathlib, time\nwhile not pathlib.Path({str(done)!r}).exists(): time.sleep(0.01)\n"
+    build = Part("build", _python(f"{wait}raise SystemExit({int(not built)})"))
+    machine = Part("scenarios", _python(f"open({str(done)!r})"), after=build)
+    lint = Part("lint", _python(f"open({str(done)!r}, 'x')"))
 
-    assert _run(monkeypatch, [lab], [build]) is built
-    assert lab.outcome == ("passed" if built else "not run")
+    assert _run(monkeypatch, build, machine, lint) is built
+    assert lint.outcome == "passed"
+    assert machine.outcome == ("passed" if built else "not run")
+
+
+def test_two_parts_run_at_a_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    program = (
+        f"import pathlib, time; here = pathlib.Path({str(tmp_path)!r}); mine = here / str(time.time_ns()); "
+        "mine.touch(); time.sleep(0.3); print(f'{len(list(here.iterdir()))} passed in 0.30s'); mine.unlink()"
+    )
+    parts = [Part(f"part {number}", _python(program)) for number in range(4)]
+
+    assert _run(monkeypatch, *parts)
+    assert max(part.tests["passed"] for part in parts) == 2
+
+
+def test_the_run_ends_when_a_program_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    missing = Part("build", ["no-such-program"])
+
+    assert not _run(monkeypatch, missing, Part("scenarios", _python("pass"), after=missing))
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_the_output_of_one_part_is_not_mixed_with_anothers(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], live: bool
+) -> None:
+    slow = "import time; print('one', flush=True); time.sleep(0.5); print('two', flush=True)"
+    _run(monkeypatch, Part("slow", _python(slow), live=live), Part("quick", _python("print('middle')")))
+    shown = [line for line in capfd.readouterr().out.splitlines() if line in {"one", "middle", "two"}]
+
+    assert shown == (["one", "middle", "two"] if live else ["middle", "one", "two"])
 
 
 @pytest.mark.parametrize("code", [0, 1])
@@ -107,7 +131,7 @@ def test_a_part_that_passed_for_the_same_content_is_skipped(
 ) -> None:
     program = f"open({str(tmp_path / 'runs')!r}, 'a').write('x')"
     for content in ("one", "one", "two"):
-        assert _run(monkeypatch, [], [Part("lab", _python(program), unless=content)])
+        assert _run(monkeypatch, Part("lab", _python(program), unless=content))
 
     assert (tmp_path / "runs").read_text() == "xx"
 
@@ -115,7 +139,7 @@ def test_a_part_that_passed_for_the_same_content_is_skipped(
 def test_a_failed_part_runs_again(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(2):
         part = Part("lab", _python("raise SystemExit(2)"), unless="one")
-        assert not _run(monkeypatch, [], [part])
+        assert not _run(monkeypatch, part)
         assert part.seconds > 0
 
 

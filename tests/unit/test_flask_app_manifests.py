@@ -1,5 +1,8 @@
 """What the role asks of Kubernetes for each kind of app."""
 
+import json
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +155,43 @@ def test_who_needs_an_app_may_connect_to_it_and_nobody_else(objects: list[Object
     assert at_db["from"][0]["podSelector"]["matchExpressions"][0]["values"] == ["shop", "shop-backup"]
     assert at_db["ports"] == [{"port": 5432, "protocol": "TCP"}]
     assert allowed == ["shop"]
+
+
+def test_an_app_says_what_is_to_be_run_before_and_after_it_is_saved(tmp_path: Path) -> None:
+    own = {"preset": "postgresql", "before": [["sync"]]}
+    objects = render(tmp_path, DB | {"backup": own}, SHOP)
+
+    hooks = json.loads(
+        find(objects, "Deployment", "db")["metadata"]["annotations"]["homeserver.stack/backup"]
+    )
+    file = "/var/lib/postgresql/data/homeserver-backup.sql"
+    assert hooks["before"][0] == ["sync"]
+    assert hooks["before"][1][-1] == file
+    assert hooks["after"] == [["rm", "-f", file, f"{file}.new"]]
+    assert "homeserver.stack/backup" not in find(objects, "Deployment", "shop")["metadata"]["annotations"]
+
+
+@pytest.mark.parametrize(("preset", "program"), [("postgresql", "pg_dumpall"), ("mariadb", "mariadb-dump")])
+def test_a_dump_is_whole_or_not_there(tmp_path: Path, preset: str, program: str) -> None:
+    """The command, with a program that writes half of it the second time."""
+    data = tmp_path / "data"
+    data.mkdir()
+    volume = [{"name": "data", "path": str(data)}]
+    objects = render(tmp_path, DB | {"volumes": volume, "backup": {"preset": preset}})
+    annotations = find(objects, "Deployment", "db")["metadata"]["annotations"]
+    (command,) = json.loads(annotations["homeserver.stack/backup"])["before"]
+    (tmp_path / program).write_text('#!/bin/sh\necho "$PGPASSWORD$MYSQL_PWD"; exit "${FAILS:-0}"\n')
+    (tmp_path / program).chmod(0o755)
+    secrets = {"POSTGRES_PASSWORD": "one", "MARIADB_ROOT_PASSWORD": "one"}
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", **secrets}
+    subprocess.run(command, env=environment, check=True)
+    dump = data / "homeserver-backup.sql"
+
+    assert dump.read_text() == "one\n"
+    assert dump.stat().st_mode & 0o77 == 0
+    changed = {"POSTGRES_PASSWORD": "two", "MARIADB_ROOT_PASSWORD": "two", "FAILS": "1"}
+    assert subprocess.run(command, env=environment | changed, check=False).returncode == 1
+    assert dump.read_text() == "one\n"
 
 
 def test_a_rollout_knows_which_apps_an_app_needs(objects: list[Object]) -> None:

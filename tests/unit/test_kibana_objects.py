@@ -219,6 +219,15 @@ def test_every_panel_and_control_has_its_reference(dashboard: Object) -> None:
 
 
 @every_dashboard
+def test_the_node_is_chosen_by_what_every_line_has(dashboard: Object) -> None:
+    fields = {control["title"]: control["fieldName"] for control in controls(dashboard)}
+
+    # A request goes through several.
+    expected = None if dashboard["id"] == f"{PREFIX}request" else "host.name"
+    assert fields.get("Node") == expected
+
+
+@every_dashboard
 def test_every_dashboard_links_to_all_dashboards(dashboard: Object) -> None:
     (way,) = [each for each in OBJECTS if each["id"] == f"{PREFIX}way"]
     links = re.findall(r"\(#/view/([^)]+)\)", way["attributes"]["visState"])

@@ -158,3 +158,23 @@ def test_a_dry_run_removes_nothing(
 
 def test_a_summary_needs_a_cluster_in_a_dry_run_too(dry: dict[str, dict[str, Any]]) -> None:
     assert dry["summary"]["failed"]
+
+
+def test_the_status_for_a_program_is_told_when_the_cluster_does_not_answer(tmp_path: Path) -> None:
+    hosts = tmp_path / "home/hosts.yml"
+    hosts.parent.mkdir()
+    groups: dict[str, Any] = {"home_servers": {"children": {"control_plane": {"hosts": {"home": {}}}}}}
+    hosts.write_text(yaml.safe_dump({"all": {"children": groups}}))
+    done = subprocess.run(
+        ["ansible-playbook", "--inventory", str(hosts), "playbooks/status.yml", "-e", "format=json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("{"))
+
+    assert done.returncode != 0
+    assert json.loads(line)["healthy"] is False
+    assert "kubeconfig" in json.loads(line)["unhealthy"][0]

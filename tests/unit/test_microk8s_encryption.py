@@ -1,4 +1,4 @@
-"""Calico is told to encrypt, and each node has to: a real API server with Calico's kind."""
+"""Calico is told to encrypt, and whether it does is asked: a real API server with Calico's kind."""
 
 import json
 import subprocess
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.support.api_server import ApiServer, api_server
 from tests.support.manifests import Object
@@ -13,15 +14,6 @@ from tests.support.roles import ROOT
 
 GROUP = "crd.projectcalico.org"
 FELIX = f"/apis/{GROUP}/v1/felixconfigurations/default"
-KEY = {"projectcalico.org/WireguardPublicKey": "not-a-real-one"}
-ROLE = {"name": "homeserver.stack.microk8s", "tasks_from": "encrypt.yml"}
-PLAY = [
-    {
-        "hosts": "control_plane",
-        "gather_facts": False,
-        "tasks": [{"ansible.builtin.include_role": ROLE}],
-    }
-]
 
 
 @pytest.fixture
@@ -50,12 +42,10 @@ def api(tmp_path: Path) -> Iterator[ApiServer]:
         yield server
 
 
-def _node(api: ApiServer, name: str, annotations: dict[str, str]) -> None:
-    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "annotations": annotations}}
-    assert api.apply(f"/api/v1/nodes/{name}", node).ok
-
-
-def _run(api: ApiServer, directory: Path, *, encrypt: bool) -> subprocess.CompletedProcess[str]:
+def _run(
+    api: ApiServer, directory: Path, limit: str = "all", **variables: object
+) -> subprocess.CompletedProcess[str]:
+    """Run the last play of `playbooks/microk8s.yml`, on a machine where no control plane answers."""
     cluster = {"server": api.url, "certificate-authority": str(api.authority)}
     kubeconfig = {
         "apiVersion": "v1",
@@ -66,34 +56,36 @@ def _run(api: ApiServer, directory: Path, *, encrypt: bool) -> subprocess.Comple
         "current-context": "home",
     }
     (directory / "kubeconfig").write_text(json.dumps(kubeconfig))
-    (directory / "play.yml").write_text(json.dumps(PLAY))
-    variables = {
+    *_, last = yaml.safe_load((ROOT / "playbooks/microk8s.yml").read_text())
+    (directory / "play.yml").write_text(json.dumps([last]))
+    given = {
         "homeserver_kubeconfig": str(directory / "kubeconfig"),
-        "microk8s_encrypt_between_nodes": encrypt,
-        "microk8s_ready_timeout_seconds": 6,
+        "microk8s_ready_timeout_seconds": 0,
+        "ansible_become": False,
+        **variables,
     }
     command = ["ansible-playbook", "-i", "tests/inventories/several", str(directory / "play.yml")]
-    command += ["-e", json.dumps(variables)]
+    command += ["--limit", limit, "-e", json.dumps(given)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def test_every_node_has_to_encrypt(api: ApiServer, tmp_path: Path) -> None:
-    _node(api, "home", KEY)
-    _node(api, "attic", {"other": "annotation"})
-
-    refused = _run(api, tmp_path, encrypt=True)
-    assert refused.returncode != 0
-    assert "attic: its Calico does not encrypt" in refused.stdout
+@pytest.mark.parametrize("limit", ["all", "attic"])
+def test_encryption_is_switched_on_once_and_then_awaited(api: ApiServer, tmp_path: Path, limit: str) -> None:
+    run = _run(api, tmp_path, limit, microk8s_encrypt_between_nodes=True)
     assert api.get(FELIX)["spec"] == {"floatingIPs": "Disabled", "wireguardEnabled": True}
-
-    _node(api, "attic", KEY)
-    done = _run(api, tmp_path, encrypt=True)
-    assert done.returncode == 0, done.stdout
-    assert "changed=0" in done.stdout
+    assert run.stdout.count("changed: [") == 1, run.stdout
+    assert "after 0 s MicroK8s does not answer" in run.stdout
+    assert run.returncode != 0
 
 
 def test_encryption_ends_when_it_is_no_longer_wanted(api: ApiServer, tmp_path: Path) -> None:
-    for encrypt in (True, False):
-        done = _run(api, tmp_path, encrypt=encrypt)
-        assert done.returncode == 0, done.stdout
-        assert api.get(FELIX)["spec"]["wireguardEnabled"] is encrypt
+    _run(api, tmp_path, microk8s_encrypt_between_nodes=True)
+    run = _run(api, tmp_path, microk8s_encrypt_between_nodes=False)
+    assert run.returncode == 0, run.stdout
+    assert api.get(FELIX)["spec"]["wireguardEnabled"] is False
+
+
+def test_a_home_that_is_removed_is_not_encrypted(api: ApiServer, tmp_path: Path) -> None:
+    run = _run(api, tmp_path, microk8s_encrypt_between_nodes=True, microk8s_state="absent")
+    assert run.returncode == 0, run.stdout
+    assert "wireguardEnabled" not in api.get(FELIX)["spec"]

@@ -100,6 +100,24 @@ def test_calico_is_restarted_where_its_address_is_gone(
 
 
 @pytest.mark.parametrize(
+    ("host", "datastore", "astray"),
+    [
+        ("home", "", False),
+        ("home", "127.0.0.1", False),
+        ("home", "192.0.2.1", False),
+        ("home", "192.0.2.9", True),
+        ("attic", "192.0.2.9", False),
+    ],
+)
+def test_the_datastore_follows_where_its_address_is_gone(
+    tmp_path: Path, host: str, datastore: str, astray: bool
+) -> None:
+    info = INFO | {"datastore": datastore}
+    role = Role("microk8s", tmp_path, inventory_hostname=host, _microk8s_info=info)
+    assert role.value("_microk8s_datastore_is_astray") is astray
+
+
+@pytest.mark.parametrize(
     ("snaps", "stopped", "runs"),
     [({}, False, False), ({"microk8s": {}}, True, False), ({"microk8s": {}}, False, True)],
 )

@@ -73,6 +73,14 @@ def test_a_worker_is_not_asked_what_only_its_founder_knows(
     assert not membership.cluster()["running"]
 
 
+def test_the_datastore_tells_where_members_would_reach_it(data: Path) -> None:
+    assert membership.datastore_address() == ""
+    backend = data / "var/kubernetes/backend"
+    backend.mkdir(parents=True)
+    (backend / "info.yaml").write_text("Address: 192.0.2.2:19001\nID: 3297041220608546238\nRole: 0\n")
+    assert membership.datastore_address() == "192.0.2.2"
+
+
 def test_arguments_are_read_in_both_spellings(data: Path) -> None:
     (data / "args/kubelet").write_text('--a=b=c\n--d e\n# --no\n--f\n--g="h<1"\n')
     (data / "default-kubelet").write_text("--a=x\n")
@@ -94,13 +102,17 @@ def listing() -> dict[str, Any]:
             ]
         }
     }
+    annotations = {
+        "projectcalico.org/IPv4Address": "192.0.2.2/24",
+        "projectcalico.org/WireguardPublicKey": "not-a-real-one",
+    }
     return {
         "items": [
             {
                 "kind": "Node",
                 "metadata": {
                     "name": "attic",
-                    "annotations": {"projectcalico.org/IPv4Address": "192.0.2.2/24"},
+                    "annotations": annotations,
                 },
                 "status": {
                     "conditions": [{"type": "Ready", "status": "Unknown", "message": "stopped posting"}],
@@ -108,13 +120,17 @@ def listing() -> dict[str, Any]:
                         {"type": "Hostname", "address": "attic"},
                         {"type": "InternalIP", "address": "192.0.2.2"},
                     ],
-                    "nodeInfo": {"kubeletVersion": "v1.35.4"},
+                    "nodeInfo": {"kubeletVersion": "v1.35.4", "kernelVersion": "6.1.0"},
                 },
             },
             {
                 "kind": "PersistentVolume",
                 "metadata": {"name": "pvc-1"},
-                "spec": {"claimRef": {"namespace": "apps", "name": "blog"}, "nodeAffinity": affinity},
+                "spec": {
+                    "claimRef": {"namespace": "apps", "name": "blog"},
+                    "nodeAffinity": affinity,
+                    "hostPath": {"path": "/storage/blog"},
+                },
             },
             {"kind": "PersistentVolume", "metadata": {"name": "nfs"}, "spec": {}},
             {
@@ -152,12 +168,14 @@ def test_the_founder_tells_nodes_volumes_and_pods(data: Path, monkeypatch: pytes
             "reason": "stopped posting",
             "address": "192.0.2.2",
             "version": "v1.35.4",
+            "kernel": "6.1.0",
             "calico": "192.0.2.2",
+            "encrypts": True,
         }
     ]
     assert found["volumes"] == [
-        {"name": "pvc-1", "claim": "apps/blog", "node": "attic"},
-        {"name": "nfs", "claim": "nfs", "node": ""},
+        {"name": "pvc-1", "claim": "apps/blog", "node": "attic", "path": "/storage/blog"},
+        {"name": "nfs", "claim": "nfs", "node": "", "path": ""},
     ]
     assert [pod["name"] for pod in found["pods"]] == ["blog", "new"]
     assert [pod["runs"] for pod in found["pods"]] == [True, False]
@@ -175,14 +193,20 @@ def test_the_founder_tells_nodes_volumes_and_pods(data: Path, monkeypatch: pytes
         ({"ready": "garage"}, "the node garage has not registered"),
         ({"gone": "garage"}, ""),
         ({"gone": "shed"}, "the cluster still has the node shed"),
+        ({"encrypting": True, "running": False}, "MicroK8s does not answer -> "),
+        ({"encrypting": True}, "Calico has published no WireGuard key of cellar (kernel 4.19.0), which "),
+        ({"encrypting": True, "plain": []}, ""),
     ],
 )
 def test_what_is_awaited_is_told(params: dict[str, Any], lacking: str) -> None:
+    asked = {"answers": False, "ready": "", "gone": "", "encrypting": False, "plain": ["cellar"], **params}
     nodes = [
         {"name": "attic", "ready": True, "reason": ""},
+        {"name": "cellar", "ready": True, "reason": ""},
         {"name": "shed", "ready": False, "reason": "no network"},
     ]
-    asked = {"answers": False, "ready": "", "gone": "", **params}
+    for node in nodes:
+        node |= {"kernel": "4.19.0", "encrypts": node["name"] not in [*asked["plain"], "shed"]}
     found = microk8s_cluster._lacking({"running": asked.pop("running", True), "nodes": nodes}, asked)
     assert found[: len(lacking) or None] == lacking
 
@@ -243,6 +267,13 @@ def test_a_failed_join_is_told_without_the_token(snap: Path, code: int, cause: s
         f"joining failed with exit code {code}: Contacting cluster at 192.0.2.1:25000/(hidden)/(hidden) -> "
     )
     assert cause in told
+
+
+def test_a_join_that_is_killed_is_told_and_to_be_repeated(snap: Path) -> None:
+    killed = "import os; print('Contacting', flush=True); os.kill(os.getpid(), 9)"
+    (snap / "scripts/wrappers/join.py").write_text(killed)
+    told = microk8s_join._join(URL, 30)
+    assert told.startswith("joining was ended by SIGKILL: Contacting -> run this again")
 
 
 def test_of_a_trace_only_the_error_is_told() -> None:

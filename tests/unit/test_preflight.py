@@ -27,6 +27,7 @@ HOST: dict[str, Any] = {
     "addresses": {"192.168.1.10": {"interface": "eth0", "dynamic": False}},
     "taken_ports": [],
     "idle_nftables": False,
+    "missing_directories": [],
     "sudo": True,
     "microk8s": None,
     "addons": [],
@@ -46,6 +47,15 @@ def test_only_who_wants_encryption_needs_a_kernel_with_wireguard() -> None:
     )
     assert texts(preflight.cannot_encrypt({"wireguard": False}, wanted=False)) == []
     assert texts(preflight.cannot_encrypt({"wireguard": True}, wanted=True)) == []
+
+
+def test_a_repository_without_its_directory_is_told() -> None:
+    repositories = [{"location": "/mnt/nas"}, {"location": "sftp:nas.lan:/home"}, {"location": "/mnt/disk"}]
+    (told,) = texts(preflight.missing_directories({"missing_directories": ["/mnt/disk"]}, repositories))
+
+    assert told == (
+        "it has no directory /mnt/disk (backup_repositories[2].location) -> make it, or mount its disk"
+    )
 
 
 def test_nothing_is_missing_where_the_requirements_are_installed() -> None:

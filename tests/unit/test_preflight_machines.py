@@ -170,6 +170,16 @@ def test_a_closed_port_is_told(founder: Machine, port: dict[str, Any], problem: 
     assert [text[: len(problem)] for text in found] == ([problem] if problem else [])
 
 
+def test_only_the_founders_api_is_asked_by_others() -> None:
+    """A worker's is on loopback until it joins, also where its join was interrupted."""
+    refused = closed(16443, "refused", address=ATTIC.address)
+    begun = attic(cluster={**ATTIC.host["cluster"], "running": True})
+    founder = running()._replace(closed=[refused])
+    assert told(machines.problems(founder, [begun])) == []
+    here = closed(16443, "refused")
+    assert len(told(machines.problems(running(), [begun._replace(closed=[here])]))) == 1
+
+
 def test_the_firewall_of_this_project_lets_a_new_machine_in_before_it_joins() -> None:
     worker = ATTIC._replace(closed=[closed(25000, "none")])
     founder = running()

@@ -489,6 +489,26 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         "alertmanager_quiet_hours is '22:00-22:00': it ends when it begins",
     ),
     (
+        {"backup_repositories": [{"name": "nas", "location": "nas:/home"}]},
+        "backup_repositories[0].location",
+    ),
+    (
+        app(backup={"preset": "mariadb"}),
+        "flask_app_apps[0].backup.preset is 'mariadb', and the app has no volume for the dump",
+    ),
+    (
+        {"backup_schedule": "25:00"},
+        "backup_schedule is '25:00' (expected a time that comes again, as OnCalendar of systemd takes it",
+    ),
+    (
+        {"backup_repositories": [{"name": "nas", "location": "/a"}, {"name": "nas", "location": "/b"}]},
+        "backup_repositories[1] has the name 'nas', which backup_repositories[0] has",
+    ),
+    (
+        {"backup_repositories": [{"name": "nas", "location": "/a"}], "backup_keep": {}},
+        "backup_keep keeps nothing -> keep at least one copy",
+    ),
+    (
         {"grafana_elasticsearch_user": "me"},
         "one of grafana_elasticsearch_user and grafana_elasticsearch_password",
     ),

@@ -1,6 +1,8 @@
 """The report at the end of site.yml, and the queries behind it."""
 
 import http.server
+import json
+import re
 import ssl
 import threading
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ import pytest
 from ansible_collections.homeserver.stack.plugins.module_utils import http_probe, summary
 
 from tests.support import tls
+from tests.support.roles import ROOT
 
 
 def deployment(name: str, image: str, *, wanted: int = 1, ready: int = 1) -> dict[str, Any]:
@@ -164,6 +167,8 @@ def _pod(node: str, phase: str) -> summary.Object:
     return {"spec": {"nodeName": node}, "status": {"phase": phase}}
 
 
+Amount = summary.Amount
+MEMORY, DISK = 8052352 * 1024, 102624184 * 1024
 MEASURED = {"node": {"memory": {"workingSetBytes": 3 * 2**30}, "fs": {"usedBytes": 12 * 2**30}}}
 
 
@@ -174,8 +179,12 @@ def test_a_node_has_its_version_state_memory_disk_and_pods() -> None:
     rows = summary.node_rows([_node("attic"), _node("home")], pods, {"home": MEASURED}, {})
 
     assert rows == [
-        summary.NodeRow("home", "v1.35.4", "ready", "3.0 of 7.7 GiB", "12 of 98 GiB", "2 of 110"),
-        summary.NodeRow("attic", "v1.35.4", "ready", "7.7 GiB", "98 GiB", "1 of 110"),
+        summary.NodeRow(
+            "home", "v1.35.4", "ready", Amount(3 * 2**30, MEMORY), Amount(12 * 2**30, DISK), Amount(2, 110)
+        ),
+        summary.NodeRow(
+            "attic", "v1.35.4", "ready", Amount(None, MEMORY), Amount(None, DISK), Amount(1, 110)
+        ),
     ]
 
 
@@ -302,6 +311,73 @@ def test_the_report_has_a_table_of_pages_then_components_without_a_page() -> Non
         "Without a page, healthy: elasticsearch 8.19, filebeat 8.19",
         "Without a page, not run here (0 replicas): logstash 8.19",
     ]
+
+
+def test_a_program_gets_the_same_with_numbers() -> None:
+    rows = [
+        summary.Row("grafana", "12", "healthy", "https://g/", "/s/grafana_admin.password"),
+        summary.Row("filebeat", "8.19", "0 of 1 pods ready", healthy=False),
+    ]
+    found = summary.status(MICROK8S, ONE, rows, {"home": ["apps/db 5Gi"]}, ["attic"])
+    told = json.loads(summary.as_line(["filebeat: 0 of 1 pods ready"], found))
+
+    assert told == {
+        "healthy": False,
+        "unhealthy": ["filebeat: 0 of 1 pods ready"],
+        "cluster": {
+            "version": "v1.35.4",
+            "state": "1 of 1 nodes ready",
+            "healthy": True,
+            "url": "https://10.0.0.1:16443",
+        },
+        "components": [
+            {
+                "name": "grafana",
+                "version": "12",
+                "state": "healthy",
+                "healthy": True,
+                "url": "https://g/",
+                "user": "admin",
+                "password_file": "/s/grafana_admin.password",
+            },
+            {
+                "name": "filebeat",
+                "version": "8.19",
+                "state": "0 of 1 pods ready",
+                "healthy": False,
+                "url": "",
+                "user": "",
+                "password_file": "",
+            },
+        ],
+        "nodes": [
+            {
+                "name": "home",
+                "version": "v1.35.4",
+                "state": "ready",
+                "healthy": True,
+                "memory": {"used": 3 * 2**30, "size": MEMORY},
+                "disk": {"used": 12 * 2**30, "size": DISK},
+                "pods": {"used": 1, "size": 110},
+            }
+        ],
+        "volumes": [{"node": "home", "claim": "apps/db", "size": "5Gi"}],
+        "unknown_nodes": ["attic"],
+    }
+
+
+def test_every_field_for_a_program_is_documented() -> None:
+    row = summary.Row("grafana", "12", "healthy")
+    found = summary.status(MICROK8S, ONE, [row], {"home": ["apps/db 5Gi"]}, [])
+    listed = re.findall(r"^\| `([\w.]+)` \|", (ROOT / "docs/howto.md").read_text(), re.MULTILINE)
+    names = {"healthy", "unhealthy", *found} | {
+        f"{group}.{name}"
+        for group, content in found.items()
+        for entry in (content if isinstance(content, list) else [content])
+        for name in entry
+    }
+
+    assert names <= set(listed)
 
 
 def test_several_nodes_have_a_table_and_their_volumes() -> None:

@@ -1,7 +1,5 @@
 """Addresses come and go without an effect on pods, and a home moves to another address by one run."""
 
-import re
-import socket
 import time
 
 import pytest
@@ -9,13 +7,12 @@ import requests
 from kubernetes import client, config
 from testinfra.host import Host
 
-from tests.support.home import Home, Kubectl, eventually
+from tests.support.home import Home, Kubectl
+from tests.support.machines import Machines, changes
 
 LINK = "visitor0"
-NEW = "250"
 # MicroK8s looks for changes every five seconds.
 LOOKS = 12
-WITHOUT_LOGS = ("-e", '{"homeserver_logging_enabled": false}')
 
 
 def test_pods_do_not_notice_an_interface_that_comes_and_goes(host: Host, kubectl: Kubectl) -> None:
@@ -35,38 +32,11 @@ def test_pods_do_not_notice_an_interface_that_comes_and_goes(host: Host, kubectl
     assert (kubectl.containers(), host.check_output(main_process)) == before
 
 
-def _move(home: Home, host: Host) -> None:
-    """Give the machine another address, and write it into the inventory, as its owner would."""
-    old = home.address
-    new = re.sub(r"\d+$", NEW, old)
-    move = f"sed -i s/{old}/{new}/ /etc/systemd/network/10-host0.network /etc/hosts"
-    # With a delay, because the connection of this command ends, too.
-    host.check_output(
-        f"systemd-run --on-active=1 sh -c '{move} && networkctl reload && networkctl reconfigure host0'"
-    )
-    known = home.inventory.parent / "known_hosts"
-    known.write_text(f"{known.read_text()}{known.read_text().replace(old, new, 1)}")
-    hosts = home.inventory / "hosts.yml"
-    hosts.write_text(hosts.read_text().replace(old, new))
-    home.variables["ansible_host"] = new
-
-
-def _answers(address: str, port: int) -> bool:
-    try:
-        socket.create_connection((address, port), timeout=2).close()
-    except OSError:
-        return False
-    return True
-
-
 @pytest.fixture(scope="module")
-def moved(home: Home, host: Host) -> str:
+def moved(home: Home, machines: Machines) -> str:
     """Move the machine, and return the output of the run that follows."""
-    _move(home, host)
-    assert eventually(lambda: _answers(home.address, 22), seconds=30)
-    run = home.play("site.yml", *WITHOUT_LOGS)
-    assert run.returncode == 0, run.stdout + run.stderr
-    return run.stdout
+    machines.move(home.name)
+    return machines.play("site.yml")
 
 
 @pytest.fixture
@@ -101,8 +71,5 @@ def test_pages_are_served_at_the_new_address(home: Home) -> None:
 
 
 @pytest.mark.usefixtures("moved")
-def test_a_second_run_changes_nothing(home: Home) -> None:
-    run = home.play("playbooks/microk8s.yml", *WITHOUT_LOGS)
-
-    assert run.returncode == 0, run.stdout + run.stderr
-    assert set(re.findall(r"changed=(\d+)", run.stdout)) == {"0"}, run.stdout
+def test_a_second_run_changes_nothing(machines: Machines) -> None:
+    assert set(changes(machines.play("playbooks/microk8s.yml")).values()) == {0}

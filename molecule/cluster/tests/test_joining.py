@@ -1,15 +1,13 @@
 """Two machines of the inventory join the home, and nothing else notices."""
 
-import re
-
 import pytest
 from testinfra.host import Host
 
+from tests.support import certificates
 from tests.support.home import Kubectl
-from tests.support.machines import LABELS, TAINTS, Joined, Machines, changes
+from tests.support.machines import JOIN_URL, LABELS, TAINTS, Joined, Machines, changes
 
 WORKERS = ("molecule-2", "molecule-3")
-JOIN_URL = re.compile(r"[0-9a-f]{32}/[0-9a-f]{12}")
 
 pytestmark = pytest.mark.usefixtures("joined")
 
@@ -19,6 +17,8 @@ def test_every_machine_is_a_ready_node_of_one_version(machines: Machines) -> Non
 
     assert machines.ready() == {"molecule", *WORKERS}
     assert len(versions) == 1
+    for name in WORKERS:  # also on the one whose first attempt was killed
+        assert not machines.host(name).file("/var/snap/microk8s/current/var/lock/join-in-progress").exists
 
 
 def test_pods_that_ran_before_do_not_notice(machines: Machines, joined: Joined) -> None:
@@ -60,9 +60,32 @@ def test_the_token_is_used_up_and_was_not_shown(host: Host, joined: Joined) -> N
 
 
 def test_a_second_run_changes_nothing(machines: Machines) -> None:
-    assert changes(machines.play("site.yml")) == {"0"}
+    assert set(changes(machines.play("site.yml")).values()) == {0}
+
+
+def test_a_workers_certificates_are_renewed(machines: Machines, kubectl: Kubectl) -> None:
+    worker = machines.host("molecule-2")
+    for name in ("kubelet", "proxy"):
+        certificates.shorten(worker, machines.host("molecule"), name, days=20)
+
+    machines.play("playbooks/microk8s.yml")
+
+    assert all(certificates.lasts(worker, name, days=3000) for name in ("kubelet", "proxy"))
+    assert kubectl("get --raw /api/v1/nodes/molecule-2/proxy/healthz") == "ok"
 
 
 def test_a_dry_run_reports_no_change(machines: Machines) -> None:
-    for playbook in ("preflight", "firewall", "microk8s"):
-        assert changes(machines.play(f"playbooks/{playbook}.yml", "--check", "--diff")) == {"0"}
+    earlier = ("playbooks/preflight.yml", "playbooks/firewall.yml")
+
+    assert set(changes(machines.play("playbooks/microk8s.yml", "--check", "--diff", *earlier)).values()) == {
+        0
+    }
+
+
+def test_a_taint_that_the_inventory_no_longer_has_is_taken_away(machines: Machines) -> None:
+    machines.describe("molecule-2", microk8s_node_labels=LABELS)
+    machines.play("playbooks/microk8s.yml", "--limit", "molecule-2")
+    node = machines.nodes()["molecule-2"]
+
+    assert "taints" not in node["spec"]
+    assert node["metadata"]["labels"].items() >= LABELS.items()

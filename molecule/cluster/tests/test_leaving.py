@@ -1,16 +1,19 @@
-"""A machine leaves the home and joins it again, at another address, and dead ones are forgotten."""
+"""A machine leaves the home, unless something would be lost by it."""
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
 
-from tests.support.home import Kubectl, eventually
+from tests.support.home import Kubectl
 from tests.support.machines import Machines
 
 LEAVING = "molecule-3"
-LEAVE = ("--limit", LEAVING, "-e", "microk8s_state=absent", "-e", f"microk8s_confirm_removal={LEAVING}")
 CLAIM = "keeping/data"
+LEAVE = ("--limit", LEAVING, "-e", "microk8s_state=absent", "-e", f"microk8s_confirm_removal={LEAVING}")
+GIVE_UP = ("-e", json.dumps({"microk8s_abandon_volumes": [CLAIM]}))
+SECONDS = 10
 
 pytestmark = pytest.mark.usefixtures("joined")
 
@@ -23,9 +26,17 @@ def test_a_founder_is_not_removed_while_others_depend_on_it(machines: Machines) 
     assert machines.ready() == {"molecule", "molecule-2", LEAVING}
 
 
-@pytest.fixture
-def kept(kubectl: Kubectl) -> Iterator[None]:
-    """A volume with data on the machine that is to leave."""
+# Its quotes are not those of the shell that it goes through.
+_KEEP = """import pathlib, time
+pathlib.Path("/data/kept").write_text("precious")
+time.sleep(10**6)
+"""
+
+
+@pytest.fixture(scope="module")
+def kept(machines: Machines) -> Iterator[str]:
+    """A pod that has written into a volume on the machine that is to leave; its UID."""
+    kubectl = machines.kubectl
     claim = {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
@@ -35,13 +46,13 @@ def kept(kubectl: Kubectl) -> Iterator[None]:
     container = {
         "name": "keeping",
         "image": kubectl.image("apps", "hello"),
-        "command": ["sleep", "infinity"],
+        "command": ["python", "-c", _KEEP],
         "volumeMounts": [{"name": "data", "mountPath": "/data"}],
     }
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": "keeping", "namespace": "keeping"},
+        "metadata": {"name": "keeping", "namespace": "keeping", "labels": {"app": "keeping"}},
         "spec": {
             "nodeSelector": {"kubernetes.io/hostname": LEAVING},
             "containers": [container],
@@ -51,44 +62,59 @@ def kept(kubectl: Kubectl) -> Iterator[None]:
     }
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "keeping"}}, claim, pod)
     kubectl("-n keeping wait pod/keeping --for=condition=Ready --timeout=120s")
-    yield
+    yield str(kubectl.get("-n keeping pod keeping")["metadata"]["uid"])
     kubectl("delete namespace keeping --wait=false")
+
+
+def _has_all(machines: Machines, kept: str) -> bool:
+    """Tell whether the machine, the pod and its data are as they were."""
+    pod = machines.kubectl.get("-n keeping pod keeping")
+    data = machines.kubectl("-n keeping exec keeping -- python -c 'print(open(\"/data/kept\").read())'")
+    is_whole = LEAVING in machines.ready() and "unschedulable" not in machines.nodes()[LEAVING]["spec"]
+    return is_whole and pod["metadata"]["uid"] == kept and data.strip() == "precious"
+
+
+def test_a_machine_with_data_stays(machines: Machines, kept: str) -> None:
+    told = machines.refused("playbooks/microk8s.yml", *LEAVE)
+
+    assert f"the data of {CLAIM} are on {LEAVING} and nowhere else" in told
+    assert _has_all(machines, kept)
+
+
+@pytest.fixture
+def guarded(kubectl: Kubectl) -> Iterator[None]:
+    """A disruption budget that never lets the pod go."""
+    budget = {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": "guard", "namespace": "keeping"},
+        "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "keeping"}}},
+    }
+    kubectl.apply(budget)
+    kubectl("-n keeping wait pdb/guard --for=jsonpath='{.status.currentHealthy}'=1 --timeout=30s")
+    yield
+    kubectl("-n keeping delete pdb guard")
+
+
+@pytest.mark.usefixtures("guarded")
+def test_a_machine_with_a_pod_that_must_not_end_stays(machines: Machines, kept: str) -> None:
+    bound = ("-e", f"microk8s_drain_timeout_seconds={SECONDS}")
+    told = " ".join(machines.refused("playbooks/microk8s.yml", *LEAVE, *GIVE_UP, *bound).split())
+
+    assert re.search(
+        rf"{LEAVING} still has pods after {SECONDS} s \(microk8s_drain_timeout_seconds\), and stays:"
+        r" .*keeping.*disruption budget.* -> give what is named another replica or another node",
+        told,
+    )
+    assert _has_all(machines, kept)
 
 
 @pytest.mark.usefixtures("kept")
 def test_a_machine_leaves_once_its_data_are_given_up(machines: Machines) -> None:
-    told = machines.refused("playbooks/microk8s.yml", *LEAVE)
-    assert f"the data of {CLAIM} are on {LEAVING} and nowhere else" in told
-    assert not machines.nodes()[LEAVING]["spec"].get("unschedulable")
-
-    machines.play("playbooks/microk8s.yml", *LEAVE, "-e", json.dumps({"microk8s_abandon_volumes": [CLAIM]}))
-    assert set(machines.nodes()) == {"molecule", "molecule-2"}
+    machines.play("playbooks/microk8s.yml", *LEAVE, *GIVE_UP)
     left = machines.host(LEAVING)
+
+    assert set(machines.nodes()) == {"molecule", "molecule-2"}
     assert "microk8s" not in left.check_output("snap list")
     assert not left.file("/var/snap/microk8s").exists
     assert "homeserver" not in left.check_output("nft list tables")
-
-
-def test_it_joins_again_at_another_address(machines: Machines) -> None:
-    address = machines.move(LEAVING)
-    machines.play("site.yml")
-    assert LEAVING in machines.ready()
-    (internal,) = (
-        entry["address"]
-        for entry in machines.nodes()[LEAVING]["status"]["addresses"]
-        if entry["type"] == "InternalIP"
-    )
-    assert internal == address
-
-
-def test_dead_machines_are_told_and_forgotten(machines: Machines) -> None:
-    dead = ("molecule-2", LEAVING)
-    for name in dead:
-        machines.remove(name)
-    told = machines.play("playbooks/preflight.yml")
-    assert all(name in told for name in dead)
-
-    assert eventually(lambda: machines.ready() == {"molecule"}, seconds=120)
-    for name in dead:
-        machines.play("playbooks/forget.yml", "-e", f"node={name}")
-    assert set(machines.nodes()) == {"molecule"}

@@ -108,14 +108,3 @@ def test_an_invalid_setting_is_reported_and_nothing_is_changed(
     assert message in done.stdout
     assert "changed=0" in done.stdout
     assert kubectl.get("-n logging secret logstore")["metadata"]["resourceVersion"] == before
-
-
-def test_a_password_is_rotated_by_deleting_its_file(home: Home, logs: Logs) -> None:
-    file = home.secrets / "elasticsearch_logstore.password"
-    before = file.read_text()
-    file.unlink()
-    done = home.play(CONVERGE)
-
-    assert done.returncode == 0, done.stdout
-    assert file.read_text() != before
-    assert logs.ask("_cluster/health")["status"] == "green"

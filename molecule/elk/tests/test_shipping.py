@@ -2,12 +2,10 @@
 
 import base64
 import json
-import os
 import sys
 import time
 import uuid
 import zlib
-from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,23 +15,9 @@ from testinfra.host import Host
 
 from tests.support.home import Home, Kubectl, eventually
 from tests.support.logs import Logs, field
+from tests.support.shipping import all_there, count, duplicates, remove, start_python, write_lines
 
-# Ten minutes prove no more than this, and would be too slow for every change; set them if you have the time.
-OUTAGE = int(os.environ.get("HOMESERVER_OUTAGE_SECONDS", "60"))
-LINES = 100_000
-PAGE = 10_000
 SAFARI = "Mozilla/5.0 (Macintosh) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Safari/605.1.15"
-
-# Writes numbered lines at a constant rate.
-PROGRAM = """
-import json, sys, time
-mark, lines, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
-started = time.monotonic()
-for number in range(lines):
-    line = {"message": f"numbered {mark}", "level": "info", "number": number}
-    print(json.dumps(line), flush=number % 100 == 0)
-    time.sleep(max(0, started + seconds * number / lines - time.monotonic()) if number % 100 == 0 else 0)
-"""
 
 # Writes its argument, byte for byte.
 ECHO = "import base64, sys, zlib; sys.stdout.buffer.write(zlib.decompress(base64.b64decode(sys.argv[1])))"
@@ -46,35 +30,13 @@ Write = Callable[..., str]
 def write(kubectl: Kubectl) -> Iterator[Write]:
     """Start pods that write a number of numbered lines over a time in seconds; return their mark."""
     written: list[str] = []
-    # This image has Python, and is on the machine already.
-    app = kubectl.image("apps", "hello")
 
     def start(lines: int = 1, seconds: float = 0, **annotations: str) -> str:
-        mark = f"m{uuid.uuid4().hex}"
-        written.append(mark)
-        kubectl.apply(_pod(app, mark, [PROGRAM, mark, str(lines), str(seconds)], annotations))
-        return mark
+        written.append(write_lines(kubectl, lines, seconds, **annotations))
+        return written[-1]
 
     yield start
-    for mark in written:
-        kubectl(f"-n default delete pod {mark} --wait=false --ignore-not-found")
-
-
-def _pod(image: str, name: str, arguments: list[str], annotations: dict[str, str]) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "name": name,
-            "namespace": "default",
-            "labels": {"app.kubernetes.io/name": "writer"},
-            "annotations": {f"co.elastic.logs/{key}": value for key, value in annotations.items()},
-        },
-        "spec": {
-            "restartPolicy": "Never",
-            "containers": [{"name": "writer", "image": image, "command": ["python3", "-c", *arguments]}],
-        },
-    }
+    remove(kubectl, *written)
 
 
 @pytest.fixture
@@ -87,53 +49,10 @@ def echo(kubectl: Kubectl) -> Iterator[Callable[[str, list[bytes]], None]]:
         text = b"".join(line + b"\n" for line in lines)
         # Compressed, so that it is short enough for an argument.
         encoded = base64.b64encode(zlib.compress(text)).decode()
-        kubectl.apply(_pod(kubectl.image("apps", "hello"), name, [ECHO, encoded], {}))
+        start_python(kubectl, name, [ECHO, encoded])
 
     yield start
-    for name in written:
-        kubectl(f"-n default delete pod {name} --wait=false --ignore-not-found")
-
-
-def _numbers(logs: Logs, mark: str) -> list[int]:
-    """Return the number of every line with a mark, page by page."""
-    numbers: list[int] = []
-    after: list[Any] = []
-    while True:
-        body = {
-            "query": {"match_phrase": {"message": mark}},
-            "sort": [{"@timestamp": "asc"}, {"log.offset": "asc"}],
-            "size": PAGE,
-            "_source": ["json.number"],
-        } | ({"search_after": after} if after else {})
-        hits = logs.ask("logs-app/_search", body)["hits"]["hits"]
-        numbers += [hit["_source"]["json"]["number"] for hit in hits]
-        if len(hits) < PAGE:
-            return numbers
-        after = hits[-1]["sort"]
-
-
-def _count(logs: Logs, mark: str) -> int:
-    return int(logs.ask("logs-app/_count", {"query": {"match_phrase": {"message": mark}}})["count"])
-
-
-def _all_there(logs: Logs, mark: str, lines: int, seconds: float) -> None:
-    assert eventually(lambda: _count(logs, mark) >= lines, seconds), f"{_count(logs, mark)} of {lines}"
-    found = Counter(_numbers(logs, mark))
-    sys.stdout.write(f"{lines} lines: {lines - len(found)} lost, {found.total() - len(found)} twice\n")
-    assert sorted(found) == list(range(lines))
-    # A line is sent again when its response was lost, and then rejected because of its id.
-    assert found.total() == lines
-
-
-def _filebeat(kubectl: Kubectl) -> str:
-    pods = kubectl.get("-n logging-host pods -l app.kubernetes.io/name=filebeat")["items"]
-    return str(pods[0]["metadata"]["name"])
-
-
-def _duplicates(kubectl: Kubectl) -> int:
-    path = f"/api/v1/namespaces/logging-host/pods/{_filebeat(kubectl)}:5066/proxy/stats"
-    events = json.loads(kubectl(f"get --raw {path}"))["libbeat"]["output"]["events"]
-    return int(events.get("duplicates", 0))
+    remove(kubectl, *written)
 
 
 # ---- Lines are found
@@ -237,28 +156,13 @@ def test_nothing_is_lost_when_filebeat_is_killed(
     lines = 20_000
     mark = write(lines, seconds=20)
     for _ in range(2):
-        before = _count(logs, mark)
-        assert eventually(lambda before=before: _count(logs, mark) > before, 60)  # type: ignore[misc]
+        before = count(logs, mark)
+        assert eventually(lambda before=before: count(logs, mark) > before, 60)  # type: ignore[misc]
         host.check_output("kill -KILL $(pidof filebeat)")
     assert eventually(lambda: bool(host.run("pidof filebeat").stdout), 120)
 
-    _all_there(logs, mark, lines, seconds=180)
-    sys.stdout.write(f"{_duplicates(kubectl)} lines were sent again after the kill, and refused\n")
-
-
-def test_nothing_is_lost_while_elasticsearch_is_down(logs: Logs, write: Write, kubectl: Kubectl) -> None:
-    # Half of them while it is down, and half afterwards.
-    mark = write(LINES, seconds=OUTAGE * 2)
-    assert eventually(lambda: _count(logs, mark) > 0, 60)
-    kubectl("-n logging scale statefulset elasticsearch --replicas=0")
-    try:
-        time.sleep(OUTAGE)
-    finally:
-        kubectl("-n logging scale statefulset elasticsearch --replicas=1")
-    kubectl("-n logging rollout status statefulset elasticsearch --timeout=300s")
-
-    _all_there(logs, mark, LINES, seconds=OUTAGE + 300)
-    sys.stdout.write(f"{_duplicates(kubectl)} lines were sent again, and refused\n")
+    all_there(logs, mark, lines, seconds=180)
+    sys.stdout.write(f"{duplicates(kubectl)} lines were sent again after the kill, and refused\n")
 
 
 # ---- Problems are reported

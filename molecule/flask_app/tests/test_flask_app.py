@@ -4,7 +4,8 @@ import json
 import re
 import socket
 import uuid
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 import requests
@@ -94,15 +95,23 @@ def test_the_app_in_the_readme_runs(home: Home) -> None:
     assert answer.json()["args"] == {"who": ["owner"]}
 
 
-def test_a_busy_app_gets_more_pods(home: Home, kubectl: Kubectl) -> None:
+@pytest.fixture(scope="module")
+def busy(home: Home, kubectl: Kubectl) -> Iterator[Future[bool]]:
+    """Load on an app, until it has a second pod; other tests run meanwhile."""
+
     def pods() -> int:
         return int(kubectl.get("-n apps deployment second")["status"].get("readyReplicas", 0))
 
+    def grows() -> bool:
+        with steady_traffic(f"https://second.{home.domain}/", home.ca):
+            return eventually(lambda: pods() == 2, seconds=180)
+
     assert eventually(lambda: pods() == 1, seconds=400)  # scaling down takes another five minutes
-    with steady_traffic(f"https://second.{home.domain}/", home.ca):
-        assert eventually(lambda: pods() == 2, seconds=180)
+    with ThreadPoolExecutor(1) as background:
+        yield background.submit(grows)
 
 
+@pytest.mark.usefixtures("busy")
 def test_one_request_is_found_in_both_logs_by_its_ids(home: Home, kubectl: Kubectl, hello: str) -> None:
     mark = uuid.uuid4().hex
     answer = requests.get(hello, headers={"User-Agent": f"verify/{mark}"}, verify=home.ca, timeout=10)
@@ -210,12 +219,19 @@ def test_volumes_of_a_removed_app_are_kept_unless_that_is_confirmed(home: Home) 
     """A dry run names what would be deleted."""
     without = json.dumps({"flask_app_apps": ["{{ flask_app_hello }}"]})
     confirmed = ("-e", f"flask_app_confirm_removal={home.name}")
-    kept, deleted = (
-        home.play("playbooks/apps.yml", "--check", "--diff", "-e", without, *more).stdout
-        for more in ((), confirmed)
-    )
+
+    def dry_run(more: tuple[str, ...]) -> str:
+        return home.play("playbooks/apps.yml", "--check", "--diff", "-e", without, *more).stdout
+
+    with ThreadPoolExecutor(2) as pool:
+        kept, deleted = pool.map(dry_run, ((), confirmed))
 
     volume = "PersistentVolumeClaim apps/db-data"
     assert "Deployment apps/db" in kept
     assert volume not in kept
     assert volume in deleted
+
+
+def test_a_busy_app_gets_more_pods(busy: Future[bool]) -> None:
+    """The load began before other tests of this module."""
+    assert busy.result()

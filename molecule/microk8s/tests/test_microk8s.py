@@ -10,10 +10,13 @@ import pytest
 from kubernetes import client, config
 from testinfra.host import Host
 
+from tests.support import certificates
 from tests.support.home import Home, Kubectl, ask_from, eventually
 
 NAMESPACE = "verify"
 LABEL = {"app": "verify"}
+KUBECTL = "/snap/bin/microk8s kubectl"
+EXPIRING = {"front-proxy-client": 0, "kubelet": 20, "proxy": 20, "server": 0}
 
 
 @pytest.fixture(scope="module")
@@ -255,6 +258,44 @@ def test_pods_survive_a_restart_of_every_service(
     kubectl(f"-n {NAMESPACE} wait pod/{pod} --for=condition=Ready --timeout=60s")
 
     assert kubectl.get(f"-n {NAMESPACE} pod {pod}")["status"]["containerStatuses"] == before
+
+
+@pytest.fixture(scope="module")
+def renewed(home: Home, host: Host, kubectl: Kubectl, start: Callable[..., str]) -> None:
+    """Let all certificates expire that a run can renew, two of them now, and run it; no pod notices."""
+    pod = start()
+    before = kubectl.get(f"-n {NAMESPACE} pod {pod}")["status"]["containerStatuses"]
+    for name, days in EXPIRING.items():
+        certificates.shorten(host, host, name, days)
+    host.check_output("snap restart microk8s.daemon-kubelite")
+    assert eventually(lambda: "expired" in host.run(f"{KUBECTL} get nodes").stderr, seconds=120)
+    run = home.play("playbooks/microk8s.yml")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert kubectl.get(f"-n {NAMESPACE} pod {pod}")["status"]["containerStatuses"] == before
+
+
+@pytest.mark.usefixtures("renewed")
+@pytest.mark.parametrize("name", EXPIRING)
+def test_an_expiring_certificate_is_renewed_also_when_it_is_too_late(host: Host, name: str) -> None:
+    assert certificates.lasts(host, name, days=360)
+
+
+@pytest.mark.usefixtures("renewed")
+def test_the_cluster_works_with_the_new_certificates(home: Home, host: Host, kubectl: Kubectl) -> None:
+    config.load_kube_config(str(home.kubeconfig))
+    names = [node.metadata.name for node in client.CoreV1Api().list_node().items]
+    assert names == [home.name]
+    # What asks the kubelet, and what is asked through the aggregation of APIs.
+    assert kubectl("-n kube-system logs deployment/coredns --tail=1")
+    assert eventually(lambda: host.run(f"{KUBECTL} get --raw /apis/metrics.k8s.io/v1beta1").succeeded, 60)
+
+
+@pytest.mark.usefixtures("renewed")
+def test_they_are_not_renewed_again(home: Home) -> None:
+    run = home.play("playbooks/microk8s.yml")
+
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert set(re.findall(r"changed=(\d+)", run.stdout)) == {"0"}, run.stdout
 
 
 def test_many_pods_can_watch_files(host: Host) -> None:

@@ -1,5 +1,7 @@
 """Fixtures of this scenario's tests."""
 
+from collections.abc import Iterator
+
 import pytest
 from testinfra.host import Host
 
@@ -16,19 +18,30 @@ def drills(home: Home) -> dict[str, Drill]:
 
 
 @pytest.fixture(scope="session")
-def _past(recorder: Recorder) -> Past:
-    """Nothing yet."""
-    return Past(recorder)
+def _past(recorder: Recorder) -> Iterator[Past]:
+    """Nothing yet. In the end no fault remains."""
+    past = Past(recorder)
+    yield past
+    past.faults.close()
 
 
 @pytest.fixture(scope="module")
-def past(_past: Past, host: Host, kubectl: Kubectl, drills: dict[str, Drill], prometheus: Prometheus) -> Past:
-    """All faults were injected, reported and fixed, in this module or an earlier one."""
+def begun(
+    _past: Past, host: Host, kubectl: Kubectl, drills: dict[str, Drill], prometheus: Prometheus
+) -> Past:
+    """All faults were injected, in this module or an earlier one."""
     if not _past.injected:
         # What fires already, such as after an earlier run, would not be reported again.
         already = " or ".join(drill.firing for drill in drills.values())
         assert eventually(lambda: prometheus.query(already) == [], OVER), prometheus.query(already)
         others = prometheus.query('ALERTS{alertstate="firing"}')
         _past.others.update(alert["metric"]["alertname"] for alert in others)
-        _past.inject(host, kubectl, drills)
+        _past.inject(host, kubectl)
     return _past
+
+
+@pytest.fixture(scope="module")
+def past(begun: Past, drills: dict[str, Drill]) -> Past:
+    """All faults were reported and fixed as well."""
+    begun.fix(drills)
+    return begun

@@ -2,11 +2,13 @@
 
 import re
 import socket
+from typing import Any
 
 import pytest
 from testinfra.host import Host
 
-from tests.support.home import Home, Kubectl
+from tests.support.home import Home, Kubectl, eventually
+from tests.support.leftovers import left_behind
 
 OF_LOGS = (
     "/etc/systemd/system/homeserver-journal.service",
@@ -14,19 +16,8 @@ OF_LOGS = (
     "/var/lib/homeserver-filebeat",
     "/var/log/homeserver-journal",
 )
-LEFTOVERS = (
-    "/etc/apparmor.d/cri-containerd.apparmor.d",
-    "/etc/cni",
-    "/etc/microk8s.yaml",
-    "/etc/sysctl.d/10-microk8s.conf",
-    "/etc/sysctl.d/60-homeserver.conf",
-    "/opt/cni",
-    "/snap/microk8s",
-    "/var/lib/cni",
-    "/var/log/containers",
-    "/var/log/pods",
-    "/var/snap/microk8s",
-)
+VOLUMES = "/var/snap/microk8s/common/default-storage"
+KEPT = "/var/snap/homeserver-volumes"
 
 
 def test_nothing_of_the_roles_is_left_in_the_cluster(kubectl: Kubectl) -> None:
@@ -56,23 +47,68 @@ def test_microk8s_is_not_removed_by_mistake(home: Home, host: Host) -> None:
 
 
 @pytest.fixture(scope="module")
-def removed(home: Home) -> None:
-    """Remove everything."""
+def page(host: Host, home: Home, kubectl: Kubectl) -> str:
+    """A page in the volume of an app, whose claim is gone; where it is in the directory of volumes."""
+    images = kubectl.get("nodes")["items"][0]["status"]["images"]
+    pause = next(name for image in images for name in image["names"] if "/pause:" in name)
+    container = {"name": "c", "image": pause, "volumeMounts": [{"name": "v", "mountPath": "/v"}]}
+    volume = {"name": "v", "persistentVolumeClaim": {"claimName": "wiki"}}
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}
+    metadata = {"name": "wiki", "namespace": "default"}
+    kubectl.apply(
+        {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec},
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": metadata,
+            "spec": {"containers": [container], "volumes": [volume], "terminationGracePeriodSeconds": 0},
+        },
+    )
+    kubectl("wait pod/wiki --for=condition=Ready --timeout=120s")
+    (directory,) = host.check_output(f"ls -d {VOLUMES}/default-wiki-pvc-*").splitlines()
+    host.check_output(f"echo precious > {directory}/page")
+    run = home.play("playbooks/keep_volumes.yml")
+    assert run.returncode == 0, run.stdout + run.stderr
+    kubectl("delete pod/wiki persistentvolumeclaim/wiki")
+    return f"{directory.removeprefix(VOLUMES)}/page"
+
+
+def test_a_volume_outlives_its_claim(host: Host, kubectl: Kubectl, page: str) -> None:
+    def released() -> list[str]:
+        volumes = kubectl.get("persistentvolumes")["items"]
+        return [volume["spec"]["persistentVolumeReclaimPolicy"] for volume in volumes if _is_released(volume)]
+
+    assert eventually(lambda: released() == ["Retain"], seconds=30)
+    assert host.file(f"{VOLUMES}/{page}").content_string == "precious\n"
+
+
+def _is_released(volume: dict[str, Any]) -> bool:
+    return bool(volume["status"]["phase"] == "Released")
+
+
+@pytest.fixture(scope="module")
+def removed(home: Home, page: str) -> str:
+    """Remove everything; return the page in the volume."""
     run = home.play("playbooks/reset.yml", "-e", f"microk8s_confirm_removal={home.name}")
     assert run.returncode == 0, run.stdout + run.stderr
+    return page
+
+
+def test_the_volumes_are_kept(host: Host, removed: str) -> None:
+    assert host.check_output(f"cat {KEPT}/*/{removed}") == "precious"
+    assert host.file(KEPT).mode == 0o700
 
 
 @pytest.mark.usefixtures("removed")
 def test_the_host_is_in_its_original_state(home: Home, host: Host) -> None:
-    assert [path for path in LEFTOVERS if host.file(path).exists] == []
-    assert "microk8s" not in host.check_output("snap list; systemctl list-units --all; getent group")
-    assert not re.search("KUBE-|cali", host.check_output("iptables-save; ip -brief link; ip route"))
+    assert left_behind(host) == []
     assert not home.kubeconfig.exists()
 
 
 @pytest.mark.usefixtures("removed")
 def test_a_second_removal_changes_nothing(home: Home) -> None:
-    run = home.play("playbooks/reset.yml", "-e", f"microk8s_confirm_removal={home.name}")
+    confirmed = f"microk8s_confirm_removal={home.name}"
+    run = home.play("playbooks/reset.yml", "-e", confirmed, "-e", "volumes=delete")
 
     assert run.returncode == 0, run.stdout + run.stderr
     assert set(re.findall(r"changed=(\d+)", run.stdout)) == {"0"}, run.stdout
@@ -83,5 +119,5 @@ def test_a_dry_run_on_the_bare_host_changes_nothing(home: Home, host: Host) -> N
     run = home.play("site.yml", "--check", "--diff")
 
     assert run.returncode == 0, run.stdout + run.stderr
-    assert [path for path in LEFTOVERS if host.file(path).exists] == []
+    assert left_behind(host) == []
     assert not home.kubeconfig.exists()

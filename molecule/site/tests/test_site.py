@@ -1,6 +1,11 @@
-"""A second run of site.yml changes nothing and restarts nothing, and its summary is correct."""
+"""A second run of site.yml changes nothing and restarts nothing, and its summary is correct.
 
+It is run from the collection, installed in a separate project, while the first run was one of the checkout.
+"""
+
+import json
 import re
+import shutil
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +13,8 @@ import pytest
 import requests
 from testinfra.host import Host
 
+from tests.support import collection
+from tests.support.collection import Project
 from tests.support.home import Home, Kubectl
 
 
@@ -29,18 +36,24 @@ def _starts(host: Host, kubectl: Kubectl) -> dict[str, Any]:
 class Run:
     """A second run of site.yml."""
 
+    project: Project
     output: str
     before: dict[str, Any]
     after: dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def again(home: Home, host: Host, kubectl: Kubectl) -> Run:
+def again(home: Home, host: Host, kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The second run, without any change."""
+    archive = collection.build(tmp_path_factory.mktemp("archive"))
+    project = collection.install(archive, tmp_path_factory.mktemp("project"))
+    shutil.copytree(home.inventory, project.path / "my/inventory")
+    for state in (".cache", ".kube", "secrets"):
+        shutil.copytree(home.inventory.parent / state, project.path / "my" / state)
     before = _starts(host, kubectl)
-    run = home.play("site.yml")
+    run = project.play("site")
     assert run.returncode == 0, run.stdout + run.stderr
-    return Run(run.stdout, before, _starts(host, kubectl))
+    return Run(project, run.stdout, before, _starts(host, kubectl))
 
 
 def test_changes_nothing(again: Run) -> None:
@@ -57,7 +70,7 @@ def test_the_summary_has_version_url_health_and_credentials(again: Run, home: Ho
 
     assert version in row
     assert "healthy" in row
-    assert str(home.secrets / "traefik_dashboard.password") in row
+    assert str(again.project.path / f"my/secrets/{home.name}/traefik_dashboard.password") in row
 
 
 def test_the_summary_fails_when_something_is_unhealthy(home: Home, kubectl: Kubectl) -> None:
@@ -71,6 +84,18 @@ def test_the_summary_fails_when_something_is_unhealthy(home: Home, kubectl: Kube
 
     assert run.returncode != 0
     assert re.search(r"Not healthy:.*whoami: ", run.stdout, re.DOTALL), run.stdout
+
+
+def test_the_status_is_told_to_programs(home: Home) -> None:
+    run = home.play("playbooks/status.yml", "-e", "format=json")
+    (line,) = (line for line in run.stdout.splitlines() if line.startswith("{"))
+    status = json.loads(line)
+
+    assert run.returncode == 0, run.stdout
+    assert (status["healthy"], status["unhealthy"]) == (True, [])
+    assert {"traefik", "grafana", "elasticsearch"} <= {part["name"] for part in status["components"]}
+    assert [node["name"] for node in status["nodes"]] == [home.name]
+    assert "changed=0" in run.stdout
 
 
 def test_every_name_responds(home: Home) -> None:

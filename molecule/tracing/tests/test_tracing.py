@@ -5,7 +5,7 @@ import re
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 import requests
@@ -172,11 +172,14 @@ def test_without_it_no_request_is_lost_or_slow(
 ) -> None:
     durations(hello, home.ca, 50)  # warmed up
     with_it = durations(hello, home.ca, 300)
-    with steady_traffic(hello, home.ca) as answers, _stopped(kubectl, *deployments):
-        time.sleep(10)
-    with _stopped(kubectl, *deployments):
-        time.sleep(5)
+    with ExitStack() as outage:
+        with steady_traffic(hello, home.ca) as while_it_stops:
+            outage.enter_context(_stopped(kubectl, *deployments))
+            time.sleep(10)
         without_it = durations(hello, home.ca, 300)
+        with steady_traffic(hello, home.ca) as while_it_starts:
+            outage.close()
+    answers = while_it_stops + while_it_starts
 
     medians = [1000 * seconds[len(seconds) // 2] for seconds in (with_it, without_it)]
     text = f"median with {deployments[0]}: {medians[0]:.1f} ms, without: {medians[1]:.1f} ms; {dict(answers)}"

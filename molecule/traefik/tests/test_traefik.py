@@ -4,10 +4,9 @@ import json
 import secrets
 import socket
 import ssl
-import subprocess
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -188,19 +187,23 @@ def test_whoever_tries_passwords_is_slowed_down(home: Home) -> None:
     assert answers[401] >= 100
 
 
-@pytest.fixture
-def elsewhere(home: Home) -> Iterator[None]:
-    """The home in other networks than the one that the tests ask from."""
-    playbook = "playbooks/traefik.yml"
-    _played(home.play(playbook, "-e", json.dumps({"traefik_lan_networks": ["192.0.2.0/24"]})))
-    yield
-    _played(home.play(playbook))
+@pytest.fixture(scope="module")
+def configure(home: Home) -> Iterator[Callable[..., None]]:
+    """Give Traefik other options, instead of those given before; in the end it has the home's own again."""
+
+    def _configure(**options: object) -> None:
+        run = home.play("playbooks/traefik.yml", "-e", json.dumps(options))
+        assert run.returncode == 0, run.stdout[-3000:]
+
+    yield _configure
+    _configure()
 
 
-@pytest.mark.usefixtures("elsewhere")
 def test_a_client_from_outside_the_home_is_rejected(
-    home: Home, nas: str, whoami: str, dashboard: str
+    home: Home, nas: str, whoami: str, dashboard: str, configure: Callable[..., None]
 ) -> None:
+    configure(traefik_lan_networks=["192.0.2.0/24"])  # where the tests do not ask from
+
     def rejected() -> bool:
         answers = {
             requests.get(url, verify=home.ca, timeout=10).status_code for url in (nas, whoami, dashboard)
@@ -219,21 +222,10 @@ def test_secrets_of_other_namespaces_cannot_be_read(kubectl: Kubectl) -> None:
     assert readable == {"traefik": True, "apps": True, "kube-system": False, "default": False}
 
 
-@pytest.fixture
-def own_traces(home: Home) -> Iterator[None]:
-    """Traefik configured to ignore traces of callers."""
-    playbook = "playbooks/traefik.yml"
-    _played(home.play(playbook, "-e", json.dumps({"traefik_accept_traceparent": False})))
-    yield
-    _played(home.play(playbook))
-
-
-def _played(run: subprocess.CompletedProcess[str]) -> None:
-    assert run.returncode == 0, run.stdout[-3000:]
-
-
-@pytest.mark.usefixtures("own_traces")
-def test_a_callers_trace_is_replaced_if_configured(home: Home, kubectl: Kubectl, whoami: str) -> None:
+def test_a_callers_trace_is_replaced_if_configured(
+    home: Home, kubectl: Kubectl, whoami: str, configure: Callable[..., None]
+) -> None:
+    configure(traefik_accept_traceparent=False)
     with socket.create_connection((home.address, 443)) as connection:
         (own, _) = connection.getsockname()
     trace, mark = secrets.token_hex(16), uuid.uuid4().hex

@@ -82,9 +82,16 @@ def unfinished(obj: Object, away: int = 0) -> str:
     return f"{old} old replicas still running" if old > 0 else ""
 
 
-def is_ready(node: Object) -> bool:
-    """Tell whether a node answers."""
-    return _condition(node, "Ready") is not None
+def is_ready(obj: Object) -> bool:
+    """Tell whether a node or a pod is ready."""
+    return bool(readiness(obj)["status"] == "True")
+
+
+def readiness(obj: Object) -> Object:
+    """Return the condition of a node or a pod that tells whether it is ready, as `status` and `message`."""
+    conditions = (obj.get("status") or {}).get("conditions") or []
+    found: Object = next((state for state in conditions if state["type"] == "Ready"), {})
+    return {"status": "Unknown", "message": "its kubelet has told nothing yet", **found}
 
 
 def is_probed(workload: Object) -> bool:

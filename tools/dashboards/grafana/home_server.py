@@ -7,17 +7,19 @@ from tools.dashboards.grafana.page import page
 from tools.dashboards.grafana.panels import (
     ANY_IS_BAD,
     ANY_IS_DOUBTFUL,
+    HOST_COLUMN,
     ONLY_ALL_IS_GOOD,
     Column,
     Query,
-    Scale,
     bars,
     graph,
+    hosts,
     link,
     number,
     row_link,
     rows,
     threshold,
+    yes_or_no,
 )
 
 
@@ -71,21 +73,9 @@ def build() -> Dashboard:
                 .data_links([link("Targets", "prometheus")]),
             ],
             "The hosts": [
-                rows(
-                    "Hosts",
-                    Column("Host", label="node", link=row_link("Host", "node", host="Host")),
-                    Column(
-                        "Ready",
-                        expr="max by (node) (k8s_node_condition_ready) == bool 1",
-                        unit=units.BoolYesNo,
-                        scale=Scale(base="red", good=1),
-                    ),
-                    Column(
-                        "Traefik answers",
-                        expr='max by (node) (probe_success{job="probe", node!=""})',
-                        unit=units.BoolYesNo,
-                        scale=Scale(base="red", good=1),
-                    ),
+                hosts(
+                    yes_or_no("Ready", "max by (node) (k8s_node_condition_ready) == bool 1"),
+                    yes_or_no("Traefik answers", 'max by (node) (probe_success{job="probe", node!=""})'),
                     Column("Pods", expr="max by (node) (kubelet_running_pods)", unit=units.Short),
                     Column(
                         "Processor",
@@ -98,7 +88,7 @@ def build() -> Dashboard:
                         unit=units.Seconds,
                     ),
                     sort_by="Pods",
-                ).height(5),
+                ),
                 bars(
                     "Load per core",
                     units.NoUnit,
@@ -137,12 +127,7 @@ def build() -> Dashboard:
                 rows(
                     "Names",
                     Column("Name", label="host", link=row_link("Traffic", "traefik")),
-                    Column(
-                        "Answers",
-                        expr='max by (host) (probe_success{job="probe", host!=""})',
-                        unit=units.BoolYesNo,
-                        scale=Scale(base="red", good=1),
-                    ),
+                    yes_or_no("Answers", 'max by (host) (probe_success{job="probe", host!=""})'),
                     Column(
                         "In",
                         expr='max by (host) (probe_duration_seconds{job="probe", host!=""})',
@@ -165,12 +150,48 @@ def build() -> Dashboard:
                     stacked=True,
                 ).data_links([link("Service", "traefik", service="service")]),
             ],
+            "What is saved": [
+                rows(
+                    "Backups",
+                    Column("Host", label="node", link=row_link("Host", "node", host="Host")),
+                    Column("Repository", label="repository"),
+                    Column(
+                        "Made",
+                        expr=_since("homeserver_backup_last_success_timestamp_seconds"),
+                        unit=units.Seconds,
+                    ),
+                    Column(
+                        "Took",
+                        expr="max by (node, repository) (homeserver_backup_duration_seconds)",
+                        unit=units.Seconds,
+                    ),
+                    Column(
+                        "Size",
+                        expr="max by (node, repository) (homeserver_backup_size_bytes)",
+                        unit=units.BytesIEC,
+                    ),
+                    Column(
+                        "Restored for a test",
+                        expr=_since("homeserver_backup_last_drill_timestamp_seconds"),
+                        unit=units.Seconds,
+                    ),
+                    Column(
+                        "Found whole",
+                        expr=_since("homeserver_backup_last_check_timestamp_seconds"),
+                        unit=units.Seconds,
+                    ),
+                    yes_or_no("Goes well", "max by (node, repository) (homeserver_backup_failed) == bool 0"),
+                    sort_by="Made",
+                )
+                .height(5)
+                .description("Empty while backup_repositories is."),
+            ],
             "What is told": [
                 rows(
                     "Alerts",
                     Column("Alert", label="alertname"),
                     Column("Severity", label="severity"),
-                    Column("Host", label="node", link=row_link("Host", "node", host="Host")),
+                    HOST_COLUMN,
                     Column("Namespace", label="namespace"),
                     Column(
                         "How many",
@@ -182,3 +203,7 @@ def build() -> Dashboard:
             ],
         },
     )
+
+
+def _since(metric: str) -> str:
+    return f"max by (node, repository) (time() - {metric})"

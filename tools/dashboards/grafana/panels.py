@@ -245,6 +245,20 @@ def rows(title: str, *columns: Column, sort_by: str) -> table.Panel:
     return _furnished(panel, title, units.String, targets)
 
 
+HOST_COLUMN = Column("Host", label="node", link=row_link("Host", "node", host="Host"))
+"""The host of a table's row, which leads to its dashboard."""
+
+
+def hosts(*columns: Column, sort_by: str) -> table.Panel:
+    """Show current values of every host as a table; the expressions of the columns have the label `node`."""
+    return rows("Hosts", HOST_COLUMN, *columns, sort_by=sort_by).height(5)
+
+
+def yes_or_no(title: str, expr: str) -> Column:
+    """Tell in a table whether a value is 1, in green, or 0, in red."""
+    return Column(title, expr=expr, unit=units.BoolYesNo, scale=ONLY_ALL_IS_GOOD)
+
+
 def _column(column: Column) -> list[DynamicConfigValue]:
     properties = [DynamicConfigValue(id_val="unit", value=column.unit)]
     if column.scale:

@@ -7,9 +7,9 @@ from tools.dashboards.grafana.page import page
 from tools.dashboards.grafana.panels import (
     ANY_IS_BAD,
     ANY_IS_DOUBTFUL,
+    ONLY_ALL_IS_GOOD,
     Column,
     Query,
-    Scale,
     graph,
     number,
     rows,
@@ -93,7 +93,7 @@ def build() -> Dashboard:
                         "Up",
                         expr="avg by (job) (up)",
                         unit=units.PercentUnit,
-                        scale=Scale(base="red", good=1),
+                        scale=ONLY_ALL_IS_GOOD,
                     ),
                     Column("Slowest read", expr="max by (job) (scrape_duration_seconds)", unit=units.Seconds),
                     Column(

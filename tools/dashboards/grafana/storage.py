@@ -5,7 +5,16 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from tools.dashboards.grafana import variables
 from tools.dashboards.grafana.page import page
-from tools.dashboards.grafana.panels import Column, Query, Scale, graph, number, row_link, rows, threshold
+from tools.dashboards.grafana.panels import (
+    HOST_COLUMN,
+    Column,
+    Query,
+    Scale,
+    graph,
+    number,
+    rows,
+    threshold,
+)
 
 HOST = 'node=~"$host"'
 BLOCKS, NEWEST = "prometheus_tsdb_storage_blocks_bytes", "prometheus_tsdb_wal_storage_size_bytes"
@@ -50,7 +59,7 @@ def build() -> Dashboard:
             "Disks": [
                 rows(
                     "Every disk",
-                    Column("Host", label="node", link=row_link("Host", "node", host="Host")),
+                    HOST_COLUMN,
                     Column("Mounted at", label="mountpoint"),
                     Column(
                         "Size",

@@ -10,12 +10,13 @@ from tools.dashboards.grafana.panels import (
     STATUS_COLOURS,
     Column,
     Query,
-    Scale,
     graph,
+    hosts,
     number,
     row_link,
     rows,
     threshold,
+    yes_or_no,
 )
 
 TO = 'service=~"$service"'
@@ -94,15 +95,8 @@ def build() -> Dashboard:
                 time_to_answer(DURATIONS),
             ],
             "Traefik itself": [
-                rows(
-                    "Hosts",
-                    Column("Host", label="node", link=row_link("Host", "node", host="Host")),
-                    Column(
-                        "Answers",
-                        expr='max by (node) (probe_success{job="probe", node!=""})',
-                        unit=units.BoolYesNo,
-                        scale=Scale(base="red", good=1),
-                    ),
+                hosts(
+                    yes_or_no("Answers", 'max by (node) (probe_success{job="probe", node!=""})'),
                     Column(
                         "In",
                         expr='max by (node) (probe_duration_seconds{job="probe", node!=""})',
@@ -114,7 +108,7 @@ def build() -> Dashboard:
                         unit=units.RequestsPerSecond,
                     ),
                     sort_by="Requests",
-                ).height(5),
+                ),
                 graph(
                     "Received and sent",
                     units.BytesPerSecondIEC,

@@ -8,6 +8,7 @@ from tools.dashboards.grafana.page import page
 from tools.dashboards.grafana.panels import (
     ANY_IS_BAD,
     ANY_IS_DOUBTFUL,
+    HOST_COLUMN,
     Column,
     Query,
     Scale,
@@ -86,7 +87,7 @@ def build() -> Dashboard:
                         link=row_link("Namespace", "workloads", namespace="Namespace"),
                     ),
                     Column("Pod", label="pod"),
-                    Column("Host", label="node", link=row_link("Host", "node", host="Host")),
+                    HOST_COLUMN,
                     Column(
                         "Processor",
                         expr=CPU,

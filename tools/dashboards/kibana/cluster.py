@@ -2,7 +2,7 @@
 
 from tools.dashboards.kibana import fields, views
 from tools.dashboards.kibana.objects import Control, Json, Panel, search
-from tools.dashboards.kibana.page import HALF, page
+from tools.dashboards.kibana.page import HALF, NODE, page
 from tools.dashboards.kibana.panels import By, Lines, over_time, ranking
 
 CLUSTER = Lines(fields.KUBERNETES)
@@ -32,7 +32,7 @@ def build() -> list[Json]:
             [Panel(_cluster_lines(), height=20)],
             [Panel(_host_lines(), height=16)],
         ],
-        [Control(fields.NAMESPACE, "Namespace", views.ALL), Control(fields.NODE, "Node", views.ALL)],
+        [Control(fields.NAMESPACE, "Namespace", views.ALL), NODE],
     )
 
 

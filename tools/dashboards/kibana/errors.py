@@ -2,7 +2,7 @@
 
 from tools.dashboards.kibana import fields, views
 from tools.dashboards.kibana.objects import Control, Json, Panel, Where, search
-from tools.dashboards.kibana.page import HALF, page
+from tools.dashboards.kibana.page import HALF, NODE, page
 from tools.dashboards.kibana.panels import ERRORS, FAILED, By, Lines, grid, over_time, ranking
 
 REQUESTS = Lines(fields.APP, (FAILED,))
@@ -31,7 +31,11 @@ def build() -> list[Json]:
             [Panel(_failed_requests(), height=18)],
             [Panel(_error_lines(), height=20)],
         ],
-        [Control(fields.SERVICE, "Service", views.ALL), Control(fields.BROWSER, "Browser", views.ALL)],
+        [
+            Control(fields.SERVICE, "Service", views.ALL),
+            Control(fields.BROWSER, "Browser", views.ALL),
+            NODE,
+        ],
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tools.dashboards.kibana import fields, views
 from tools.dashboards.kibana.objects import PREFIX, WIDTH, Control, Json, Panel, dashboard
 from tools.dashboards.kibana.panels import text
 
@@ -17,6 +18,9 @@ WAY = text("way", "", " · ".join(f"[{title}](#/view/{PREFIX}{name})" for name, 
 """Links from each dashboard to all others."""
 
 HALF = WIDTH // 2
+
+NODE = Control(fields.HOST, "Node", views.ALL)
+"""Chooses the machine that lines are from, be it its own or those of pods there."""
 
 
 def page(

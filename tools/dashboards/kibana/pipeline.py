@@ -2,14 +2,14 @@
 
 from tools.dashboards.kibana import fields, views
 from tools.dashboards.kibana.objects import Json, Panel, Where, search
-from tools.dashboards.kibana.page import HALF, page
+from tools.dashboards.kibana.page import HALF, NODE, page
 from tools.dashboards.kibana.panels import UNPARSED, By, Lines, exists, newest, over_time, ranking
 
 LINES = Lines(fields.ALL)
 OF_PODS = Lines(fields.ALL, (exists(fields.NODE),))
 NOT_READ = Lines(fields.ALL, (UNPARSED,))
 DATASET = By(fields.DATASET, "Source")
-NODE = By(fields.NODE, "Node")
+BY_NODE = By(fields.NODE, "Node")
 POD = By(fields.POD, "Pod", most=15)
 
 
@@ -24,12 +24,13 @@ def build() -> list[Json]:
                 Panel(newest("newest-lines", "Last line of each source", LINES, DATASET), HALF),
             ],
             [
-                Panel(over_time("lines-by-node", "Lines of pods by node", OF_PODS, NODE), HALF),
+                Panel(over_time("lines-by-node", "Lines of pods by node", OF_PODS, BY_NODE), HALF),
                 Panel(ranking("unparsed-by-pod", "Not read, by pod", NOT_READ, POD, DATASET), HALF),
             ],
             [Panel(_unparsed_lines(), height=18)],
             [Panel(_refused_lines(), height=14)],
         ],
+        [NODE],
     )
 
 

@@ -2,7 +2,7 @@
 
 from tools.dashboards.kibana import fields, views
 from tools.dashboards.kibana.objects import Control, Json, Panel, search
-from tools.dashboards.kibana.page import HALF, page
+from tools.dashboards.kibana.page import HALF, NODE, page
 from tools.dashboards.kibana.panels import (
     STATUS,
     By,
@@ -48,7 +48,7 @@ def build() -> list[Json]:
             ],
             [Panel(_requests(), height=20)],
         ],
-        [Control(fields.ROUTER, "Route", views.TRAEFIK)],
+        [Control(fields.ROUTER, "Route", views.TRAEFIK), NODE],
     )
 
 

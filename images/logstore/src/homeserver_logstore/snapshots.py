@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from homeserver_logstore.audit import record
-from homeserver_logstore.client import Elasticsearch
+from homeserver_logstore.client import Elasticsearch, RefusedError
 from homeserver_logstore.retention import Index, indices
 from homeserver_logstore.settings import Settings
 
@@ -46,9 +46,37 @@ def take(elasticsearch: Elasticsearch, settings: Settings) -> str:
     return str(made["state"])
 
 
-def _remove_old(elasticsearch: Elasticsearch, kept: int) -> None:
+def restore(elasticsearch: Elasticsearch) -> None:
+    """Bring back what the newest snapshot has, under its names, if there is one.
+
+    The indices are there at once, and are filled while Elasticsearch goes on.
+
+    Raises:
+        RefusedError: Elasticsearch cannot read it.
+    """
+    names = _own(elasticsearch, complete=True)
+    if not names:
+        return
+    body = {"include_global_state": False, "include_aliases": True}
+    try:
+        elasticsearch.post(f"_snapshot/{REPOSITORY}/{names[-1]}/_restore", body)
+    except RefusedError as error:
+        wayout = "to begin without these logs, set elk_snapshots_kept: 0 for one run"
+        raise RefusedError(error.status, error.type, f"{error} -> {wayout}") from error
+    record("restored snapshot", snapshot=names[-1])
+
+
+def _own(elasticsearch: Elasticsearch, *, complete: bool = False) -> list[str]:
+    """Return the names of the snapshots that this program made, the oldest first."""
     there = elasticsearch.get(f"_snapshot/{REPOSITORY}/_all")["snapshots"]
-    own = sorted(each["snapshot"] for each in there if _NAME.fullmatch(each["snapshot"]))
-    for name in own[:-kept]:
+    return sorted(
+        each["snapshot"]
+        for each in there
+        if _NAME.fullmatch(each["snapshot"]) and (not complete or each["state"] == "SUCCESS")
+    )
+
+
+def _remove_old(elasticsearch: Elasticsearch, kept: int) -> None:
+    for name in _own(elasticsearch)[:-kept]:
         elasticsearch.delete(f"_snapshot/{REPOSITORY}/{name}")
         record("removed snapshot", snapshot=name)

@@ -16,7 +16,7 @@ from homeserver_logstore.client import (
 from homeserver_logstore.indices import ALIASES, PIPELINE, STATE, behind, changeable, mapping, template
 from homeserver_logstore.pipelines import MissingProcessorError, pipeline, processors
 from homeserver_logstore.settings import Settings
-from homeserver_logstore.snapshots import REPOSITORY
+from homeserver_logstore.snapshots import REPOSITORY, restore
 
 
 class Setup:
@@ -35,10 +35,12 @@ class Setup:
             MissingProcessorError: It lacks a processor that a setting needs.
         """
         self._pipeline()
+        self._repository()
+        if self._settings.snapshots_kept and self._is_new():
+            restore(self.elasticsearch)
         for alias in ALIASES:
             self._index(alias)
         self._state()
-        self._repository()
 
     def is_done(self) -> bool:
         """Return whether every alias has an index to write to.
@@ -47,6 +49,11 @@ class Setup:
             UnreachableError: Elasticsearch does not respond.
         """
         return all(any(behind(self.elasticsearch, alias).values()) for alias in ALIASES)
+
+    def _is_new(self) -> bool:
+        """Return whether nothing was ever set up: its disk is new, or its data were lost."""
+        begun = any(behind(self.elasticsearch, alias) for alias in ALIASES)
+        return not begun and self.elasticsearch.find(f"{STATE}/_settings") is None
 
     def _pipeline(self) -> None:
         body, missing = pipeline(self._settings, processors(self.elasticsearch))

@@ -1,0 +1,14 @@
+"""Elasticsearch goes down while lines are written.
+
+For a minute or more, tests that need no logs can run. test_outage_over.py checks the lines.
+"""
+
+from tests.support.home import Kubectl
+from tests.support.logs import Logs
+from tests.support.outage import Outage
+
+
+def test_elasticsearch_is_down(outage: Outage, logs: Logs, kubectl: Kubectl) -> None:
+    outage.begin(logs, kubectl)
+
+    assert not kubectl.get("-n logging statefulset elasticsearch")["status"].get("readyReplicas")

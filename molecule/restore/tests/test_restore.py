@@ -1,0 +1,177 @@
+"""A machine and all on its control machine are lost; a backup brings the home back at another address."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+
+from tests.support.home import Home, Kubectl, eventually
+from tests.support.machines import Machines, changes
+from tests.support.prometheus import Prometheus
+
+DISK = "/mnt/disk"
+REPOSITORY = f"{DISK}/home"
+KEPT_BY_OWNER = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "mine", "namespace": "mine"}}
+DATABASE = "-n apps exec deployment/db --"
+AMTOOL = "-n monitoring exec alertmanager-0 -- amtool --alertmanager.url=http://localhost:9093"
+
+
+def _ask(kubectl: Kubectl, statement: str) -> str:
+    return kubectl(
+        f'{DATABASE} psql --host=127.0.0.1 --tuples-only --no-align --command="{statement}"'
+    ).strip()
+
+
+def _secrets(home: Home) -> Mapping[str, str]:
+    """Return the content of all secrets but the certificates of servers, which have an address."""
+    kinds = ("*.password", "*.key", "*.token", "ca.crt")
+    return {path.name: path.read_text() for kind in kinds for path in home.secrets.glob(kind)}
+
+
+@dataclass(frozen=True)
+class Lost:
+    """What an owner had.
+
+    Attributes:
+        address: The address of the machine.
+        secrets: The passwords, keys and the CA.
+        measured: When Prometheus measured something for sure, in seconds.
+        disk: The disk with the backup.
+        password: The file with the password of the backup, on a slip of paper, as it were.
+    """
+
+    address: str
+    secrets: Mapping[str, str]
+    measured: float
+    disk: Path
+    password: Path
+
+
+@pytest.fixture(scope="module")
+def lost(machines: Machines, prometheus: Prometheus, tmp_path_factory: pytest.TempPathFactory) -> Lost:
+    """Run a home, let it be used and saved, and lose all but the disk with the backup."""
+    home, kubectl = machines.home, machines.kubectl
+    place = tmp_path_factory.mktemp("elsewhere")
+    repositories = [{"name": "disk", "location": REPOSITORY}]
+    (home.inventory / "group_vars/all/backup.yml").write_text(
+        yaml.safe_dump({"backup_repositories": repositories})
+    )
+    machines.host(home.name).check_output(f"mkdir -p {REPOSITORY}")
+    machines.play("site.yml")
+
+    assert eventually(lambda: "1" in _ask(kubectl, "SELECT 1"), 120)
+    _ask(kubectl, "CREATE TABLE notes (text text); INSERT INTO notes VALUES ('kept'); CHECKPOINT")
+    kubectl("create namespace mine")
+    kubectl.apply({**KEPT_BY_OWNER, "data": {"note": "kept"}})
+    kubectl(f"{AMTOOL} silence add alertname=Never --comment=kept --author=owner --duration=30d")
+    assert eventually(lambda: prometheus.value("count(up == 1)") > 3, 120)
+    measured = time.time()
+    machines.play("playbooks/backup.yml")
+
+    password = place / "password"
+    password.write_text((home.secrets / "backup.password").read_text())
+    machines.unplug(home.name, DISK, place / "disk.tar")
+    had = Lost(home.address, _secrets(home), measured, place / "disk.tar", password)
+    machines.remove(home.name)
+    assert not home.inventory.exists()
+    return had
+
+
+@pytest.fixture(scope="module")
+def restored(machines: Machines, lost: Lost) -> str:
+    """Restore the home, as docs/backup.md says, on a new machine. Returns what the run printed."""
+    home = machines.home
+    machines.up(1)
+    machines.move(home.name)
+    machines.plug(home.name, DISK, lost.disk)
+    machines.play(
+        "playbooks/restore_inventory.yml",
+        *("-e", f"backup_location={REPOSITORY}", "-e", f"restore_password_file={lost.password}"),
+    )
+    return machines.play("playbooks/restore.yml")
+
+
+@pytest.fixture(scope="module")
+def found(machines: Machines, restored: str) -> Kubectl:
+    """The restored cluster."""
+    assert restored
+    return Kubectl(machines.host(machines.home.name))
+
+
+def test_the_machine_is_another(home: Home, lost: Lost, restored: str) -> None:
+    assert restored
+    assert home.address != lost.address
+
+
+@pytest.mark.usefixtures("restored")
+def test_passwords_and_the_authority_are_the_same(home: Home, lost: Lost) -> None:
+    assert _secrets(home) == lost.secrets
+
+
+def test_rows_are_there(found: Kubectl) -> None:
+    assert _ask(found, "SELECT text FROM notes") == "kept"
+
+
+def test_the_owners_object_is_there(found: Kubectl) -> None:
+    assert found.get("-n mine configmap mine")["data"] == {"note": "kept"}
+
+
+def test_the_silence_is_there(found: Kubectl) -> None:
+    silences = json.loads(found(f"{AMTOOL} silence query --output=json"))
+
+    assert "kept" in {silence["comment"] for silence in silences}
+
+
+@pytest.mark.usefixtures("restored")
+def test_what_was_measured_is_there(prometheus: Prometheus, lost: Lost) -> None:
+    before = prometheus.api("query", query="count(up == 1)", time=str(lost.measured))
+
+    assert float(before["result"][0]["value"][1]) > 3
+
+
+@pytest.mark.usefixtures("restored")
+def test_pages_answer(home: Home) -> None:
+    assert requests.get(f"https://hello.{home.domain}/", verify=home.ca, timeout=10).status_code == 200
+
+
+@pytest.mark.usefixtures("restored")
+def test_every_volume_is_the_old_one(found: Kubectl) -> None:
+    volumes: dict[str, Any] = {
+        volume["metadata"]["name"]: volume for volume in found.get("persistentvolumes")["items"]
+    }
+    claims = found.get("persistentvolumeclaims -A")["items"]
+
+    assert {claim["spec"]["volumeName"] for claim in claims} == set(volumes)
+    assert {volume["status"]["phase"] for volume in volumes.values()} == {"Bound"}
+
+
+@pytest.mark.usefixtures("restored")
+def test_the_home_changes_nothing_more(machines: Machines) -> None:
+    assert set(changes(machines.play("site.yml")).values()) == {0}
+
+
+def test_one_app_is_brought_back_if_that_is_meant(machines: Machines, found: Kubectl) -> None:
+    day = time.strftime("%Y-%m-%d")
+    _ask(found, "DELETE FROM notes")
+
+    assert "newer data" in machines.refused("playbooks/restore.yml", "-e", "app=db")
+    assert _ask(found, "SELECT count(*) FROM notes") == "0"
+    said = machines.refused("playbooks/restore.yml", "-e", "app=db", "-e", "at=2020-01-01")
+    assert "no save that old" in said
+    machines.play(
+        "playbooks/restore.yml", *("-e", "app=db", "-e", f"at={day}", "-e", "restore_overwrite=true")
+    )
+
+    found("-n apps rollout status deployment/db --timeout=120s")
+    assert eventually(lambda: _ask(found, "SELECT text FROM notes") == "kept", 60)
+
+
+@pytest.mark.usefixtures("restored")
+def test_the_home_is_saved_on(machines: Machines) -> None:
+    machines.play("playbooks/backup.yml")

@@ -1,0 +1,98 @@
+"""Another authority takes the place of the home's own, and a device that trusts both notices nothing."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from requests.exceptions import SSLError
+
+from tests.support.home import Home, eventually
+from tests.support.prometheus import Prometheus
+
+WITHOUT_LOGS = ("-e", '{"homeserver_logging_enabled": false}')
+
+
+def _rotate(home: Home, *arguments: str) -> None:
+    run = home.play("playbooks/rotate.yml", *WITHOUT_LOGS, "-e", "secret=ca", *arguments)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def _trusts(home: Home, authorities: Path) -> bool:
+    """Whether a device with these authorities opens a page without a warning."""
+    try:
+        return requests.get(f"https://hello.{home.domain}/", verify=str(authorities), timeout=10).ok
+    except SSLError:
+        return False
+
+
+@contextmanager
+def _asking(home: Home, authorities: Path) -> Iterator[list[str]]:
+    """Open a page again and again; yield what went wrong."""
+    flaws: list[str] = []
+    over = threading.Event()
+
+    def ask() -> None:
+        while not over.wait(0.2):
+            try:
+                requests.get(f"https://hello.{home.domain}/", verify=str(authorities), timeout=10)
+            except requests.RequestException as error:
+                flaws.append(f"{time.strftime('%X')} {error}")
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        yield flaws
+    finally:
+        over.set()
+        asking.join()
+
+
+@pytest.fixture(scope="module")
+def devices(home: Home, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[str]]:
+    """A device that trusts the old authority alone, one that trusts both, and what the second noticed."""
+    directory = tmp_path_factory.mktemp("devices")
+    old, both = directory / "old.crt", directory / "both.crt"
+    old.write_text((home.secrets / "ca.crt").read_text())
+    _rotate(home)
+    assert _trusts(home, old)
+    both.write_text(old.read_text() + (home.secrets / "ca.next.crt").read_text())
+    with _asking(home, both) as flaws:
+        _rotate(home, "-e", "step=finish")
+    return old, both, flaws
+
+
+def test_who_trusts_both_notices_nothing(home: Home, devices: tuple[Path, Path, list[str]]) -> None:
+    _, both, flaws = devices
+
+    assert flaws == []
+    assert _trusts(home, both)
+
+
+def test_the_old_authority_is_no_longer_enough(home: Home, devices: tuple[Path, Path, list[str]]) -> None:
+    old, _, _ = devices
+
+    assert not _trusts(home, old)
+    assert _trusts(home, home.secrets / "ca.crt")
+    assert sorted(path.name for path in home.secrets.glob("ca.*")) == ["ca.crt", "ca.key"]
+
+
+@pytest.mark.usefixtures("devices")
+def test_prometheus_trusts_the_new_one(prometheus: Prometheus) -> None:
+    def refused() -> list[Any]:
+        return [sample["metric"] for sample in prometheus.query("up == 0 or probe_success == 0")]
+
+    # It and what it asks have started anew.
+    assert eventually(lambda: not refused(), 60), refused()
+
+
+@pytest.mark.usefixtures("devices")
+def test_nothing_is_left_to_do(home: Home) -> None:
+    run = home.play("site.yml", "--check", *WITHOUT_LOGS)
+
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "changed=0" in run.stdout

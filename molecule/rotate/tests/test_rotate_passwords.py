@@ -1,0 +1,102 @@
+"""One command replaces a password: the old one opens nothing any more, and what does not use it runs on."""
+
+from collections.abc import Callable, Set
+
+import pytest
+import requests
+from testinfra.host import Host
+
+from tests.support.home import Home, Kubectl, ask_from, eventually
+from tests.support.logs import Logs
+from tests.support.prometheus import Prometheus
+
+Opens = Callable[[str], bool]
+
+
+@pytest.fixture
+def opens_prometheus(home: Home) -> Opens:
+    """Whether a password of `admin` opens Prometheus' page."""
+
+    def opens(password: str) -> bool:
+        url = f"https://prometheus.{home.domain}/"
+        status = requests.get(url, auth=("admin", password), verify=home.ca, timeout=10).status_code
+        assert status in (200, 401)
+        return status == 200
+
+    return opens
+
+
+@pytest.fixture
+def opens_elasticsearch(host: Host, kubectl: Kubectl) -> Opens:
+    """Whether a password of `admin` opens Elasticsearch, where Kibana asks."""
+
+    def opens(password: str) -> bool:
+        address = kubectl.get("-n logging service elasticsearch")["spec"]["clusterIP"]
+        status, _ = ask_from(host, f"https://{address}:9200/", "--user", f"admin:{password}")
+        assert status in (200, 401)
+        return status == 200
+
+    return opens
+
+
+@pytest.fixture
+def opens_node_exporter(home: Home, host: Host) -> Opens:
+    """Whether a password of `prometheus` opens node-exporter."""
+
+    def opens(password: str) -> bool:
+        url = f"https://{home.address}:9100/metrics"
+        status, _ = ask_from(host, url, "--user", f"prometheus:{password}")
+        assert status in (200, 401)
+        return status == 200
+
+    return opens
+
+
+# The file of each secret, what it opens, and the pods that have to know it from their start.
+ROTATED: dict[str, tuple[str, str, Set[str]]] = {
+    "traefik_dashboard": ("traefik_dashboard.password", "opens_prometheus", set()),
+    "kibana_admin": ("kibana_admin.password", "opens_elasticsearch", {"elasticsearch"}),
+    "node_exporter": ("node_exporter.password", "opens_node_exporter", {"node-exporter", "prometheus"}),
+}
+
+
+@pytest.mark.parametrize("name", ROTATED)
+def test_only_the_new_password_opens(
+    request: pytest.FixtureRequest, home: Home, kubectl: Kubectl, name: str
+) -> None:
+    file, opened, restarted = ROTATED[name]
+    opens: Opens = request.getfixturevalue(opened)
+    old = (home.secrets / file).read_text().strip()
+    others = {path: path.read_bytes() for path in home.secrets.iterdir() if path.name != file}
+    before = _pods(kubectl)
+    assert opens(old)
+
+    run = home.play("playbooks/rotate.yml", "--diff", "-e", f"secret={name}")
+    assert run.returncode == 0, run.stdout + run.stderr
+
+    new = (home.secrets / file).read_text().strip()
+    assert (opens(old), opens(new)) == (False, True)
+    assert [secret for secret in (old, new) if secret in run.stdout + run.stderr] == []
+    assert {path: path.read_bytes() for path in others} == others
+    assert {before[uid] for uid in before.keys() - _pods(kubectl).keys()} == restarted
+
+
+def _pods(kubectl: Kubectl) -> dict[str, str]:
+    """Return the app of each pod that is not of a Job, by the pod's uid."""
+    return {
+        pod["metadata"]["uid"]: pod["metadata"]["labels"].get("app.kubernetes.io/name", "")
+        for pod in kubectl.get("pods -A")["items"]
+        if not any(owner["kind"] == "Job" for owner in pod["metadata"].get("ownerReferences", []))
+    }
+
+
+def test_nobody_notices(logs: Logs, prometheus: Prometheus) -> None:
+    assert logs.ask("_cluster/health")["status"] == "green"
+    assert eventually(lambda: not prometheus.query('up{job="node"} == 0'), 60)
+
+
+def test_nothing_is_left_to_do(home: Home) -> None:
+    run = home.play("site.yml", "--check")
+
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "changed=0" in run.stdout

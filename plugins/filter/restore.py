@@ -1,0 +1,292 @@
+"""Filters that plan how volumes and objects of a backup come into a cluster."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.objects import (
+    Object,
+    rank,
+    without_server_fields,
+)
+
+STORAGE = "/var/snap/microk8s/common/default-storage"
+REPLICAS = "homeserver.stack/restored"
+"""Annotation of a workload that stands still during a restore: what its spec has to become again."""
+
+_CLASS = "microk8s-hostpath"
+_PROVISIONER = "microk8s.io/hostpath"
+_BOUND = "pv.kubernetes.io/"
+_FOR_SERVER = ("finalizers", "ownerReferences")
+
+
+def restored_volumes(
+    volumes: Iterable[Mapping[str, Any]],
+    machines: Iterable[Mapping[str, Any]],
+    present: Iterable[Mapping[str, Any]],
+) -> list[dict[str, Any]]:
+    """Return where each saved volume is restored.
+
+    Args:
+        volumes: what the cluster had: of each `volume` its `namespace`, `claim`, `node`, `path` and so on.
+        machines: their `name`, their `node` of today, and of what each saved the `id`, the `time`, the
+            `directories` and the `copies`.
+        present: the `name`, `claim`, `node` and `path` of each volume that the cluster has today.
+
+    Returns:
+        Those of which there are data. Where the claim exists, its volume is filled and keeps its place.
+    """
+    live = {each["claim"]: each for each in present}
+    known = list(machines)
+    names = {each["node"]: each["name"] for each in known}
+    placed = [
+        _placed(saved, machine, live)
+        for saved in volumes
+        if (machine := next((each for each in known if _has(each, saved)), None))
+    ]
+    return [{**each, "machine": names.get(each["node"], "")} for each in placed]
+
+
+def _has(machine: Mapping[str, Any], saved: Mapping[str, Any]) -> bool:
+    return _directory(saved) in machine["directories"] or saved["volume"] in machine["copies"]
+
+
+def _directory(saved: Mapping[str, Any]) -> str:
+    return str(saved["path"]).rstrip("/").rpartition("/")[2]
+
+
+def _placed(
+    saved: Mapping[str, Any], machine: Mapping[str, Any], live: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    claim = f"{saved['namespace']}/{saved['claim']}"
+    now = live.get(claim)
+    return {
+        **saved,
+        "claim": claim,
+        "source": saved["path"],
+        "path": now["path"] if now else f"{STORAGE}/{_directory(saved)}",
+        "node": now["node"] if now else machine["node"],
+        "id": machine["id"],
+        "time": machine["time"],
+        "is_new": now is None,
+    }
+
+
+def filled_on(placed: Iterable[Mapping[str, Any]], machine: str) -> list[dict[str, str]]:
+    """Return what of the volumes a machine fills, as the module backup_volumes takes it."""
+    keys = ("claim", "source", "path", "id", "time")
+    return [
+        {"name": each["volume"], **{key: each[key] for key in keys}}
+        for each in placed
+        if each["machine"] == machine
+    ]
+
+
+def unrestored(
+    volumes: Iterable[Mapping[str, Any]], placed: Iterable[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return the nodes of which nothing was found, each with the `claims` whose data were there.
+
+    A single volume may be left out of a backup on purpose.
+    """
+    saved = list(volumes)
+    names = {each["volume"] for each in placed}
+    found = {each["node"] for each in saved if each["volume"] in names}
+    lost = sorted({each["node"] for each in saved} - found)
+    return [
+        {"node": node, "claims": [_claim(each) for each in saved if each["node"] == node]} for node in lost
+    ]
+
+
+def _claim(saved: Mapping[str, Any]) -> str:
+    return f"{saved['namespace']}/{saved['claim']}"
+
+
+def persistent_volumes(placed: Iterable[Mapping[str, Any]]) -> list[Object]:
+    """Return the volumes that the cluster has to have before their claims come."""
+    return [_persistent_volume(each) for each in placed if each["is_new"]]
+
+
+def _persistent_volume(placed: Mapping[str, Any]) -> Object:
+    namespace, _, name = placed["claim"].partition("/")
+    node = {"key": "kubernetes.io/hostname", "operator": "In", "values": [placed["node"]]}
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        # MicroK8s deletes the directory with the claim, as it does with those that it made itself.
+        "metadata": {"name": placed["volume"], "annotations": {f"{_BOUND}provisioned-by": _PROVISIONER}},
+        "spec": {
+            "capacity": {"storage": placed["capacity"]},
+            "accessModes": placed["access_modes"],
+            "storageClassName": placed.get("storage_class") or _CLASS,
+            "persistentVolumeReclaimPolicy": "Delete",
+            "hostPath": {"path": placed["path"], "type": "DirectoryOrCreate"},
+            # Without its uid: the claim is yet to come.
+            "claimRef": {
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "namespace": namespace,
+                "name": name,
+            },
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [node]}]}},
+        },
+    }
+
+
+def claims_of(workloads: Iterable[Object], app: str) -> list[str]:
+    """Return the claims that workloads of a name have, as namespace/name.
+
+    Args:
+        workloads: Deployments, StatefulSets, DaemonSets and CronJobs.
+        app: a name, or namespace/name.
+    """
+    namespace, _, name = app.rpartition("/")
+    return sorted(
+        {
+            claim
+            for workload in workloads
+            if _app(workload) == name and namespace in ("", workload["metadata"]["namespace"])
+            for claim in _claims(workload)
+        }
+    )
+
+
+def apps_with_volumes(workloads: Iterable[Object]) -> list[str]:
+    """Return the names of the workloads that have claims, as namespace/name."""
+    return sorted(
+        {f"{each['metadata']['namespace']}/{_app(each)}" for each in workloads if any(_claims(each))}
+    )
+
+
+def _app(workload: Object) -> str:
+    labels = workload["metadata"].get("labels") or {}
+    return str(labels.get("app.kubernetes.io/name") or workload["metadata"]["name"])
+
+
+def stopping(workloads: Iterable[Object], claims: Iterable[str]) -> list[Object]:
+    """Return the patches that let the workloads stand still which use one of the claims."""
+    wanted = set(claims)
+    return [
+        _patch(workload, {**_still(workload), "annotation": json.dumps(_spec(workload))})
+        for workload in workloads
+        if wanted.intersection(_claims(workload)) and REPLICAS not in _annotations(workload)
+    ]
+
+
+def starting(workloads: Iterable[Object]) -> list[Object]:
+    """Return the patches that let those run again that stand still because of a restore."""
+    return [
+        _patch(workload, {"spec": json.loads(_annotations(workload)[REPLICAS]), "annotation": None})
+        for workload in workloads
+        if REPLICAS in _annotations(workload)
+    ]
+
+
+def _annotations(workload: Object) -> Mapping[str, str]:
+    return workload["metadata"].get("annotations") or {}
+
+
+def _still(workload: Object) -> Object:
+    return {"spec": {"suspend": True} if workload["kind"] == "CronJob" else {"replicas": 0}}
+
+
+def _spec(workload: Object) -> Object:
+    spec = workload["spec"]
+    if workload["kind"] == "CronJob":
+        return {"suspend": spec.get("suspend", False)}
+    return {"replicas": spec.get("replicas", 1)}
+
+
+def _patch(workload: Object, change: Mapping[str, Any]) -> Object:
+    metadata = {key: workload["metadata"][key] for key in ("name", "namespace")}
+    return {
+        "apiVersion": workload["apiVersion"],
+        "kind": workload["kind"],
+        "metadata": {**metadata, "annotations": {REPLICAS: change["annotation"]}},
+        "spec": change["spec"],
+    }
+
+
+def _claims(workload: Object) -> Iterator[str]:
+    """Return the claims of a workload or a pod, as namespace/name."""
+    metadata, spec = workload["metadata"], workload["spec"]
+    inner = (spec.get("jobTemplate") or {}).get("spec") or spec
+    pod = (inner.get("template") or {}).get("spec") or inner
+    for volume in pod.get("volumes") or []:
+        if claim := (volume.get("persistentVolumeClaim") or {}).get("claimName"):
+            yield f"{metadata['namespace']}/{claim}"
+    for template in spec.get("volumeClaimTemplates") or []:
+        for number in range(spec.get("replicas", 1) or _former(workload)):
+            yield f"{metadata['namespace']}/{template['metadata']['name']}-{metadata['name']}-{number}"
+
+
+def _former(workload: Object) -> int:
+    """Return how many replicas a workload had before it stood still."""
+    former = json.loads(_annotations(workload).get(REPLICAS, "{}"))
+    return int(former.get("replicas", 0))
+
+
+def users_of(pods: Iterable[Object], claims: Iterable[str]) -> list[str]:
+    """Return the pods, as namespace/name, that use one of the claims and have not ended."""
+    wanted = set(claims)
+    return [
+        f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
+        for pod in pods
+        if wanted.intersection(_claims(pod))
+        and (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
+    ]
+
+
+def restored_objects(objects: Iterable[Object]) -> list[Object]:
+    """Return objects as they can be created in another cluster, in the order in which they can be.
+
+    The namespaces come with them, also those that were not saved.
+    """
+    given = [_cleaned(obj) for obj in objects if not _is_made_by_cluster(obj)]
+    there = {obj["metadata"]["name"] for obj in given if obj["kind"] == "Namespace"}
+    homes = {obj["metadata"].get("namespace", "") for obj in given} - there - {""}
+    spaces = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in sorted(homes)]
+    return sorted([*spaces, *given], key=rank)
+
+
+def _is_made_by_cluster(obj: Object) -> bool:
+    """Tell whether another cluster makes an object of its own that takes its place."""
+    name = obj["metadata"]["name"]
+    if obj["kind"] == "Secret":
+        return obj.get("type") == "kubernetes.io/service-account-token"
+    return (obj["kind"], name) in (("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default"))
+
+
+def _cleaned(obj: Object) -> Object:
+    """Return an object without what only had a meaning in its old cluster."""
+    cleaned = without_server_fields(obj)
+    metadata = {key: value for key, value in cleaned["metadata"].items() if key not in _FOR_SERVER}
+    spec = dict(cleaned.get("spec") or {})
+    if obj["kind"] == "PersistentVolumeClaim":
+        notes = metadata.get("annotations") or {}
+        metadata["annotations"] = {k: v for k, v in notes.items() if not k.startswith(_BOUND)}
+        spec.pop("volumeName", None)
+    if obj["kind"] == "Service" and spec.get("clusterIP") != "None":
+        spec = {key: value for key, value in spec.items() if key not in ("clusterIP", "clusterIPs")}
+    return {**cleaned, "metadata": metadata, **({"spec": spec} if "spec" in cleaned else {})}
+
+
+class FilterModule:
+    """The filters by name."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return the filters by name."""
+        return {
+            "apps_with_volumes": apps_with_volumes,
+            "claims_of": claims_of,
+            "filled_on": filled_on,
+            "persistent_volumes": persistent_volumes,
+            "restored_objects": restored_objects,
+            "restored_volumes": restored_volumes,
+            "starting": starting,
+            "stopping": stopping,
+            "unrestored": unrestored,
+            "users_of": users_of,
+        }

@@ -1,0 +1,84 @@
+"""The certificates of MicroK8s on this host, and how long each is valid."""
+
+from __future__ import annotations
+
+import ssl
+import subprocess
+import time
+from pathlib import Path
+
+from .membership import DATA, is_worker
+
+CERTIFICATES = DATA / "certs"
+_DAY = 86400
+_FOUNDERS_AUTHORITIES = ("ca", "front-proxy-ca")
+# They are made with the authorities, for as long, and only `refresh-certs -e ca.crt` makes them anew.
+_WITH_THE_AUTHORITIES = ("apiserver-kubelet-client", "client", "controller", "scheduler")
+_SIGNED_BY = {
+    "front-proxy-client": "front-proxy-ca",
+    "kubelet": "ca",
+    "proxy": "ca",
+    "server": "ca",
+}
+
+
+def authority() -> Path:
+    """Return the file of the certificate authority that this host trusts, its cluster's."""
+    return _file("ca.remote" if is_worker() else "ca")
+
+
+def days_left() -> dict[str, int]:
+    """Return the whole days until each certificate that this host needs expires, negative if one has."""
+    names = (*_renewable(), *(() if is_worker() else (*_FOUNDERS_AUTHORITIES, *_WITH_THE_AUTHORITIES)))
+    return {name: _days_left(_file(name)) for name in sorted(names) if _file(name).exists()}
+
+
+def expiring(days: int) -> list[str]:
+    """Return those that expire within so many days and can be signed anew."""
+    soon = {name for name, left in days_left().items() if left < days}
+    return [name for name in _renewable() if name in soon and _is_signed_here(name)]
+
+
+def warnings(days: int) -> list[str]:
+    """Return a sentence for each that expires within so many days, with what renews it."""
+    soon = {name: left for name, left in days_left().items() if left < days}
+    ours = expiring(days)
+    return [
+        f"the certificate {name}.crt of MicroK8s expires in {left} days -> {_renewal(name, ours)}"
+        for name, left in soon.items()
+    ]
+
+
+def _renewal(name: str, ours: list[str]) -> str:
+    if name in ours:
+        return "a run of the role microk8s renews it"
+    if name in _renewable():
+        return "get a new one from the authority that signed it"
+    return "renew it with its authority: docs/runbooks/KubernetesCertificateExpiring.md"
+
+
+def _renewable() -> list[str]:
+    """Return the names of those signed by an authority whose key the founder has."""
+    # A worker has a server.crt, too, of the cluster that it was before it joined.
+    return ["kubelet", "proxy"] if is_worker() else sorted(_SIGNED_BY)
+
+
+def _is_signed_here(name: str) -> bool:
+    """Tell whether the cluster's own authority signed it; one of the owner's own is his to renew."""
+    signer = authority() if _SIGNED_BY[name] == "ca" else _file(_SIGNED_BY[name])
+    trusted = ("-no_check_time", "-partial_chain", "-trusted", str(signer))
+    return _openssl("verify", *trusted, str(_file(name))).returncode == 0
+
+
+def _days_left(file: Path) -> int:
+    shown = _openssl("x509", "-enddate", "-noout", "-in", str(file)).stdout
+    expiry = ssl.cert_time_to_seconds(shown.strip().removeprefix("notAfter="))
+    return int((expiry - time.time()) // _DAY)
+
+
+def _openssl(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["openssl", *arguments], capture_output=True, text=True, check=False)
+
+
+def _file(name: str) -> Path:
+    return CERTIFICATES / f"{name}.crt"

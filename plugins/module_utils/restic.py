@@ -1,0 +1,155 @@
+"""Reads what backups of a home a restic repository has, and brings files back from it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
+
+TAG = "homeserver"
+_SHOWN = 5
+"""How many saves, or lines of an error, a message names."""
+_NO_REPOSITORY = ("Is there a repository at the following location?", "unable to open config file")
+_DAMAGE = ("ciphertext verification failed", "unexpected EOF", "invalid data returned", "does not match")
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "location": {"required": True},
+    "password": {"required": True, "no_log": True},
+    "environment": {"type": "dict", "default": {}, "no_log": True},
+}
+"""What every module that reads a repository takes."""
+
+
+class ResticError(Exception):
+    """The repository cannot be read; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Save:
+    """What one backup of one machine saved."""
+
+    id: str
+    host: str
+    time: str
+    """As the machine's clock showed it, with its distance from UTC."""
+
+    @property
+    def seconds(self) -> float:
+        """When it was made, in seconds since 1970."""
+        return datetime.fromisoformat(re.sub(r"\.\d+", "", self.time).replace("Z", "+00:00")).timestamp()
+
+    def __str__(self) -> str:
+        return f"{self.host} {self.time[:16].replace('T', ' ')}"
+
+
+@dataclass(frozen=True)
+class Repository:
+    """Where backups are. Nothing is written there, not even a lock: it may be a disk that is read-only."""
+
+    location: str
+    password: str = field(repr=False)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def saves(self) -> list[Save]:
+        """Return the backups of all machines, the oldest first.
+
+        Raises:
+            ResticError: the repository cannot be read.
+        """
+        found = json.loads(self._run("snapshots", "--json", "--tag", TAG) or "null") or []
+        saves = [Save(each["id"], each["hostname"], each["time"]) for each in found]
+        return sorted(saves, key=lambda save: save.seconds)
+
+    def names(self, save: Save, directory: str) -> set[str]:
+        """Return the names of what a directory had; none if it was not saved."""
+        lines = map(json.loads, self._run("ls", "--json", save.id, directory).splitlines())
+        return {each["name"] for each in lines if Path(each.get("path", "/")).parent == Path(directory)}
+
+    def read(self, save: Save, path: str) -> str:
+        """Return a file as text.
+
+        Raises:
+            ResticError: it was not saved, or cannot be read.
+        """
+        return self._run("dump", save.id, path)
+
+    def archive(self, save: Save, directory: str, to: IO[bytes]) -> None:
+        """Write a directory as a tar archive.
+
+        Raises:
+            ResticError: it was not saved, or cannot be read.
+        """
+        self._run("dump", "--archive", "tar", save.id, directory, to=to)
+
+    def restore(self, save: Save, paths: Iterable[str], to: Path) -> None:
+        """Write directories with all that is in them below another directory, under their whole path.
+
+        Raises:
+            ResticError: not everything was written.
+        """
+        included = [part for path in paths for part in ("--include", path)]
+        self._run("restore", save.id, "--target", str(to), *included)
+
+    def _run(self, command: str, *arguments: str, to: IO[bytes] | None = None) -> str:
+        if not shutil.which("restic"):
+            raise ResticError("there is no restic on this machine -> sudo apt-get install restic")
+        secret = {"RESTIC_PASSWORD": self.password, "RESTIC_REPOSITORY": self.location}
+        environment = {**os.environ, **{k: str(v) for k, v in self.environment.items()}, **secret}
+        # Password and location, which may hold one, are not among the arguments, which every user may read.
+        done = subprocess.run(
+            ["restic", "--no-lock", "--quiet", command, *arguments],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=to or subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+        if done.returncode:
+            raise ResticError(self._explain(done.stderr.decode(errors="replace")))
+        return (done.stdout or b"").decode()
+
+    def _explain(self, error: str) -> str:
+        place = re.sub(r"//[^/@]*@", "//", self.location)  # without the password of a REST server
+        said = "\n".join(line.replace(self.location, place) for line in error.strip().splitlines()[:_SHOWN])
+        if "wrong password" in error:
+            return f"the password does not open the repository {place} -> give the one that you kept"
+        if any(sign in error for sign in _NO_REPOSITORY):
+            return (
+                f"there is no repository at {place} -> check backup_location, whether the disk is mounted, "
+                f"and whether this machine may read it; restic said: {said}"
+            )
+        if any(sign in error for sign in _DAMAGE):
+            return (
+                f"the repository {place} is damaged -> restore from another repository, or an older save "
+                f"with -e at=<date>; what is broken, restic check tells. restic said: {said}"
+            )
+        return f"the repository {place} cannot be read; restic said: {said}"
+
+
+def chosen(saves: Iterable[Save], host: str, at: str = "") -> Save | None:
+    """Return a machine's newest backup, or the newest until the end of a day, an hour or a minute."""
+    until = at.replace(" ", "T")
+    fitting = [s for s in saves if s.host == host and (not until or s.time[: len(until)] <= until)]
+    return fitting[-1] if fitting else None
+
+
+def missing(saves: Iterable[Save], host: str, at: str, location: str) -> str:
+    """Say that a machine has no such backup, and what there is."""
+    there = list(saves)
+    mine = [save for save in there if save.host == host]
+    if mine:
+        return f"at={at}: {host} has no save that old -> the oldest is of {mine[0].time[:16]}"
+    if not there:
+        return f"the repository {location} has no save of a home -> choose another repository"
+    names = sorted({save.host for save in there})
+    return (
+        f"the repository {location} has no save of {host}, only of {', '.join(names)} "
+        f"-> give the machine in the inventory the name that it had, such as {names[0]}"
+    )

@@ -1,0 +1,142 @@
+"""The module backup_find."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.homeserver.stack.plugins.module_utils.restic import (
+    ARGUMENTS,
+    Repository,
+    ResticError,
+    Save,
+    chosen,
+    missing,
+)
+from ansible_collections.homeserver.stack.plugins.module_utils.volumes import DIRECTORY, STORAGE, Progress
+
+DOCUMENTATION = """
+module: backup_find
+short_description: Finds the backup of a machine that is to be restored
+description:
+  - If a restore was interrupted on this machine, its backup is found again.
+  - Changes nothing, neither on the machine nor in the repository.
+options:
+  host:
+    type: str
+    required: true
+    description: The machine's name in the inventory when the backup was made.
+  at:
+    type: str
+    default: ""
+    description: A day or a time. The newest backup until then is found; without it, the newest.
+  required:
+    type: bool
+    default: true
+    description: Whether it is an error that there is none.
+  resumed:
+    type: bool
+    default: true
+    description: Whether to go on with an interrupted restore.
+author: The homeserver.stack maintainers
+extends_documentation_fragment: [homeserver.stack.repository, homeserver.stack.read_only]
+"""
+
+EXAMPLES = """
+- homeserver.stack.backup_find:
+    location: /mnt/backup
+    password: "{{ password }}"
+    host: home
+    at: "2026-11-20"
+  register: save
+"""
+
+RETURN = """
+id:
+  description: The backup's identifier; empty if there is none.
+  type: str
+  returned: always
+time:
+  description: When it was made.
+  type: str
+  returned: always
+directories:
+  description: The names of the directories of volumes that it has.
+  type: list
+  elements: str
+  returned: always
+copies:
+  description: The names of the volumes of which it has copies that were made to be saved.
+  type: list
+  elements: str
+  returned: always
+volumes:
+  description: All volumes of the cluster when the backup was made. Only that of the founder has them.
+  type: list
+  elements: dict
+  returned: always
+"""
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        {
+            **ARGUMENTS,
+            "host": {"required": True},
+            "at": {"default": ""},
+            "required": {"type": "bool", "default": True},
+            "resumed": {"type": "bool", "default": True},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        found = _find(module.params)
+    except ResticError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, **found)
+
+
+def _find(params: dict[str, Any]) -> dict[str, Any]:
+    repository = Repository(params["location"], params["password"], params["environment"])
+    saves = repository.saves()
+    save = _begun(saves, params["at"]) if params["resumed"] else None
+    save = save or chosen(saves, params["host"], params["at"])
+    if save:
+        return _described(repository, save)
+    if params["required"]:
+        raise ResticError(missing(saves, params["host"], params["at"], params["location"]))
+    return {"id": "", "time": "", "directories": [], "copies": [], "volumes": []}
+
+
+def _begun(saves: list[Save], at: str) -> Save | None:
+    """Return the backup whose restore was interrupted on this machine.
+
+    Raises:
+        ResticError: another one is asked for.
+    """
+    begun = Progress().read().get("save")
+    save = next((each for each in saves if each.id == begun), None)
+    if save and at and chosen([save], save.host, at) is None:
+        raise ResticError(
+            f"at={at}: the restore of {save} is not finished -> run it again without at=, "
+            f"or give it up: rm {DIRECTORY}/restoring on {save.host}"
+        )
+    return save
+
+
+def _described(repository: Repository, save: Save) -> dict[str, Any]:
+    cluster = str(DIRECTORY / "cluster")
+    listed = "volumes.json" in repository.names(save, cluster)
+    return {
+        "id": save.id,
+        "time": save.time,
+        "directories": sorted(repository.names(save, str(STORAGE))),
+        "copies": sorted(repository.names(save, str(DIRECTORY / "volumes"))),
+        "volumes": json.loads(repository.read(save, f"{cluster}/volumes.json")) if listed else [],
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""The module backup_read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.homeserver.stack.plugins.module_utils.restic import (
+    ARGUMENTS,
+    Repository,
+    ResticError,
+    Save,
+)
+
+DOCUMENTATION = """
+module: backup_read
+short_description: Writes a directory of a backup into an archive that only root can read
+options:
+  id:
+    type: str
+    required: true
+    description: The backup.
+  path:
+    type: str
+    required: true
+    description: The directory.
+  dest:
+    type: path
+    required: true
+    description: The tar archive to write.
+author: The homeserver.stack maintainers
+attributes:
+  check_mode:
+    support: full
+    description: It writes nothing.
+extends_documentation_fragment: homeserver.stack.repository
+"""
+
+EXAMPLES = """
+- homeserver.stack.backup_read:
+    location: /mnt/backup
+    password: "{{ password }}"
+    id: "{{ save.id }}"
+    path: /var/lib/homeserver-backup/control
+    dest: /var/lib/homeserver-backup/control.tar
+"""
+
+RETURN = "{}"
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        {
+            **ARGUMENTS,
+            "id": {"required": True},
+            "path": {"required": True},
+            "dest": {"type": "path", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    if not module.check_mode:
+        repository = Repository(params["location"], params["password"], params["environment"])
+        dest = Path(params["dest"])
+        dest.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            with os.fdopen(os.open(dest, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                repository.archive(Save(params["id"], "", ""), params["path"], file)
+        except ResticError as error:
+            dest.unlink()
+            module.fail_json(msg=str(error))
+    module.exit_json(changed=True)
+
+
+if __name__ == "__main__":
+    main()

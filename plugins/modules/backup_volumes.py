@@ -1,0 +1,166 @@
+"""The module backup_volumes."""
+
+from __future__ import annotations
+
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.homeserver.stack.plugins.module_utils.restic import (
+    ARGUMENTS,
+    Repository,
+    ResticError,
+    Save,
+)
+from ansible_collections.homeserver.stack.plugins.module_utils.volumes import Progress, Volume, fill, newer
+
+DOCUMENTATION = """
+module: backup_volumes
+short_description: Fills volumes on this machine from a backup
+description:
+  - What a volume has is replaced as a whole, once all of it was read from the backup.
+  - Notes in C(/var/lib/homeserver-backup/restoring) which volumes are filled, and does not fill them again.
+options:
+  id:
+    type: str
+    required: true
+    description: This machine's backup, by which an interrupted restore is found again.
+  volumes:
+    type: list
+    elements: dict
+    required: true
+    description: The volumes.
+    suboptions:
+      name:
+        type: str
+        required: true
+        description: The name that the volume had.
+      claim:
+        type: str
+        required: true
+        description: Whose it is, as namespace/name.
+      source:
+        type: str
+        required: true
+        description: The directory that it had.
+      path:
+        type: str
+        required: true
+        description: The directory that it has now.
+      id:
+        type: str
+        required: true
+        description: The backup that has its data, which may be another machine's.
+      time:
+        type: str
+        required: true
+        description: When that was made.
+  overwrite:
+    type: bool
+    default: false
+    description: Whether to replace what was changed after the backup.
+  compared:
+    type: bool
+    default: false
+    description: Whether only to look for what was changed after the backup.
+author: The homeserver.stack maintainers
+attributes:
+  check_mode:
+    support: full
+    description: It fills no volume.
+extends_documentation_fragment: homeserver.stack.repository
+"""
+
+EXAMPLES = """
+- homeserver.stack.backup_volumes:
+    location: /mnt/backup
+    password: "{{ password }}"
+    id: "{{ save.id }}"
+    volumes:
+      - id: "{{ save.id }}"
+        time: "{{ save.time }}"
+        name: pvc-1
+        claim: apps/wiki-data
+        source: /var/snap/microk8s/common/default-storage/apps-wiki-data-pvc-1
+        path: /var/snap/microk8s/common/default-storage/apps-wiki-data-pvc-1
+"""
+
+RETURN = """
+filled:
+  description: The claims whose volumes were filled by this run.
+  type: list
+  elements: str
+  returned: always
+todo:
+  description: The claims whose volumes were not filled when it began.
+  type: list
+  elements: str
+  returned: always
+"""
+
+_SHOWN = 5
+
+
+def main() -> None:
+    """Run the module."""
+    volume = {name: {"required": True} for name in ("name", "claim", "source", "path", "id", "time")}
+    module = AnsibleModule(
+        {
+            **ARGUMENTS,
+            "id": {"required": True},
+            "volumes": {"type": "list", "elements": "dict", "options": volume, "required": True},
+            "overwrite": {"type": "bool", "default": False},
+            "compared": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    progress = Progress()
+    record = progress.read()
+    filled = record.get("filled", []) if record.get("save") == params["id"] else []
+    todo = [each for each in params["volumes"] if each["claim"] not in filled]
+    if not params["overwrite"] and (refusal := _refusal(todo)):
+        module.fail_json(msg=refusal)
+    if not (params["compared"] or module.check_mode):
+        repository = Repository(params["location"], params["password"], params["environment"])
+        progress.begin(params["id"])
+        try:
+            for each in todo:
+                fill(repository, _save(each), _volume(each))
+                progress.note(each["claim"])
+        except ResticError as error:
+            module.fail_json(msg=f"{error}\nRun the same again: what is filled is not filled twice.")
+    claims = [] if params["compared"] else [each["claim"] for each in todo]
+    module.exit_json(changed=bool(claims), filled=claims, todo=[each["claim"] for each in todo])
+
+
+def _save(given: dict[str, str]) -> Save:
+    return Save(given["id"], "", given["time"])
+
+
+def _volume(given: dict[str, str]) -> Volume:
+    return Volume(given["name"], given["claim"], given["source"], given["path"])
+
+
+def _refusal(volumes: list[dict[str, str]]) -> str:
+    """Name the volumes that would lose something, or return an empty text."""
+    found = [(each, changed) for each in volumes if (changed := newer(_volume(each), _save(each)))]
+    if not found:
+        return ""
+    lines = [
+        f"  {changed.claim}: {changed.file}, changed at "
+        f"{time.strftime('%Y-%m-%d %H:%M', time.localtime(changed.seconds))}, saved at {each['time'][:16]}"
+        for each, changed in found[:_SHOWN]
+    ]
+    if len(found) > _SHOWN:
+        lines.append(f"  and {len(found) - _SHOWN} more volumes")
+    return "\n".join(
+        [
+            "there are newer data here than in the backup, which would be lost:",
+            *lines,
+            "-> if that is meant: -e restore_overwrite=true",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,974 @@
+"""Saves a machine of the home with restic, and proves that it can be read again.
+
+Run by homeserver-backup*.service. Saved are the volumes of the cluster, with consistent copies of what may
+not be copied while it is written, and on the founder what the cluster and the control machine know. Every
+repository is written each time; the first is the one that drills read. A failure of one does not stop the
+others.
+"""
+
+import argparse
+import base64
+import contextlib
+import fcntl
+import filecmp
+import fnmatch
+import json
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+Object = dict[str, Any]
+
+TAG = "homeserver"
+# So many checks read all data once.
+SUBSETS = 12
+WAIT_FOR_OTHERS = 7200
+WAIT_FOR_LOCK = 1800
+KUBECTL_SECONDS = 120
+HOOK_SECONDS = 3600
+SNAPSHOT_SECONDS = 1200
+SQLITE_SECONDS = 60
+ATTEMPTS = 5
+GIB = 2**30
+# restic's exit code if it saved all but some files.
+INCOMPLETE = 3
+MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGER = "homeserver"
+HOOKS = "homeserver.stack/backup"
+
+# ---- settings
+
+
+class Failure(Exception):  # noqa: N818
+    """What went wrong, and what to do about it."""
+
+
+class Repository(NamedTuple):
+    """Where restic writes to."""
+
+    name: str
+    location: str
+    environment: dict[str, str]
+
+
+class Settings:
+    """The content of backup.json."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self.host = str(values["host"])
+        self.founder = bool(values["founder"])
+        self.password = str(values["password"])
+        self.keep: dict[str, int] = values["keep"]
+        self.left_out: list[str] = values["left_out"]
+        self.prometheus: list[str] = values["prometheus"]
+        self.snapshot_job = str(values["snapshot_job"])
+        self.directory = Path(values["directory"])
+        self.volumes = Path(values["volumes"])
+        self.metrics = Path(values["metrics"])
+        self.control = Path(values["control"])
+        self.kubectl: list[str] = values["kubectl"]
+        self.repositories = [
+            Repository(each["name"], each["location"], each.get("environment") or {})
+            for each in values["repositories"]
+        ]
+
+    @property
+    def staged(self) -> Path:
+        """Where consistent copies are while a save runs."""
+        return self.directory / "volumes"
+
+    @property
+    def paths(self) -> list[str]:
+        """What is saved."""
+        return [str(path) for path in (self.directory, self.volumes) if path.is_dir()]
+
+
+def say(text: str) -> None:
+    """Tell something in the journal."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+# ---- restic
+
+_EXPLAINED = (
+    (
+        r"wrong password or no key found",
+        "its password is another one -> put the password that it was made with into backup.password beside"
+        " the home's other secrets and run site.yml, or use an empty location",
+    ),
+    (
+        r"no space left on device|disk quota exceeded|insufficient storage|507 ",
+        "it is full; what was saved before is still there -> free space there, or keep less: backup_keep",
+    ),
+    (
+        r"ciphertext verification failed|hash mismatch|invalid data returned|does not match|pack \w+ contains"
+        r"|not found in the index|repository contains errors|unexpected pack size|truncated|invalid ID",
+        "it is damaged -> keep it as it is, check the disk, and see docs/runbooks/BackupFailing.md",
+    ),
+    (r"repository is already locked", "another program has locked it -> see what restic list locks says"),
+    (r"read-only file system", "it cannot be written -> mount it writable"),
+    (
+        r"host key verification failed|permission denied \(publickey",
+        "root of this machine cannot log in there by ssh -> try it once by hand: ssh",
+    ),
+    (
+        r"connection refused|no such host|i/o timeout|no route to host|network is unreachable"
+        r"|connection reset|could not resolve|connection timed out|deadline exceeded",
+        "it cannot be reached -> is it on, and is its name right?",
+    ),
+    (r"access ?denied|permission denied|forbidden|401|403", "access is refused -> check its credentials"),
+)
+_ABSENT = re.compile(
+    r"is there a repository at the following location|unable to open config file|config file does not exist",
+    re.IGNORECASE,
+)
+
+
+def explained(repository: Repository, printed: str) -> str:
+    """Say in a line what restic means, with its own words at the end."""
+    lines = [line.strip() for line in printed.splitlines() if line.strip()]
+    own = " / ".join(lines[-3:])[-600:] or "it printed nothing"
+    for pattern, meaning in _EXPLAINED:
+        if re.search(pattern, printed, re.IGNORECASE):
+            return f"repository {repository.name}: {meaning} (restic: {own})"
+    return f"repository {repository.name}: restic failed -> {own}"
+
+
+class Restic:
+    """Runs restic on one repository. What is secret goes by its environment, which only root can read."""
+
+    def __init__(self, settings: Settings, repository: Repository) -> None:
+        self.repository = repository
+        self._secrets = {settings.password, *repository.environment.values()}
+        if found := re.search(r"://[^/@]*:([^/@]+)@", repository.location):
+            self._secrets.add(found.group(1))
+        self._environment = {
+            "RESTIC_CACHE_DIR": "/var/cache/homeserver-backup",
+            **os.environ,
+            **{name: str(value) for name, value in repository.environment.items()},
+            "RESTIC_REPOSITORY": repository.location,
+            "RESTIC_PASSWORD": settings.password,
+        }
+
+    def run(self, *arguments: str, accepted: Iterable[int] = (0,)) -> subprocess.CompletedProcess[str]:
+        """Run a command, or raise what it says."""
+        done = self.tried(*arguments)
+        if done.returncode not in accepted:
+            raise Failure(explained(self.repository, done.stderr or done.stdout))
+        return done
+
+    def exclusive(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command that nobody else may write during."""
+        deadline = time.monotonic() + WAIT_FOR_LOCK
+        done = self.tried(*arguments)
+        while "repository is already locked" in done.stderr and time.monotonic() < deadline:
+            # Takes away only the locks of programs that are gone.
+            if self.tried("unlock").returncode == 0:
+                done = self.tried(*arguments)
+            if "repository is already locked" in done.stderr:
+                time.sleep(10)
+        if done.returncode:
+            raise Failure(explained(self.repository, done.stderr or done.stdout))
+        return done
+
+    def tried(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command, whatever comes of it."""
+        done = subprocess.run(
+            ["restic", "--quiet", *arguments],
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        return subprocess.CompletedProcess(done.args, done.returncode, done.stdout, self._masked(done.stderr))
+
+    def _masked(self, text: str) -> str:
+        for secret in self._secrets:
+            if len(secret) >= 4:
+                text = text.replace(secret, "***")
+        return text
+
+
+# ---- what is known of earlier runs
+
+
+class State:
+    """What earlier runs found, by repository: in state.json, and as metrics."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._file = settings.directory / "state.json"
+        self._metrics = settings.metrics / "homeserver_backup.prom"
+        self._names = [repository.name for repository in settings.repositories]
+        try:
+            found = json.loads(self._file.read_text())
+        except (OSError, ValueError):
+            found = {}
+        self.repositories: dict[str, dict[str, Any]] = {
+            name: {"configured": time.time(), "failures": {}, **found.get(name, {})} for name in self._names
+        }
+
+    def succeeded(self, name: str, job: str, **values: float | str) -> None:
+        """Note that a job went well."""
+        self.repositories[name].update(values)
+        self.repositories[name]["failures"].pop(job, None)
+        self.write()
+
+    def failed(self, name: str, job: str, why: str) -> None:
+        """Note that a job did not."""
+        self.repositories[name]["failures"][job] = why
+        self.write()
+
+    def write(self) -> None:
+        """Keep it, as a whole or not at all."""
+        written(self._file, json.dumps(self.repositories, indent=1), 0o600)
+        self._metrics.parent.mkdir(parents=True, exist_ok=True)
+        written(self._metrics, "".join(metrics(self.repositories)), 0o644)
+
+
+_METRICS = {
+    "configured_timestamp_seconds": ("configured", "When the repository was first named."),
+    "last_success_timestamp_seconds": ("success", "When all was last saved."),
+    "duration_seconds": ("duration", "How long the last save took."),
+    "size_bytes": ("size", "What the repository takes."),
+    "last_drill_timestamp_seconds": ("drill", "When the newest copy was last restored and compared."),
+    "last_check_timestamp_seconds": ("check", "When the repository was last found whole."),
+}
+
+
+def metrics(repositories: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Say what is known in Prometheus' words."""
+    for metric, (key, meaning) in _METRICS.items():
+        known = {name: about[key] for name, about in repositories.items() if key in about}
+        if known:
+            yield f"# HELP homeserver_backup_{metric} {meaning}\n# TYPE homeserver_backup_{metric} gauge\n"
+        for name, value in known.items():
+            yield f'homeserver_backup_{metric}{{repository="{name}"}} {value}\n'
+    yield "# HELP homeserver_backup_failed How many of its jobs failed the last time.\n"
+    yield "# TYPE homeserver_backup_failed gauge\n"
+    for name, about in repositories.items():
+        yield f'homeserver_backup_failed{{repository="{name}"}} {len(about["failures"])}\n'
+
+
+def written(path: Path, text: str, mode: int) -> None:
+    """Write a file as a whole."""
+    beside = path.with_name(f".{path.name}.new")
+    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as file:  # noqa: PTH123
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.chmod(mode)
+    beside.replace(path)
+
+
+@contextlib.contextmanager
+def alone(settings: Settings) -> Iterator[None]:
+    """Wait until no other job of this program runs here."""
+    settings.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (settings.directory / ".lock").open("w") as file:
+        deadline = time.monotonic() + WAIT_FOR_OTHERS
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    message = f"another job still runs after {WAIT_FOR_OTHERS // 60} minutes -> see"
+                    raise Failure(f"{message} systemctl list-units 'homeserver-backup*'") from None
+            time.sleep(1)
+        yield
+
+
+# ---- repositories
+
+
+def opened(settings: Settings, repository: Repository, state: State) -> Restic:
+    """Find a repository, and make it if there never was one.
+
+    One that was there before is not made anew: it is on a disk that is not mounted, or somebody removed it.
+    """
+    restic = Restic(settings, repository)
+    place = repository.location.removeprefix("local:")
+    if place.startswith("/") and not Path(place).is_dir():
+        raise Failure(
+            f"repository {repository.name}: there is no directory {place} -> make it, or mount its disk"
+        )
+    done = restic.tried("cat", "config")
+    known = state.repositories[repository.name].get("id")
+    if done.returncode and _ABSENT.search(done.stderr):
+        if known:
+            raise Failure(
+                f"repository {repository.name}: what was there is gone -> mount its disk; or, to begin anew"
+                " there, rename the entry in backup_repositories"
+            )
+        made = restic.tried("init")
+        # Another machine of the home may have been faster.
+        if made.returncode and "already" not in made.stderr:
+            raise Failure(explained(repository, made.stderr))
+        done = restic.run("cat", "config")
+    elif done.returncode:
+        raise Failure(explained(repository, done.stderr))
+    found = str(json.loads(done.stdout)["id"])
+    if known and found != known:
+        raise Failure(
+            f"repository {repository.name}: another one than before is there -> mount the right disk; or, if"
+            " it is meant, rename the entry in backup_repositories"
+        )
+    if not known:
+        state.repositories[repository.name]["id"] = found
+        state.write()
+    return restic
+
+
+def prepare(settings: Settings, state: State) -> list[str]:
+    """Open or make all repositories."""
+    wrong = []
+    known = [about.get("id") for about in state.repositories.values()]
+    for repository in settings.repositories:
+        try:
+            opened(settings, repository, state)
+        except Failure as failure:
+            wrong.append(str(failure))
+    state.write()
+    changed = known != [about.get("id") for about in state.repositories.values()]
+    say(json.dumps({"changed": changed}))
+    return wrong
+
+
+# ---- saving
+
+
+def save(settings: Settings, state: State) -> list[str]:
+    """Save all to every repository."""
+    if (settings.directory / "restoring").exists():
+        raise Failure(
+            "a restore has begun and not ended, so nothing is saved over it"
+            " -> finish it: playbooks/restore.yml"
+        )
+    shutil.rmtree(settings.staged, ignore_errors=True)
+    hooks = Hooks(settings)
+    wrong: list[str] = []
+    try:
+        wrong += hooks.before()
+        excluded, troubles = stage(settings)
+        wrong += troubles
+        for failed in [
+            _save_to(settings, repository, state, excluded, wrong) for repository in settings.repositories
+        ]:
+            wrong += failed
+    finally:
+        shutil.rmtree(settings.staged, ignore_errors=True)
+        late = hooks.after()
+    for about in late:
+        for repository in settings.repositories:
+            state.failed(repository.name, "save", about)
+    return wrong + late
+
+
+def _save_to(
+    settings: Settings, repository: Repository, state: State, excluded: Iterable[Path], staging: list[str]
+) -> list[str]:
+    started = time.time()
+    try:
+        restic = opened(settings, repository, state)
+        with tempfile.NamedTemporaryFile("w", prefix="homeserver-backup-") as file:
+            file.writelines(f"{pattern(path)}\n" for path in excluded)
+            file.flush()
+            arguments = ("--json", "--host", settings.host, "--tag", TAG, "--exclude-file", file.name)
+            done = restic.run("backup", *arguments, *settings.paths, accepted=(0, INCOMPLETE))
+        unread = unreadable(done.stderr)
+        if unread:
+            raise Failure(
+                f"repository {repository.name}: all is saved but {len(unread)} files"
+                f" -> {'; '.join(unread[:5])}"
+            )
+        keep = [f"--keep-{period}={number}" for period, number in settings.keep.items()]
+        restic.exclusive(*("forget", "--host", settings.host, "--tag", TAG, "--group-by", "host,tags", *keep))
+        size = json.loads(restic.run("stats", "--mode", "raw-data", "--json").stdout)["total_size"]
+    except Failure as failure:
+        state.failed(repository.name, "save", "; ".join([*staging, str(failure)]))
+        return [str(failure)]
+    duration = time.time() - started
+    say(f"repository {repository.name}: saved in {duration:.0f} s, it takes {size / 2**20:.0f} MiB")
+    if staging:
+        state.failed(repository.name, "save", "; ".join(staging))
+    else:
+        state.succeeded(repository.name, "save", success=time.time(), duration=round(duration, 1), size=size)
+    return []
+
+
+def pattern(path: Path) -> str:
+    """Write a path so that restic takes it as it is."""
+    return re.sub(r"([\\*?\[])", r"\\\1", str(path)).replace("$", "$$")
+
+
+def unreadable(printed: str) -> list[str]:
+    """Find the files that could not be read, without those that were removed meanwhile."""
+    found = []
+    for line in printed.splitlines():
+        try:
+            about = json.loads(line)
+        except ValueError:
+            continue
+        if not isinstance(about, dict) or about.get("message_type") != "error":
+            continue
+        error, item = about.get("error", {}), about.get("item", "")
+        gone = error.get("Err") == 2 or "no such file or directory" in json.dumps(error)
+        if not gone:
+            found.append(f"{item}: {error.get('message') or json.dumps(error)}")
+    return found
+
+
+# ---- consistent copies
+
+
+def stage(settings: Settings) -> tuple[list[Path], list[str]]:
+    """Write what the cluster knows, and copies of what changes.
+
+    Returns what is then left out, and what went wrong.
+    """
+    settings.staged.mkdir(mode=0o700, parents=True)
+    excluded = [settings.directory / name for name in ("state.json", ".state.json.new", ".lock", "restoring")]
+    troubles: list[str] = []
+    if settings.founder:
+        troubles += _caught("the inventory of the control machine", partial(_write_control, settings))
+        troubles += _caught("what the cluster has", partial(_write_cluster, settings))
+        troubles += _caught("the snapshot of the logs", partial(_snapshot_logs, settings))
+    for volume in sorted(settings.volumes.iterdir()) if settings.volumes.is_dir() else []:
+        copy = settings.staged / volume_name(volume)
+        if _named(volume, settings.left_out):
+            excluded.append(volume)
+        elif _named(volume, settings.prometheus):
+            excluded.append(volume)
+            troubles += _caught(str(volume), partial(copy_prometheus, volume, copy))
+        elif volume.is_dir():
+            for database in databases(volume):
+                excluded += _copied(database, copy / database.relative_to(volume))
+    return excluded, troubles
+
+
+def _caught(what: str, act: Callable[[], None]) -> list[str]:
+    try:
+        act()
+    except (Failure, OSError, ValueError, KeyError, subprocess.SubprocessError) as error:
+        return [f"{what} could not be saved: {error}"]
+    return []
+
+
+def _named(volume: Path, patterns: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatchcase(volume.name, each) for each in patterns)
+
+
+def volume_name(directory: Path) -> str:
+    """Return the name of the PersistentVolume whose directory this is."""
+    found = re.search(r"pvc-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", directory.name)
+    return found.group() if found else directory.name
+
+
+def databases(volume: Path) -> Iterator[Path]:
+    """Find the SQLite databases of a volume."""
+    for parent, _, names in os.walk(volume):
+        for name in names:
+            path = Path(parent, name)
+            # A page has 512 bytes or a multiple of it.
+            with contextlib.suppress(OSError):
+                about = path.lstat()
+                if path.is_file() and not path.is_symlink() and about.st_size and not about.st_size % 512:
+                    with path.open("rb") as file:
+                        if file.read(16) == b"SQLite format 3\0":
+                            yield path
+
+
+def _copied(database: Path, copy: Path) -> list[Path]:
+    """Copy a database as one of its readers sees it, and return what need not be saved any more.
+
+    What cannot be copied is saved as it is.
+    """
+    try:
+        copy_sqlite(database, copy)
+    except (sqlite3.Error, OSError) as error:
+        say(f"{database} is saved as it is, for it cannot be copied as a database: {error}")
+        copy.unlink(missing_ok=True)
+        return []
+    return [database, *(database.with_name(f"{database.name}-{end}") for end in ("wal", "shm", "journal"))]
+
+
+def copy_sqlite(database: Path, copy: Path) -> None:
+    """Copy a database that may be in use, with its owner and times."""
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    about = database.stat()
+    source = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=SQLITE_SECONDS)
+    with contextlib.closing(source), contextlib.closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+        # Its reader makes what goes with a write-ahead log by itself.
+        target.execute("PRAGMA journal_mode = DELETE")
+    shutil.copystat(database, copy)
+    os.chown(copy, about.st_uid, about.st_gid)
+
+
+def copy_prometheus(volume: Path, copy: Path) -> None:
+    """Copy Prometheus' data while it runs: what is newest first, so that what moves on is there twice."""
+    for root in sorted(found.parent for found in volume.glob("**/wal") if found.is_dir()):
+        beside = copy / root.relative_to(volume)
+        for name in ("wal", "chunks_head"):
+            if (root / name).is_dir():
+                _copied_tree(root / name, beside / name)
+        _link_blocks(root, beside)
+    _own(volume, copy)
+
+
+def _copied_tree(source: Path, target: Path) -> None:
+    """Copy a directory, again if files are removed meanwhile."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            shutil.rmtree(target, ignore_errors=True)
+            shutil.copytree(source, target, copy_function=_copied_file)
+        except (shutil.Error, FileNotFoundError) as error:
+            if attempt == ATTEMPTS:
+                raise Failure(f"{source} changed in each of {ATTEMPTS} attempts: {error}") from None
+        else:
+            return
+
+
+def _copied_file(source: str, target: str) -> str:
+    shutil.copy2(source, target)
+    return target
+
+
+def _blocks(root: Path) -> list[Path]:
+    return sorted(path for path in root.iterdir() if re.fullmatch(r"[0-9A-Z]{26}", path.name))
+
+
+def _link_blocks(root: Path, beside: Path) -> None:
+    """Link the files of all blocks, which never change, until none has come or gone meanwhile."""
+    for _ in range(ATTEMPTS):
+        found = _blocks(root)
+        for block in found:
+            with contextlib.suppress(shutil.Error, FileNotFoundError):
+                if not (beside / block.name).exists():
+                    shutil.copytree(block, beside / block.name, copy_function=_linked)
+        there = {block.name for block in _blocks(root)}
+        for block in _blocks(beside) if beside.exists() else []:
+            if block.name not in there:
+                shutil.rmtree(block)
+        if there == {block.name for block in found}:
+            return
+    raise Failure(f"the blocks in {root} changed in each of {ATTEMPTS} attempts")
+
+
+def _linked(source: str, target: str) -> str:
+    try:
+        os.link(source, target)
+    except OSError:  # on another disk
+        shutil.copy2(source, target)
+    return target
+
+
+def _own(source: Path, copy: Path) -> None:
+    """Give copies the owners of what they are copies of."""
+    for parent, folders, files in os.walk(copy):
+        for path in (Path(parent), *(Path(parent, name) for name in (*folders, *files))):
+            origin = source / path.relative_to(copy)
+            with contextlib.suppress(FileNotFoundError):
+                about = origin.lstat()
+                os.chown(path, about.st_uid, about.st_gid, follow_symlinks=False)
+
+
+# ---- what the cluster and the control machine know
+
+
+def _write_control(settings: Settings) -> None:
+    files: dict[str, str] = json.loads(settings.control.read_text())
+    beside, place = settings.directory / ".control.new", settings.directory / "control"
+    shutil.rmtree(beside, ignore_errors=True)
+    for name, content in files.items():
+        path = beside / "inventory" / name
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_bytes(base64.b64decode(content))
+    beside.mkdir(mode=0o700, exist_ok=True)
+    shutil.rmtree(place, ignore_errors=True)
+    beside.rename(place)
+
+
+def kubectl(settings: Settings, *arguments: str, seconds: int = KUBECTL_SECONDS) -> str:
+    """Ask the cluster."""
+    try:
+        done = subprocess.run(
+            [*settings.kubectl, *arguments], capture_output=True, text=True, check=False, timeout=seconds
+        )
+    except subprocess.TimeoutExpired:
+        raise Failure(f"kubectl {' '.join(arguments[:4])} takes longer than {seconds} s") from None
+    except OSError as error:
+        raise Failure(f"kubectl cannot be run: {error}") from None
+    if done.returncode:
+        said = " / ".join(done.stderr.strip().splitlines()[-3:])
+        raise Failure(f"kubectl {' '.join(arguments[:4])}: {said}")
+    return done.stdout
+
+
+def _write_cluster(settings: Settings) -> None:
+    place = settings.directory / "cluster"
+    place.mkdir(mode=0o700, exist_ok=True)
+    found = json.loads(kubectl(settings, "get", "persistentvolumes", "--output=json"))["items"]
+    written(place / "volumes.json", json.dumps(volumes(found), indent=1), 0o600)
+    listed = kubectl(
+        settings, "api-resources", "--namespaced=true", "--verbs=list,create,delete", "--output=name"
+    )
+    kinds = [kind for kind in listed.split() if kind not in _TRANSIENT]
+    asked = ("get", ",".join(["namespaces", *kinds]), "--all-namespaces", "--output=json")
+    items = [
+        written_by_owner(each) for each in json.loads(kubectl(settings, *asked))["items"] if is_owners(each)
+    ]
+    written(
+        place / "objects.json",
+        json.dumps({"apiVersion": "v1", "kind": "List", "items": items}, indent=1),
+        0o600,
+    )
+
+
+_TRANSIENT = {
+    "controllerrevisions.apps",
+    "endpoints",
+    "endpointslices.discovery.k8s.io",
+    "events",
+    "events.events.k8s.io",
+    "jobs.batch",
+    "leases.coordination.k8s.io",
+    "pods",
+    "replicasets.apps",
+    "resourceclaims.resource.k8s.io",
+}
+_OF_THE_SYSTEM = re.compile(r"kube-.*|default")
+_MADE_BY_ITSELF = {
+    ("ConfigMap", "kube-root-ca.crt"),
+    ("ServiceAccount", "default"),
+    ("Service", "kubernetes"),
+}
+
+
+def volumes(found: Iterable[Object]) -> list[Object]:
+    """Describe the bound volumes of the cluster's own storage."""
+    return [
+        {
+            "namespace": spec["claimRef"]["namespace"],
+            "claim": spec["claimRef"]["name"],
+            "volume": each["metadata"]["name"],
+            "node": _node(spec),
+            "path": spec["hostPath"]["path"],
+            "capacity": spec["capacity"]["storage"],
+            "access_modes": spec["accessModes"],
+            "storage_class": spec["storageClassName"],
+            "labels": each["metadata"].get("labels") or {},
+        }
+        for each in found
+        if (spec := each["spec"]).get("storageClassName") == "microk8s-hostpath"
+        and each["status"].get("phase") == "Bound"
+        and "hostPath" in spec
+    ]
+
+
+def _node(spec: Object) -> str:
+    terms = spec.get("nodeAffinity", {}).get("required", {}).get("nodeSelectorTerms", [])
+    rules = [rule for term in terms for rule in term.get("matchExpressions", [])]
+    return next((rule["values"][0] for rule in rules if rule["key"] == "kubernetes.io/hostname"), "")
+
+
+def is_owners(obj: Object) -> bool:
+    """Tell whether the owner made an object: neither this project, nor the cluster, nor a controller."""
+    metadata = obj["metadata"]
+    if (metadata.get("labels") or {}).get(MANAGED_BY) == MANAGER or metadata.get("ownerReferences"):
+        return False
+    if obj["kind"] == "Namespace":
+        return not _OF_THE_SYSTEM.fullmatch(metadata["name"])
+    if metadata["namespace"].startswith("kube-") or (obj["kind"], metadata["name"]) in _MADE_BY_ITSELF:
+        return False
+    return not str(obj.get("type", "")).startswith("kubernetes.io/service-account-token")
+
+
+_SET_BY_SERVER = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid")
+_ANNOTATED_BY_CLUSTER = (
+    "control-plane.alpha.kubernetes.io/",
+    "deployment.kubernetes.io/revision",
+    "deprecated.daemonset.template.generation",
+    "kubectl.kubernetes.io/last-applied-configuration",
+    "pv.kubernetes.io/",
+    "volume.beta.kubernetes.io/",
+    "volume.kubernetes.io/",
+)
+
+
+def written_by_owner(obj: Object) -> Object:
+    """Return an object without what the cluster adds to it."""
+    shown = {key: value for key, value in obj.items() if key != "status"}
+    metadata = {key: value for key, value in obj["metadata"].items() if key not in _SET_BY_SERVER}
+    annotations = {
+        key: value
+        for key, value in (metadata.pop("annotations", None) or {}).items()
+        if not key.startswith(_ANNOTATED_BY_CLUSTER)
+    }
+    shown["metadata"] = {**metadata, **({"annotations": annotations} if annotations else {})}
+    if obj["kind"] == "Service" and obj["spec"].get("clusterIP") != "None":
+        # Those of another cluster may be in use.
+        left = ("clusterIP", "clusterIPs", "healthCheckNodePort")
+        shown["spec"] = {key: value for key, value in obj["spec"].items() if key not in left}
+    if obj["kind"] == "Namespace":
+        shown.pop("spec", None)
+    return shown
+
+
+def _snapshot_logs(settings: Settings) -> None:
+    """Let Elasticsearch save itself, into a volume that is then saved."""
+    namespace, _, name = settings.snapshot_job.partition("/")
+    if not name or not kubectl(
+        settings, "-n", namespace, "get", "cronjob", name, "--ignore-not-found", "--output=name"
+    ):
+        return
+    job = f"job/{name}-backup"
+    kubectl(settings, "-n", namespace, "delete", job, "--ignore-not-found", "--wait=true")
+    kubectl(settings, "-n", namespace, "create", "job", f"--from=cronjob/{name}", f"{name}-backup")
+    wait = ("wait", job, "--for=condition=complete", f"--timeout={SNAPSHOT_SECONDS}s")
+    try:
+        kubectl(settings, "-n", namespace, *wait, seconds=SNAPSHOT_SECONDS + 60)
+    except Failure:
+        said = kubectl(settings, "-n", namespace, "logs", job, "--tail=3")
+        raise Failure(f"the {job} in {namespace} has not succeeded: {said.strip()}") from None
+    kubectl(settings, "-n", namespace, "delete", job, "--ignore-not-found")
+
+
+class Hooks:
+    """Commands that apps have run in their pods before and after a save."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._found: list[tuple[str, str, dict[str, list[list[str]]]]] = []
+
+    def before(self) -> list[str]:
+        """Run those before."""
+        if not self._settings.founder:
+            return []
+        try:
+            listed = kubectl(self._settings, "get", "deployments", "--all-namespaces", "--output=json")
+        except Failure as failure:
+            return [f"no app was told that it is saved: {failure}"]
+        self._found = [
+            (each["metadata"]["namespace"], each["metadata"]["name"], json.loads(hooks))
+            for each in json.loads(listed)["items"]
+            if (hooks := (each["metadata"].get("annotations") or {}).get(HOOKS))
+            and each["spec"].get("replicas", 1)
+        ]
+        return list(self._run("before"))
+
+    def after(self) -> list[str]:
+        """Run those after."""
+        return list(self._run("after"))
+
+    def _run(self, when: str) -> Iterator[str]:
+        for namespace, app, hooks in self._found:
+            for command in hooks.get(when, []):
+                try:
+                    kubectl(
+                        self._settings,
+                        *("-n", namespace, "exec", f"deployment/{app}", "--", *command),
+                        seconds=HOOK_SECONDS,
+                    )
+                except Failure as failure:
+                    wrong = f"the command {when} a save failed in the app {app}"
+                    yield f"{wrong} -> correct its backup.{when}: {failure}"
+                    break
+
+
+# ---- proofs
+
+
+def check(settings: Settings, state: State) -> list[str]:
+    """Check every repository, with a part of its data, and let go what is no longer kept."""
+    wrong = []
+    part = int(time.time() // (7 * 86400)) % SUBSETS + 1
+    for repository in settings.repositories:
+        try:
+            restic = opened(settings, repository, state)
+            restic.exclusive("check", f"--read-data-subset={part}/{SUBSETS}")
+            # Only what is whole loses anything.
+            restic.exclusive("prune")
+        except Failure as failure:
+            state.failed(repository.name, "check", str(failure))
+            wrong.append(str(failure))
+        else:
+            state.succeeded(repository.name, "check", check=time.time())
+            say(f"repository {repository.name}: whole, with part {part} of {SUBSETS} of its data")
+    return wrong
+
+
+def drill(settings: Settings, state: State) -> list[str]:
+    """Restore the newest copy from the first repository, and compare it with what is here."""
+    repository = settings.repositories[0]
+    scratch = settings.directory.with_name(f"{settings.directory.name}-drill")
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(mode=0o700)
+    found = Compared()
+    try:
+        restic = opened(settings, repository, state)
+        newest = ("latest", "--host", settings.host, "--tag", TAG)
+        for part, files in parts(restic.run("ls", "--json", *newest).stdout, settings).items():
+            _room_for(sum(files.values()), scratch)
+            restic.run("restore", *newest, "--target", str(scratch), "--include", pattern(part))
+            for path, size in files.items():
+                found.compare(scratch / path.relative_to("/"), path, size)
+            for inner in scratch.iterdir():
+                shutil.rmtree(inner)
+        _judge(found, repository)
+    except Failure as failure:
+        state.failed(repository.name, "drill", str(failure))
+        return [str(failure)]
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    state.succeeded(repository.name, "drill", drill=time.time())
+    say(
+        f"repository {repository.name}: restored {found.files} files, {found.same} are as here,"
+        f" {found.changed} have changed here since"
+    )
+    return []
+
+
+def parts(printed: str, settings: Settings) -> dict[Path, dict[Path, int]]:
+    """Group the files of a copy, with their sizes, by what is restored at a time."""
+    found: dict[Path, dict[Path, int]] = {}
+    for line in printed.splitlines():
+        about = json.loads(line)
+        if about.get("struct_type") == "node" and about["type"] == "file":
+            path = Path(about["path"])
+            found.setdefault(_part(path, settings), {})[path] = int(about.get("size", 0))
+    return found
+
+
+def _part(path: Path, settings: Settings) -> Path:
+    for root in (settings.staged, settings.volumes, settings.directory):
+        if path.is_relative_to(root):
+            return root / path.relative_to(root).parts[0]
+    return path
+
+
+def _room_for(size: int, scratch: Path) -> None:
+    free = shutil.disk_usage(scratch).free
+    if size + GIB > free:
+        raise Failure(
+            f"the drill needs {size / GIB + 1:.1f} GiB at {scratch}, and {free / GIB:.1f} GiB are free"
+            " -> free some, or mount a disk there"
+        )
+
+
+def _judge(found: "Compared", repository: Repository) -> None:
+    if found.wrong:
+        few = "; ".join(found.wrong[:5])
+        raise Failure(
+            f"repository {repository.name}: {len(found.wrong)} files came back wrong: {few}"
+            " -> see docs/runbooks/BackupUnproven.md"
+        )
+    if not found.files:
+        raise Failure(f"repository {repository.name}: the newest copy has no files -> save anew")
+
+
+class Compared:
+    """What a drill found."""
+
+    def __init__(self) -> None:
+        self.files = 0
+        self.same = 0
+        self.changed = 0
+        self.wrong: list[str] = []
+
+    def compare(self, restored: Path, here: Path, size: int) -> None:
+        """Compare a restored file with what is here, as far as that has not changed since."""
+        self.files += 1
+        if not restored.is_file():
+            self.wrong.append(f"{here} is missing")
+        elif restored.stat().st_size != size:
+            self.wrong.append(f"{here} has {restored.stat().st_size} bytes, not {size}")
+        elif (flaw := _flaw(restored)) and not here.exists():
+            self.wrong.append(f"{here} is no sound database: {flaw}")
+        elif not _untouched(restored, here):
+            self.changed += 1
+        elif filecmp.cmp(restored, here, shallow=False) or not _untouched(restored, here):
+            self.same += 1
+        else:
+            self.wrong.append(f"{here} differs")
+
+
+def _untouched(restored: Path, here: Path) -> bool:
+    """Tell whether a file here is as old and large as what was saved of it."""
+    try:
+        ours, theirs = here.stat(), restored.stat()
+    except OSError:
+        return False
+    return (ours.st_size, ours.st_mtime_ns // 1000) == (theirs.st_size, theirs.st_mtime_ns // 1000)
+
+
+def _flaw(copy: Path) -> str:
+    """Say what is wrong with a file that is a database."""
+    with copy.open("rb") as file:
+        if file.read(16) != b"SQLite format 3\0":
+            return ""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{copy.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            said = str(database.execute("PRAGMA quick_check(1)").fetchone()[0])
+    except sqlite3.Error as error:
+        return str(error)
+    return "" if said == "ok" else said
+
+
+# ---- the program
+
+
+def status(settings: Settings, state: State) -> list[str]:  # noqa: ARG001
+    """Print what is known, as JSON."""
+    say(json.dumps(state.repositories))
+    return []
+
+
+JOBS = {"prepare": prepare, "save": save, "check": check, "drill": drill, "status": status}
+
+
+def main() -> None:
+    """Do one job, and tell what was wrong with it."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("job", choices=JOBS)
+    parser.add_argument("--settings", type=Path, default=Path("/etc/homeserver/backup.json"))
+    given = parser.parse_args()
+    os.umask(0o077)
+    settings = Settings(json.loads(given.settings.read_text()))
+    try:
+        if given.job == "status":
+            wrong = status(settings, State(settings))
+        else:
+            with alone(settings):
+                wrong = _done(given.job, settings)
+    except Failure as failure:
+        wrong = [str(failure)]
+    for each in wrong:
+        sys.stderr.write(f"{each}\n")
+    sys.exit(1 if wrong else 0)
+
+
+def _done(job: str, settings: Settings) -> list[str]:
+    state = State(settings)
+    try:
+        return JOBS[job](settings, state)
+    except Failure as failure:
+        for repository in settings.repositories:
+            state.failed(repository.name, job, str(failure))
+        raise
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""What a removal must not leave on a machine."""
+
+import re
+
+from testinfra.host import Host
+
+FILES = (
+    "/etc/apparmor.d/cri-containerd.apparmor.d",
+    "/etc/cni",
+    "/etc/microk8s.yaml",
+    "/etc/sysctl.d/10-microk8s.conf",
+    "/etc/sysctl.d/60-homeserver.conf",
+    "/opt/cni",
+    "/snap/microk8s",
+    "/var/lib/cni",
+    "/var/log/containers",
+    "/var/log/pods",
+    "/var/snap/microk8s",
+)
+
+
+def left_behind(host: Host) -> list[str]:
+    """Return the files, units, rules, routes and links of a home that a machine still has."""
+    files = [path for path in FILES if host.file(path).exists]
+    named = re.findall(
+        ".*microk8s.*", host.check_output("snap list; systemctl list-units --all; getent group")
+    )
+    network = host.check_output("iptables-save; ip -brief link; ip route; nft list tables")
+    return [*files, *named, *re.findall(".*(?:KUBE-|cali|inet homeserver).*", network)]

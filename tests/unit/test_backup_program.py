@@ -1,0 +1,606 @@
+"""A machine is saved by the real restic and read back; what goes wrong is told and loses nothing."""
+
+import base64
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from lab import host
+from tests.support.rendering import ROOT
+
+PROGRAM = ROOT / "roles/backup/files/backup.py"
+PASSWORD = "long-enough-password"
+WIKI = "apps-wiki-data-pvc-11111111-2222-3333-4444-555555555555"
+METRICS = "monitoring-prometheus-pvc-21111111-2222-3333-4444-555555555555"
+LIVE = "logging-data-elasticsearch-0-pvc-31111111-2222-3333-4444-555555555555"
+VOLUME = WIKI.removeprefix("apps-wiki-data-")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _restic() -> None:
+    if not shutil.which("restic"):
+        host.ensure_packages(["restic"])
+
+
+@pytest.fixture(scope="module")
+def backup() -> ModuleType:
+    specification = importlib.util.spec_from_file_location("backup", PROGRAM)
+    assert specification
+    assert specification.loader
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+class Machine:
+    """A machine's directories, and the program with its settings."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.directory, self.volumes = root / "saved", root / "volumes"
+        self.target, self.settings = root / "nas", root / "backup.json"
+        self.wiki = self.volumes / WIKI
+        for made in (self.wiki, self.target):
+            made.mkdir(parents=True)
+        self.configure()
+
+    def configure(self, **changed: Any) -> None:
+        values = {
+            "host": "home",
+            "founder": False,
+            "password": PASSWORD,
+            "keep": {"daily": 7, "weekly": 5, "monthly": 12},
+            "left_out": ["logging-data-elasticsearch-*"],
+            "prometheus": ["monitoring-prometheus-pvc-*"],
+            "snapshot_job": "logging/logstore-snapshot",
+            "directory": str(self.directory),
+            "volumes": str(self.volumes),
+            "metrics": str(self.root / "metrics"),
+            "control": str(self.root / "control.json"),
+            "kubectl": [str(self.root / "kubectl")],
+            "repositories": [{"name": "nas", "location": str(self.target)}],
+        }
+        self.settings.write_text(json.dumps(values | changed))
+
+    def command(self, job: str) -> list[str]:
+        return [sys.executable, str(PROGRAM), job, "--settings", str(self.settings)]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return os.environ | {"RESTIC_CACHE_DIR": str(self.root / "cache")}
+
+    def run(self, job: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(job), env=self.environment, capture_output=True, text=True, check=False
+        )
+
+    def done(self, job: str) -> str:
+        ended = self.run(job)
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    def fails(self, job: str) -> str:
+        ended = self.run(job)
+        assert ended.returncode == 1, ended.stdout
+        return ended.stderr
+
+    def restic(self, *arguments: str) -> str:
+        own = {"RESTIC_REPOSITORY": str(self.target), "RESTIC_PASSWORD": PASSWORD}
+        return subprocess.run(
+            ["restic", *arguments], env=self.environment | own, capture_output=True, text=True, check=True
+        ).stdout
+
+    def copies(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(self.restic("snapshots", "--json"))
+        return found
+
+    def restored(self) -> Path:
+        """Return the newest copy, under the path of the machine."""
+        place = self.root / "restored"
+        shutil.rmtree(place, ignore_errors=True)
+        self.restic("restore", "latest", "--host", "home", "--tag", "homeserver", "--target", str(place))
+        return place / self.root.relative_to("/")
+
+    def metrics(self) -> dict[str, float]:
+        lines = (self.root / "metrics/homeserver_backup.prom").read_text().splitlines()
+        pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+        return {name.removeprefix("homeserver_backup_"): float(value) for name, value in pairs}
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def _files(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+# ---- what is saved
+
+
+def test_volumes_come_back_as_they_were(machine: Machine) -> None:
+    (machine.wiki / "pages").mkdir()
+    (machine.wiki / "pages/a [b]*$HOME.md").write_text("Hello")
+    (machine.wiki / "pages/a [b]*$HOME.md").chmod(0o640)
+    os.chown(machine.wiki / "pages/a [b]*$HOME.md", 1234, 5678)
+    machine.done("save")
+
+    restored = machine.restored()
+    assert _files(restored / "volumes") == _files(machine.volumes)
+    about = (restored / "volumes" / WIKI / "pages/a [b]*$HOME.md").stat()
+    assert (about.st_mode & 0o777, about.st_uid, about.st_gid) == (0o640, 1234, 5678)
+    (copy,) = machine.copies()
+    assert (copy["hostname"], copy["tags"]) == ("home", ["homeserver"])
+
+
+def test_live_data_of_elasticsearch_is_left_out(machine: Machine) -> None:
+    (machine.volumes / LIVE).mkdir()
+    (machine.volumes / LIVE / "segment").write_text("x")
+    machine.done("save")
+
+    assert not (machine.restored() / "volumes" / LIVE).exists()
+
+
+@pytest.mark.parametrize("mode", ["wal", "delete"])
+def test_a_database_in_use_is_saved_as_its_readers_see_it(machine: Machine, mode: str) -> None:
+    live = machine.wiki / "wiki $1.db"
+    writer = sqlite3.connect(live, isolation_level=None)
+    writer.execute(f"PRAGMA journal_mode = {mode}")
+    writer.execute("CREATE TABLE page (text)")
+    writer.execute("INSERT INTO page VALUES ('saved')")
+    os.chown(live, 1234, 5678)
+    machine.done("save")
+    writer.execute("INSERT INTO page VALUES ('later')")
+    writer.close()
+
+    restored = machine.restored()
+    copy = restored / "saved/volumes" / VOLUME / live.name
+    assert sqlite3.connect(copy).execute("SELECT text FROM page").fetchall() == [("saved",)]
+    assert copy.stat().st_uid == 1234
+    # A log that belongs to another state of the database would spoil the copy.
+    assert not [name for name in _files(restored / "volumes") if live.name in name]
+    # Nor does it take room until the next save.
+    assert not (machine.directory / "volumes").exists()
+
+
+def test_what_only_looks_like_a_database_is_saved_as_it_is(machine: Machine) -> None:
+    broken = machine.wiki / "broken.db"
+    broken.write_bytes(b"SQLite format 3\0" + b"x" * 1008)
+    printed = machine.done("save")
+
+    assert f"{broken} is saved as it is" in printed
+    assert (machine.restored() / "volumes" / WIKI / "broken.db").read_bytes() == broken.read_bytes()
+
+
+def _blocks(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name / "chunks").mkdir(parents=True)
+        (root / name / "meta.json").write_text(name)
+        (root / name / "chunks/000001").write_text(name * 10)
+
+
+def test_prometheus_is_saved_by_blocks_and_log(machine: Machine) -> None:
+    root = machine.volumes / METRICS
+    _blocks(root, "01J0000000000000000000000A", "01J0000000000000000000000B")
+    for name in ("wal/00000001", "wal/checkpoint.00000000/00000000", "chunks_head/000001"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+    (root / "lock").write_text("")
+    os.chown(root / "wal", 1234, 5678)
+    machine.done("save")
+
+    restored = machine.restored()
+    copy = restored / "saved/volumes" / METRICS.removeprefix("monitoring-prometheus-")
+    expected = {name: content for name, content in _files(root).items() if name != "lock"}
+    assert _files(copy) == expected
+    assert (copy / "wal").stat().st_uid == 1234
+    assert not (restored / "volumes" / METRICS).exists()
+
+
+def test_blocks_that_come_and_go_meanwhile_are_followed(
+    backup: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two blocks become one while they are linked."""
+    root, beside = tmp_path / "live", tmp_path / "copy"
+    old = ("01J0000000000000000000000A", "01J0000000000000000000000B")
+    _blocks(root, *old)
+    link = backup._linked
+
+    def compacting(source: str, target: str) -> Any:
+        if (root / old[1]).exists():
+            _blocks(root, "01J0000000000000000000000C")
+            for name in old:
+                shutil.rmtree(root / name)
+        return link(source, target)
+
+    monkeypatch.setattr(backup, "_linked", compacting)
+    backup._link_blocks(root, beside)
+
+    assert _files(beside) == _files(root)
+
+
+# ---- on the founder
+
+
+KUBECTL = """#!/bin/sh
+printf '%s\\n' "$*" >> "{root}/asked"
+case "$*" in
+  "get persistentvolumes "*) cat "{root}/pv.json" ;;
+  "api-resources "*) printf 'configmaps\\nevents\\nsecrets\\n' ;;
+  "get namespaces,configmaps,secrets "*) cat "{root}/objects.json" ;;
+  "get deployments "*) cat "{root}/deployments.json" ;;
+  *"get cronjob "*) echo cronjob.batch/logstore-snapshot ;;
+  *"exec deployment/broken "*) echo "no such database" >&2; exit 1 ;;
+esac
+"""
+
+
+def _metadata(name: str, namespace: str = "wiki", **more: Any) -> dict[str, Any]:
+    server = {"uid": "1", "resourceVersion": "1", "managedFields": []}
+    return {"metadata": {"name": name, "namespace": namespace, **server, **more}}
+
+
+OWNERS = {"kind": "ConfigMap", **_metadata("mine"), "data": {"a": "b"}}
+OTHERS = [
+    {"kind": "ConfigMap", **_metadata("ours", labels={"app.kubernetes.io/managed-by": "homeserver"})},
+    {"kind": "ConfigMap", **_metadata("made", ownerReferences=[{"kind": "Deployment"}])},
+    {"kind": "ConfigMap", **_metadata("kube-root-ca.crt")},
+    {"kind": "ConfigMap", **_metadata("coredns", "kube-system")},
+    {"kind": "Secret", **_metadata("token"), "type": "kubernetes.io/service-account-token"},
+    {"kind": "Namespace", **_metadata("kube-system", "")},
+]
+
+
+@pytest.fixture
+def founder(machine: Machine) -> Machine:
+    machine.configure(founder=True)
+    (machine.root / "kubectl").write_text(KUBECTL.format(root=machine.root))
+    (machine.root / "kubectl").chmod(0o755)
+    inventory = {"home/hosts.yml": b"all: {}", "secrets/home/ca.key": b"key"}
+    encoded = {name: base64.b64encode(content).decode() for name, content in inventory.items()}
+    (machine.root / "control.json").write_text(json.dumps(encoded))
+    volume = {
+        "metadata": {"name": VOLUME},
+        "spec": {
+            "claimRef": {"namespace": "apps", "name": "wiki-data"},
+            "hostPath": {"path": str(machine.wiki)},
+            "capacity": {"storage": "1Gi"},
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": "microk8s-hostpath",
+            "nodeAffinity": {
+                "required": {
+                    "nodeSelectorTerms": [
+                        {"matchExpressions": [{"key": "kubernetes.io/hostname", "values": ["server"]}]}
+                    ]
+                }
+            },
+        },
+        "status": {"phase": "Bound"},
+    }
+    released = {**volume, "status": {"phase": "Released"}}
+    (machine.root / "pv.json").write_text(json.dumps({"items": [volume, released]}))
+    (machine.root / "objects.json").write_text(json.dumps({"items": [OWNERS, *OTHERS]}))
+    _apps(machine, {})
+    return machine
+
+
+def _apps(machine: Machine, hooks: dict[str, dict[str, list[list[str]]]]) -> None:
+    items = [
+        {
+            "spec": {"replicas": 1},
+            **_metadata(app, "apps", annotations={"homeserver.stack/backup": json.dumps(of)}),
+        }
+        for app, of in hooks.items()
+    ]
+    (machine.root / "deployments.json").write_text(json.dumps({"items": items}))
+
+
+def test_the_founder_saves_what_the_control_machine_and_the_cluster_know(founder: Machine) -> None:
+    founder.done("save")
+
+    saved = founder.restored() / "saved"
+    assert _files(saved / "control") == {
+        "inventory/home/hosts.yml": b"all: {}",
+        "inventory/secrets/home/ca.key": b"key",
+    }
+    assert (saved / "control/inventory/secrets/home/ca.key").stat().st_mode & 0o77 == 0
+    assert json.loads((saved / "cluster/volumes.json").read_text()) == [
+        {
+            "namespace": "apps",
+            "claim": "wiki-data",
+            "volume": VOLUME,
+            "node": "server",
+            "path": str(founder.wiki),
+            "capacity": "1Gi",
+            "access_modes": ["ReadWriteOnce"],
+            "storage_class": "microk8s-hostpath",
+            "labels": {},
+        }
+    ]
+    objects = json.loads((saved / "cluster/objects.json").read_text())
+    assert objects["kind"] == "List"
+    assert objects["items"] == [
+        {"kind": "ConfigMap", "metadata": {"name": "mine", "namespace": "wiki"}, "data": {"a": "b"}}
+    ]
+    asked = (founder.root / "asked").read_text()
+    assert "-n logging create job --from=cronjob/logstore-snapshot logstore-snapshot-backup" in asked
+
+
+def test_what_left_the_inventory_leaves_the_next_copy(founder: Machine) -> None:
+    founder.done("save")
+    (founder.root / "control.json").write_text(json.dumps({"home/hosts.yml": ""}))
+    founder.done("save")
+
+    assert _files(founder.restored() / "saved/control") == {"inventory/home/hosts.yml": b""}
+
+
+def test_a_claim_and_a_service_can_be_made_in_another_cluster(backup: ModuleType) -> None:
+    claim = {
+        "kind": "PersistentVolumeClaim",
+        **_metadata("data", annotations={"pv.kubernetes.io/bind-completed": "yes", "mine": "1"}),
+        "spec": {"volumeName": "pvc-1"},
+        "status": {"phase": "Bound"},
+    }
+    service = {"kind": "Service", **_metadata("wiki"), "spec": {"clusterIP": "10.152.183.7", "ports": []}}
+    headless = {"kind": "Service", **_metadata("db"), "spec": {"clusterIP": "None"}}
+
+    assert backup.written_by_owner(claim) == {
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "data", "namespace": "wiki", "annotations": {"mine": "1"}},
+        "spec": {"volumeName": "pvc-1"},
+    }
+    assert backup.written_by_owner(service)["spec"] == {"ports": []}
+    assert backup.written_by_owner(headless)["spec"] == {"clusterIP": "None"}
+
+
+def test_apps_are_told_before_and_after(founder: Machine) -> None:
+    _apps(founder, {"db": {"before": [["dump", "all"]], "after": [["forget"]]}})
+    founder.done("save")
+
+    asked = (founder.root / "asked").read_text().splitlines()
+    hooks = [line for line in asked if " exec " in line]
+    assert hooks == [
+        "-n apps exec deployment/db -- dump all",
+        "-n apps exec deployment/db -- forget",
+    ]
+
+
+def test_a_command_that_fails_is_told_and_the_rest_is_saved(founder: Machine) -> None:
+    (founder.wiki / "page").write_text("Hello")
+    _apps(founder, {"broken": {"before": [["dump"]]}})
+    told = founder.fails("save")
+
+    assert "the command before a save failed in the app broken -> correct its backup.before" in told
+    assert "no such database" in told
+    assert (founder.restored() / "volumes" / WIKI / "page").read_text() == "Hello"
+    assert founder.metrics()['failed{repository="nas"}'] == 1
+    assert 'last_success_timestamp_seconds{repository="nas"}' not in founder.metrics()
+
+
+def test_a_cluster_that_does_not_answer_is_told_and_the_rest_is_saved(founder: Machine) -> None:
+    (founder.wiki / "page").write_text("Hello")
+    (founder.root / "kubectl").write_text("#!/bin/sh\necho 'connection refused' >&2; exit 1\n")
+    told = founder.fails("save")
+
+    assert "what the cluster has could not be saved: kubectl get persistentvolumes" in told
+    assert (founder.restored() / "volumes" / WIKI / "page").read_text() == "Hello"
+
+
+def test_a_machine_without_a_cluster_is_saved(founder: Machine) -> None:
+    (founder.wiki / "page").write_text("Hello")
+    (founder.root / "kubectl").unlink()
+
+    assert "no app was told that it is saved: kubectl cannot be run" in founder.fails("save")
+    assert (founder.restored() / "volumes" / WIKI / "page").read_text() == "Hello"
+
+
+# ---- what goes wrong
+
+
+def test_metrics_tell_what_went_well(machine: Machine) -> None:
+    (machine.wiki / "page").write_text("Hello")
+    before = time.time()
+    for job in ("prepare", "save", "check", "drill"):
+        machine.done(job)
+
+    told = machine.metrics()
+    for name in ("configured", "last_success", "last_check", "last_drill"):
+        assert before - 1 < told[f'{name}_timestamp_seconds{{repository="nas"}}'] < time.time() + 1
+    assert told['failed{repository="nas"}'] == 0
+    assert told['size_bytes{repository="nas"}'] > 0
+    assert (machine.root / "metrics/homeserver_backup.prom").stat().st_mode & 0o777 == 0o644
+    assert machine.directory.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_wrong_password_is_told(machine: Machine) -> None:
+    machine.done("save")
+    machine.configure(password="quite-another-password")
+    told = machine.fails("save")
+
+    assert "repository nas: its password is another one -> put the password" in told
+    assert PASSWORD not in told
+    assert "quite-another-password" not in told
+    assert len(machine.copies()) == 1
+    assert machine.metrics()['failed{repository="nas"}'] == 1
+
+
+def test_a_directory_that_is_not_mounted_is_not_filled(machine: Machine) -> None:
+    machine.target.rmdir()
+    assert f"repository nas: there is no directory {machine.target} -> make it, or mount" in machine.fails(
+        "save"
+    )
+
+    machine.target.mkdir()
+    machine.done("save")
+    gone = machine.target.rename(machine.root / "gone")
+    machine.target.mkdir()
+    told = machine.fails("save")
+    assert "repository nas: what was there is gone -> mount its disk" in told
+    assert list(machine.target.iterdir()) == []
+
+    machine.target.rmdir()
+    gone.rename(machine.target)
+    machine.done("save")
+    assert machine.metrics()['failed{repository="nas"}'] == 0
+
+
+@pytest.fixture
+def small(machine: Machine) -> Iterator[Machine]:
+    """A machine whose target has 16 MiB."""
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", machine.target], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("only root mounts")
+    yield machine
+    subprocess.run(["umount", machine.target], check=True)
+
+
+def test_a_full_target_is_told_and_earlier_copies_stay(small: Machine) -> None:
+    (small.wiki / "page").write_text("Hello")
+    small.done("save")
+    (small.wiki / "film").write_bytes(os.urandom(24 << 20))
+    told = small.fails("save")
+
+    assert "repository nas: it is full; what was saved before is still there -> free space there" in told
+    (small.wiki / "film").unlink()
+    assert (small.restored() / "volumes" / WIKI / "page").read_text() == "Hello"
+    small.restic("check")
+
+
+def _flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.chmod(0o600)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("job", ["check", "drill"])
+def test_a_flipped_bit_is_found(machine: Machine, job: str) -> None:
+    (machine.wiki / "page").write_bytes(os.urandom(1 << 20))
+    machine.done("save")
+    largest = max(
+        (machine.target / "data").rglob("*"), key=lambda path: path.is_file() and path.stat().st_size
+    )
+    _flip(largest)
+    told = _in_every_week(machine, job) if job == "check" else machine.fails(job)
+
+    assert "repository nas: " in told
+    assert "damaged" in told or "came back wrong" in told
+    assert machine.metrics()['failed{repository="nas"}'] == 1
+    # Nothing was let go.
+    assert largest.exists()
+
+
+def _in_every_week(machine: Machine, job: str) -> str:
+    """Run a job in each of the weeks in which it reads another part, until it fails."""
+    source = PROGRAM.read_text()
+    for week in range(12):
+        program = machine.root / "backup.py"
+        program.write_text(source.replace("time.time() // (7 * 86400)", str(week)))
+        command = [sys.executable, str(program), job, "--settings", str(machine.settings)]
+        ended = subprocess.run(command, env=machine.environment, capture_output=True, text=True, check=False)
+        if ended.returncode:
+            return ended.stderr
+    pytest.fail("no check found it")
+
+
+def test_a_drill_finds_what_differs(machine: Machine) -> None:
+    page = machine.wiki / "page"
+    page.write_text("Hello")
+    machine.done("save")
+    about = page.stat()
+    page.write_text("Jello")
+    os.utime(page, ns=(about.st_atime_ns, about.st_mtime_ns))
+
+    assert f"repository nas: 1 files came back wrong: {page} differs" in machine.fails("drill")
+    assert not machine.directory.with_name("saved-drill").exists()
+
+
+def test_a_drill_counts_what_changed_since(machine: Machine) -> None:
+    (machine.wiki / "page").write_text("Hello")
+    (machine.wiki / "other").write_text("Hello")
+    machine.done("save")
+    (machine.wiki / "page").write_text("Hello again")
+
+    assert "restored 2 files, 1 are as here, 1 have changed here since" in machine.done("drill")
+
+
+def test_a_save_that_is_killed_loses_nothing(machine: Machine) -> None:
+    (machine.wiki / "page").write_text("Hello")
+    machine.done("save")
+    (machine.wiki / "film").write_bytes(os.urandom(200 << 20))
+    database = sqlite3.connect(machine.wiki / "wiki.db")
+    database.execute("CREATE TABLE page (text)")
+    database.close()
+    running = subprocess.Popen(machine.command("save"), env=machine.environment, start_new_session=True)
+    _until(lambda: len([path for path in (machine.target / "data").rglob("*") if path.is_file()]) > 4)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    assert len(machine.copies()) == 1
+
+    machine.done("save")
+    machine.done("check")
+    assert _files(machine.restored() / "volumes" / WIKI).keys() == {"page", "film"}
+
+
+def _until(happened: Any) -> None:
+    deadline = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_one_repository_that_fails_does_not_stop_the_others(machine: Machine) -> None:
+    away = {
+        "name": "away",
+        "location": "rest:http://owner:hidden-word@127.0.0.1:9/",
+        "environment": {"A": "hidden-two"},
+    }
+    machine.configure(repositories=[away, {"name": "nas", "location": str(machine.target)}])
+    told = machine.fails("save")
+
+    assert "repository away: it cannot be reached -> is it on" in told
+    assert "hidden-" not in told
+    assert len(machine.copies()) == 1
+    told_by_metrics = machine.metrics()
+    assert told_by_metrics['failed{repository="away"}'] == 1
+    assert told_by_metrics['failed{repository="nas"}'] == 0
+
+
+def test_nothing_is_saved_over_a_restore(machine: Machine) -> None:
+    machine.done("save")
+    (machine.directory / "restoring").touch()
+
+    assert "a restore has begun and not ended" in machine.fails("save")
+    assert len(machine.copies()) == 1
+
+
+def test_old_copies_are_let_go_each_machine_for_itself(machine: Machine) -> None:
+    (machine.wiki / "page").write_text("Hello")
+    for host_name, day in (("home", "01"), ("home", "02"), ("home", "03"), ("attic", "01")):
+        machine.target.mkdir(exist_ok=True)
+        machine.done("prepare")
+        place = str(machine.volumes)
+        stamp = ("--time", f"2020-01-{day} 03:15:00", "--host", host_name, "--tag", "homeserver")
+        machine.restic("backup", *stamp, place)
+    machine.configure(keep={"daily": 2})
+    machine.done("save")
+
+    kept = sorted((copy["hostname"], copy["time"][:10]) for copy in machine.copies())
+    assert kept[0] == ("attic", "2020-01-01")
+    assert next(when for name, when in kept if name == "home") == "2020-01-03"
+    assert len(kept) == 3

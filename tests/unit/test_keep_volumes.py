@@ -1,0 +1,60 @@
+"""A reset lets volumes outlive their claims, by a real API server."""
+
+import json
+import subprocess
+from pathlib import Path
+
+from tests.support.api_server import ApiServer, api_server
+from tests.support.roles import ROOT
+
+VOLUMES = "/api/v1/persistentvolumes"
+
+
+def _run(api: ApiServer, directory: Path) -> str:
+    """Keep the volumes, and return what is printed."""
+    cluster = {"server": api.url, "certificate-authority": str(api.authority)}
+    kubeconfig = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "home", "cluster": cluster}],
+        "users": [{"name": "admin", "user": {"token": "admin"}}],
+        "contexts": [{"name": "home", "context": {"cluster": "home", "user": "admin"}}],
+        "current-context": "home",
+    }
+    (directory / "kubeconfig").write_text(json.dumps(kubeconfig))
+    command = ["ansible-playbook", "-i", "tests/inventories/several", "playbooks/keep_volumes.yml"]
+    done = subprocess.run(
+        [*command, "-e", f"homeserver_kubeconfig={directory}/kubeconfig"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_every_volume_is_retained(tmp_path: Path) -> None:
+    with api_server(tmp_path, {}) as api:
+        for name, policy in (("wiki", "Delete"), ("db", "Retain"), ("blog", "Delete")):
+            spec = {
+                "capacity": {"storage": "1Gi"},
+                "accessModes": ["ReadWriteOnce"],
+                "persistentVolumeReclaimPolicy": policy,
+                "hostPath": {"path": f"/volumes/{name}"},
+            }
+            volume = {
+                "apiVersion": "v1",
+                "kind": "PersistentVolume",
+                "metadata": {"name": name},
+                "spec": spec,
+            }
+            answer = api.apply(f"{VOLUMES}/{name}", volume)
+            assert answer.ok, answer.text
+
+        _run(api, tmp_path)
+        again = _run(api, tmp_path)
+        policies = [item["spec"]["persistentVolumeReclaimPolicy"] for item in api.get(VOLUMES)["items"]]
+
+    assert policies == ["Retain"] * 3
+    assert "changed=0" in again

@@ -1,0 +1,207 @@
+"""Which secrets playbooks/rotate.yml replaces, what it refuses, and how Grafana gets its new password."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.manifests import APPLIED, SECRETS
+from tests.support.rendering import ROOT, Role
+
+VARIABLES = yaml.safe_load((ROOT / "roles/common/vars/main/secrets.yml").read_text())
+ROTATED: dict[str, Any] = VARIABLES["homeserver_secrets"]
+LASTING: dict[str, str] = VARIABLES["homeserver_lasting_secrets"]
+INVENTORY = """
+all:
+  vars: {ansible_connection: local, ansible_python_interpreter: "{{ ansible_playbook_python }}"}
+  children:
+    home_servers:
+      children:
+        control_plane: {hosts: {home: {ansible_host: 192.0.2.1}}}
+        workers: {}
+"""
+HOME: dict[str, Any] = {
+    "disk_cleanup_enabled": True,
+    "homeserver_built_images": {"homeserver-logstore": "a:1", "homeserver-disk-cleanup": "b:1"},
+}
+READING = tuple(role for role in APPLIED if role != "flask_app")  # which needs what an owner's apps say
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home with one secret, and no cluster."""
+    (tmp_path / "inventory").mkdir()
+    (tmp_path / "inventory/hosts.yml").write_text(INVENTORY)
+    (tmp_path / "secrets/home").mkdir(parents=True)
+    (tmp_path / "secrets/home/grafana_admin.password").write_text("the one of before\n")
+    return tmp_path
+
+
+def _play(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ["ansible-playbook", "-i", str(home / "inventory"), "playbooks/rotate.yml", *arguments]
+    environment = os.environ | {"ANSIBLE_NOCOLOR": "1", "COLUMNS": "2000"}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+def _refused(home: Path, *variables: str) -> str:
+    """Run the playbook, which must fail and change nothing; return what it prints."""
+    run = _play(home, *(part for variable in variables for part in ("-e", variable)))
+    assert run.returncode == 2, run.stdout + run.stderr
+    assert "changed=0" in run.stdout
+    assert [path.name for path in (home / "secrets/home").iterdir()] == ["grafana_admin.password"]
+    assert (home / "secrets/home/grafana_admin.password").read_text() == "the one of before\n"
+    return " ".join(run.stdout.split())
+
+
+def test_every_generated_secret_is_replaced_or_says_why_not() -> None:
+    files = {file for secret in ROTATED.values() for file in secret["files"]}
+    passwords = {file for file in files if not file.endswith((".crt", ".key"))}
+    issued = {
+        name
+        for file in ROOT.glob("roles/*/tasks/*.yml")
+        for name in re.findall(r"certificate_authority_name: (\w+)", file.read_text())
+    }
+
+    assert passwords | {f"{name}.key" for name in LASTING} == set(SECRETS)
+    assert files - passwords == {f"{name}.{ending}" for name in issued for ending in ("crt", "key")}
+
+
+@pytest.mark.parametrize("role", READING)
+def test_a_secret_reaches_every_role_that_uses_it(tmp_path: Path, role: str) -> None:
+    """What a role reads, it makes in an empty directory."""
+    reading = Role(role, tmp_path, **HOME)
+    tasks = yaml.safe_load((ROOT / f"roles/{role}/tasks/apply.yml").read_text())
+    (task,) = [found for each in tasks if (found := each.get("homeserver.stack.kubernetes_apply"))]
+    templates = task["templates"]
+    reading.objects(reading.value(templates.strip("{} ")) if isinstance(templates, str) else templates)
+
+    made = {path.name for path in (tmp_path / "secrets/home").glob("*")}
+    assert made or role == "alertmanager"
+    told = {
+        file
+        for secret in ROTATED.values()
+        for file in secret["files"]
+        if any(f"homeserver.stack.{role}" in _playbook(name) for name in secret["playbooks"])
+    }
+    assert made - told - {f"{name}.key" for name in LASTING} == set()
+
+
+def _playbook(name: str) -> str:
+    return (ROOT / f"playbooks/{name}.yml").read_text()
+
+
+def test_its_playbooks_are_all_run() -> None:
+    run = re.findall(r"import_playbook: (\w+).yml\n  when: \"'(\w+)' in", _playbook("rotated"))
+
+    assert {name for name, condition in run if name == condition} == {
+        name for secret in ROTATED.values() for name in secret["playbooks"]
+    }
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ([], "secret= is none -> one of disk_cleanup, elasticsearch_certificate"),
+        (["secret=grafana"], "secret=grafana is none -> one of disk_cleanup, "),
+        (["secret=grafana_encryption"], "secret=grafana_encryption is to last: Grafana knows one key"),
+        (["secret=grafana_admin", "step=finish"], "it has no steps -> leave step out"),
+        (["secret=ca", "step=finish"], "no next authority waits to be taken -> first -e secret=ca"),
+        (["secret=ca", "step=end"], "no next authority waits to be taken -> first -e secret=ca"),
+        (["secret=grafana_admin"], "does not exist: Invalid kube-config file"),
+    ],
+    ids=["none", "unknown", "lasting", "without steps", "too early", "unknown step", "no cluster"],
+)
+def test_what_cannot_be_replaced_is_refused(home: Path, variables: list[str], message: str) -> None:
+    assert message in _refused(home, *variables)
+
+
+def test_only_what_uses_it_is_applied(home: Path) -> None:
+    """A dry run needs no cluster."""
+    run = _play(home, "--check", "-e", "secret=grafana_admin", "-e", '{"homeserver_logging_enabled": false}')
+    assert run.returncode == 0, run.stdout + run.stderr
+    applied = re.findall(
+        r"^TASK \[homeserver\.stack\.(\w+) : Apply.*\n(?:\[.*\n)*(\w+): ", run.stdout, re.MULTILINE
+    )
+
+    # The last two times are for another authority.
+    assert {state for _, state in applied[7:]} == {"skipping"}
+    assert dict(applied[:7]) == {
+        **dict.fromkeys(("traefik", "elk", "tracing"), "skipping"),
+        **dict.fromkeys(("prometheus", "alertmanager", "grafana"), "changed"),
+        "disk_cleanup": "ok",
+    }
+    assert re.findall(r"^changed: .*item=(\S+)\)", run.stdout, re.MULTILINE) == [
+        str(home / "secrets/home/grafana_admin.password")
+    ]
+    assert (home / "secrets/home/grafana_admin.password").read_text() == "the one of before\n"
+
+
+class Pod:
+    """The init container of Grafana's pod, with a `grafana` that notes what it is asked."""
+
+    def __init__(self, directory: Path) -> None:
+        self.data, self.secrets, self._asked = directory / "data", directory / "secrets", directory / "asked"
+        for each in (self.data, self.secrets, directory / "bin"):
+            each.mkdir()
+        program = directory / "bin/grafana"
+        program.write_text(f'#!/bin/sh\necho "$*: $(cat)" >>{self._asked}\nexit "${{FAILS:-0}}"\n')
+        program.chmod(0o755)
+        (self.secrets / "secret_key").write_text("a-key")
+        self._path = f"{directory}/bin:{os.environ['PATH']}"
+
+    def start(self, password: str, *, fails: bool = False) -> tuple[int, list[str]]:
+        """Run it; return its exit code and what Grafana was asked."""
+        (self.secrets / "admin_password").write_text(password)
+        self._asked.write_text("")
+        home = {"GF_PATHS_HOME": "/home", "GF_PATHS_CONFIG": "/grafana.ini", "GF_PATHS_DATA": str(self.data)}
+        script = ROOT / "roles/grafana/files/admin-password.sh"
+        run = subprocess.run(
+            ["sh", str(script), str(self.secrets)],
+            env={"PATH": self._path, "FAILS": str(int(fails)), **home},
+            check=False,
+        )
+        return run.returncode, self._asked.read_text().splitlines()
+
+
+@pytest.fixture
+def pod(tmp_path: Path) -> Pod:
+    """A pod that has not started yet."""
+    return Pod(tmp_path)
+
+
+RESET = "cli --homepath /home --config /grafana.ini admin reset-admin-password --password-from-stdin: "
+
+
+def test_grafana_makes_its_database_with_the_password(pod: Pod) -> None:
+    assert pod.start("first") == (0, [])
+    (pod.data / "grafana.db").touch()
+    # What its owner has changed in the browser stays.
+    assert pod.start("first") == (0, [])
+
+
+def test_a_new_password_is_given_to_grafana_once(pod: Pod) -> None:
+    pod.start("first")
+    (pod.data / "grafana.db").touch()
+
+    assert pod.start("second") == (0, [f"{RESET}second"])
+    assert pod.start("second") == (0, [])
+    assert (pod.data / "admin-password.sha256").stat().st_mode & 0o077 == 0
+
+
+def test_a_password_that_grafana_does_not_take_is_given_again(pod: Pod) -> None:
+    pod.start("first")
+    (pod.data / "grafana.db").touch()
+
+    assert pod.start("second", fails=True) == (1, [f"{RESET}second"])
+    assert pod.start("second") == (0, [f"{RESET}second"])
+
+
+def test_an_older_home_starts_without_the_first_user(pod: Pod) -> None:
+    (pod.data / "grafana.db").touch()
+
+    assert pod.start("first", fails=True) == (0, [f"{RESET}first"])
+    assert pod.start("first") == (0, [])
