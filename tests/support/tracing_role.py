@@ -13,7 +13,8 @@ class Role(rendering.Role):
     """The role, for a home with some variables."""
 
     def __init__(self, state: Path, **variables: Any) -> None:
-        super().__init__("tracing", state, **variables)
+        images = {"homeserver-logstore": "logstore:1"}
+        super().__init__("tracing", state, homeserver_built_images=images, **variables)
 
     def manifests(self) -> list[Object]:
         """Render all templates."""

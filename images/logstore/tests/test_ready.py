@@ -22,6 +22,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         return answer
 
     monkeypatch.setattr(client.Elasticsearch, "find", find)
+    monkeypatch.setattr(client.Elasticsearch, "get", lambda self, path, **_: find(self, path))
     monkeypatch.setattr(ready, "_PAUSE", 0)
     monkeypatch.setenv("ELASTICSEARCH_URL", "http://127.0.0.1:1")
     return given
@@ -59,3 +60,17 @@ def test_every_alias_is_checked(answers: list[Any], capsys: pytest.CaptureFixtur
 
     assert main(["ready", "a", "b"]) == 0
     assert "no index behind b" in capsys.readouterr().out
+
+
+def test_without_an_index_it_waits_for_elasticsearch(
+    answers: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers += [
+        client.UnreachableError("nobody answers"),
+        client.RefusedError(408, "", "red"),
+        {"status": "yellow"},
+    ]
+
+    assert main(["ready", "--any"]) == 0
+    output = capsys.readouterr().out
+    assert ("nobody answers" in output, "red" in output) == (True, True)

@@ -1,4 +1,4 @@
-"""Waits until every alias that lines are sent to has an index."""
+"""Waits until Elasticsearch takes data: every alias that lines are sent to has an index."""
 
 import argparse
 import time
@@ -14,13 +14,14 @@ _PAUSE = 2.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     parser.add_argument("aliases", nargs="*", default=ALIASES, help="the aliases (default: all of the logs)")
+    parser.add_argument("--any", action="store_true", help="wait for no index, only for Elasticsearch itself")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Wait without a time limit, and report each change of the reason."""
     elasticsearch = Elasticsearch.from_environment()
     reported = ""
-    while missing := _missing(elasticsearch, arguments.aliases):
+    while missing := _missing(elasticsearch, [] if arguments.any else arguments.aliases):
         if missing != reported:
             record("waiting", message=f"waiting: {missing}")
             reported = missing
@@ -31,6 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _missing(elasticsearch: Elasticsearch, aliases: Sequence[str]) -> str:
     """Return what is missing; empty if everything exists."""
     try:
+        if not aliases:
+            elasticsearch.get("_cluster/health", wait_for_status="yellow", timeout="1s")
         there = [alias for alias in aliases if any(behind(elasticsearch, alias).values())]
     except (RefusedError, UnreachableError) as error:
         return str(error)
