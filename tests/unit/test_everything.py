@@ -115,14 +115,14 @@ def test_the_output_of_one_part_is_not_mixed_with_anothers(
 
 
 @pytest.mark.parametrize("code", [0, 1])
-def test_scenarios_run_behind_the_fast_tests(
+def test_a_part_behind_another_begins_when_that_has_ended(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: int
 ) -> None:
     mark = tmp_path / "tested"
     unit = Part("unit", _python(f"import time; time.sleep(0.5); open({str(mark)!r}, 'x'); exit({code})"))
     scenarios = Part("scenarios", _python(f"open({str(mark)!r})"), behind=unit)
 
-    assert _run(monkeypatch, [unit], [scenarios]) is (code == 0)
+    assert _run(monkeypatch, unit, scenarios) is (code == 0)
     assert scenarios.outcome == "passed"
 
 
