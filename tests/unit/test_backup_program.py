@@ -452,6 +452,8 @@ def test_a_directory_that_is_not_mounted_is_not_filled(machine: Machine) -> None
     assert list(machine.target.iterdir()) == []
 
     machine.target.rmdir()
+    machine.done("prepare")  # An alert tells it. It is no reason to leave the home as it is.
+    assert machine.metrics()['failed{repository="nas"}'] == 1
     gone.rename(machine.target)
     machine.done("save")
     assert machine.metrics()['failed{repository="nas"}'] == 0

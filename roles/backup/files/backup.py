@@ -52,6 +52,10 @@ class Failure(Exception):  # noqa: N818
     """What went wrong, and what to do about it."""
 
 
+class Away(Failure):
+    """A repository that may be back tomorrow."""
+
+
 class Repository(NamedTuple):
     """Where restic writes to."""
 
@@ -122,7 +126,7 @@ _EXPLAINED = (
         "root of this machine cannot log in there by ssh -> try it once by hand: ssh",
     ),
     (
-        r"connection refused|no such host|i/o timeout|no route to host|network is unreachable"
+        _UNREACHABLE := r"connection refused|no such host|i/o timeout|no route to host|network is unreachable"
         r"|connection reset|could not resolve|connection timed out|deadline exceeded",
         "it cannot be reached -> is it on, and is its name right?",
     ),
@@ -134,14 +138,15 @@ _ABSENT = re.compile(
 )
 
 
-def explained(repository: Repository, printed: str) -> str:
+def explained(repository: Repository, printed: str) -> Failure:
     """Say in a line what restic means, with its own words at the end."""
     lines = [line.strip() for line in printed.splitlines() if line.strip()]
     own = " / ".join(lines[-3:])[-600:] or "it printed nothing"
     for pattern, meaning in _EXPLAINED:
         if re.search(pattern, printed, re.IGNORECASE):
-            return f"repository {repository.name}: {meaning} (restic: {own})"
-    return f"repository {repository.name}: restic failed -> {own}"
+            kind = Away if pattern == _UNREACHABLE else Failure
+            return kind(f"repository {repository.name}: {meaning} (restic: {own})")
+    return Failure(f"repository {repository.name}: restic failed -> {own}")
 
 
 class Restic:
@@ -164,7 +169,7 @@ class Restic:
         """Run a command, or raise what it says."""
         done = self.tried(*arguments)
         if done.returncode not in accepted:
-            raise Failure(explained(self.repository, done.stderr or done.stdout))
+            raise explained(self.repository, done.stderr or done.stdout)
         return done
 
     def exclusive(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -178,7 +183,7 @@ class Restic:
             if "repository is already locked" in done.stderr:
                 time.sleep(10)
         if done.returncode:
-            raise Failure(explained(self.repository, done.stderr or done.stdout))
+            raise explained(self.repository, done.stderr or done.stdout)
         return done
 
     def tried(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -300,24 +305,24 @@ def opened(settings: Settings, repository: Repository, state: State) -> Restic:
     restic = Restic(settings, repository)
     place = repository.location.removeprefix("local:")
     if place.startswith("/") and not Path(place).is_dir():
-        raise Failure(
+        raise Away(
             f"repository {repository.name}: there is no directory {place} -> make it, or mount its disk"
         )
     done = restic.tried("cat", "config")
     known = state.repositories[repository.name].get("id")
     if done.returncode and _ABSENT.search(done.stderr):
         if known:
-            raise Failure(
+            raise Away(
                 f"repository {repository.name}: what was there is gone -> mount its disk; or, to begin anew"
                 " there, rename the entry in backup_repositories"
             )
         made = restic.tried("init")
         # Another machine of the home may have been faster.
         if made.returncode and "already" not in made.stderr:
-            raise Failure(explained(repository, made.stderr))
+            raise explained(repository, made.stderr)
         done = restic.run("cat", "config")
     elif done.returncode:
-        raise Failure(explained(repository, done.stderr))
+        raise explained(repository, done.stderr)
     found = str(json.loads(done.stdout)["id"])
     if known and found != known:
         raise Failure(
@@ -331,14 +336,17 @@ def opened(settings: Settings, repository: Repository, state: State) -> Restic:
 
 
 def prepare(settings: Settings, state: State) -> list[str]:
-    """Open or make all repositories."""
+    """Open or make all repositories. One that was there before and is away today only causes an alert."""
     wrong = []
     known = [about.get("id") for about in state.repositories.values()]
     for repository in settings.repositories:
         try:
             opened(settings, repository, state)
         except Failure as failure:
-            wrong.append(str(failure))
+            if isinstance(failure, Away) and state.repositories[repository.name].get("id"):
+                state.failed(repository.name, "save", str(failure))
+            else:
+                wrong.append(str(failure))
     state.write()
     changed = known != [about.get("id") for about in state.repositories.values()]
     say(json.dumps({"changed": changed}))
