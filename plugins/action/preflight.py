@@ -60,7 +60,7 @@ class ActionModule(ActionBase):
         ]
         here = [("control machine", problem) for problem in preflight.missing_on_control_machine()]
         found = ((home.name, problem) for home in homes for problem in home.problems(judge_values=not here))
-        doubts = ((home.name, doubt) for home in homes for doubt in home.doubts())
+        doubts = ((home.name, doubt) for home in homes for doubt in home.doubts(judge_values=not here))
         together = _Together(homes, founder, groups, hostvars, channels=not here)
         problems = _lines([*here, *together.problems(), *found])
         result["warnings"] = _lines([*doubts, *together.doubts()])
@@ -203,10 +203,13 @@ class _Home:
         self._unset = wrong.keys()
         yield from self._inventory_problems()
 
-    def doubts(self) -> Iterator[Problem]:
+    def doubts(self, *, judge_values: bool) -> Iterator[Problem]:
         """Name what works today and may not tomorrow."""
-        if not self._probe["unfit"]:
-            yield from preflight.doubtful_host(self._probe["host"], self.address)
+        if self._probe["unfit"]:
+            return
+        yield from preflight.doubtful_host(self._probe["host"], self.address)
+        if judge_values and self._is_saved:
+            yield from preflight.absent_repositories(self._probe["host"], self._value("backup_repositories"))
 
     def _wrong_values(self) -> dict[str, list[Problem]]:
         """What is wrong with each of the roles' variables that is set."""
@@ -308,7 +311,7 @@ class _Home:
         """Name what does not go together of the host and what is set for it."""
         host = self._probe["host"]
         yield from preflight.fails_on_cgroup_v1(host, self._value("microk8s_extra_kubelet_args"))
-        if self.stays and self._value("backup_state") == "present":
+        if self._is_saved:
             yield from preflight.missing_directories(host, self._value("backup_repositories"))
         yield from preflight.cannot_encrypt(host, wanted=self._value("microk8s_encrypt_between_nodes"))
         yield from preflight.missing_channel(self._channel, host["channels"])
@@ -316,6 +319,10 @@ class _Home:
         yield from preflight.wrong_architecture(host, platform, self._bundle_architecture())
         if host["microk8s"]:
             yield from preflight.wrong_upgrade(host["microk8s"]["version"], self._channel)
+
+    @property
+    def _is_saved(self) -> bool:
+        return self.stays and self._value("backup_state") == "present"
 
     def _bundle_architecture(self) -> str:
         directory = self._value("homeserver_bundle")

@@ -232,11 +232,29 @@ def fails_on_cgroup_v1(host: Mapping[str, Any], kubelet_arguments: Mapping[str, 
 def missing_directories(
     host: Mapping[str, Any], repositories: Iterable[Mapping[str, Any]]
 ) -> Iterator[Problem]:
-    """Name the repositories of backups that have no directory on a host."""
+    """Name the new repositories of backups that have no directory on a host."""
+    for number, location in _missing(host, repositories):
+        if location not in host["saves_to"]:
+            wrong = f"it has no directory {location} (backup_repositories[{number}].location)"
+            yield Problem(wrong, "make it, or mount its disk")
+
+
+def absent_repositories(
+    host: Mapping[str, Any], repositories: Iterable[Mapping[str, Any]]
+) -> Iterator[Problem]:
+    """Name those that are away today, which is no reason to leave the home as it is."""
+    for number, location in _missing(host, repositories):
+        if location in host["saves_to"]:
+            wrong = f"{location} is away, so nothing is saved there (backup_repositories[{number}].location)"
+            yield Problem(wrong, "mount its disk")
+
+
+def _missing(
+    host: Mapping[str, Any], repositories: Iterable[Mapping[str, Any]]
+) -> Iterator[tuple[int, str]]:
     for number, repository in enumerate(repositories):
         if repository["location"] in host["missing_directories"]:
-            wrong = f"it has no directory {repository['location']} (backup_repositories[{number}].location)"
-            yield Problem(wrong, "make it, or mount its disk")
+            yield number, repository["location"]
 
 
 def cannot_encrypt(host: Mapping[str, Any], *, wanted: bool) -> Iterator[Problem]:

@@ -122,7 +122,7 @@ class Repository:
             return f"the password does not open the repository {place} -> give the one that you kept"
         if any(sign in error for sign in _NO_REPOSITORY):
             return (
-                f"there is no repository at {place} -> check backup_location, whether the disk is mounted, "
+                f"there is no repository at {place} -> check restore_location, whether the disk is mounted, "
                 f"and whether this machine may read it; restic said: {said}"
             )
         if any(sign in error for sign in _DAMAGE):

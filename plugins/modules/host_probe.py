@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
@@ -61,6 +62,7 @@ host:
 
 _MICROK8S = "/snap/bin/microk8s"
 _FIREWALL = Path("/etc/homeserver-firewall.nft")
+_BACKUP = Path("/etc/homeserver/backup.json")
 
 
 def main() -> None:
@@ -103,9 +105,18 @@ def _host(ports: list[int], channel: str) -> dict[str, Any]:
         "member": membership.membership(),
         "cluster": membership.cluster(),
         "firewall": _FIREWALL.read_text() if _FIREWALL.exists() else "",
+        "saves_to": _repositories(),
         "addons": _enabled_addons() if microk8s else [],
         "channels": _channels() if look_up else None,
     }
+
+
+def _repositories() -> list[str]:
+    """Return where the host is saved to already."""
+    try:
+        return [each["location"] for each in json.loads(_BACKUP.read_text())["repositories"]]
+    except (OSError, ValueError, KeyError):
+        return []
 
 
 def _enabled_addons() -> list[str]:

@@ -48,7 +48,7 @@ COMMANDS = {
     ".venv/bin/ansible-playbook playbooks/apps.yml -e flask_app_confirm_removal=home": "scenario flask_app",
     ".venv/bin/ansible-playbook playbooks/backup.yml": "scenario restore",
     ".venv/bin/ansible-playbook playbooks/restore_inventory.yml "
-    "-e backup_location=/mnt/backup/home": "scenario restore",
+    "-e restore_location=/mnt/backup/home": "scenario restore",
     ".venv/bin/ansible-playbook playbooks/restore.yml": "scenario restore",
     ".venv/bin/ansible-playbook playbooks/restore.yml -e app=wiki": "scenario restore",
     ".venv/bin/ansible-playbook playbooks/restore.yml -e app=wiki -e at=2026-11-20": "scenario restore",
@@ -62,8 +62,6 @@ OTHER_NAMES = {
     "disk_cleanup": "a role",
     "flask_app": "a role",
     "grafana_admin": "a file of secrets",
-    "backup_environment": "a variable of the command line",
-    "backup_location": "a variable of the command line",
     "grafana_encryption": "a file of secrets",
     "homeserver_versions": "the collection's versions, with those that an inventory overrides",
     "traefik_certificate": "a name that rotate.yml takes",

@@ -452,6 +452,8 @@ def test_a_directory_that_is_not_mounted_is_not_filled(machine: Machine) -> None
     assert list(machine.target.iterdir()) == []
 
     machine.target.rmdir()
+    machine.done("prepare")  # An alert tells it. It is no reason to leave the home as it is.
+    assert machine.metrics()['failed{repository="nas"}'] == 1
     gone.rename(machine.target)
     machine.done("save")
     assert machine.metrics()['failed{repository="nas"}'] == 0
@@ -478,7 +480,45 @@ def test_a_full_target_is_told_and_earlier_copies_stay(small: Machine) -> None:
     assert "repository nas: it is full; what was saved before is still there -> free space there" in told
     (small.wiki / "film").unlink()
     assert (small.restored() / "volumes" / WIKI / "page").read_text() == "Hello"
-    small.restic("check")
+    small.done("check")
+
+
+def test_a_restic_that_is_stuck_is_ended_and_told(machine: Machine) -> None:
+    machine.done("save")
+    source = PROGRAM.read_text()
+    for name in ("IDLE_SECONDS", "IDLE_SECONDS_IF_FULL"):
+        source = source.replace(f"\n{name} = ", f"\n{name} = 2 or ")
+    program = machine.root / "backup.py"
+    program.write_text(source)
+    stuck = machine.root / "bin/restic"
+    stuck.parent.mkdir()
+    real = shutil.which("restic")
+    stuck.write_text(f'#!/bin/sh\ncase $* in *backup*) exec sleep 600 ;; *) exec {real} "$@" ;; esac\n')
+    stuck.chmod(0o755)
+    path = {"PATH": f"{stuck.parent}:{os.environ['PATH']}"}
+    command = [sys.executable, str(program), "save", "--settings", str(machine.settings)]
+    ended = subprocess.run(
+        command, env=machine.environment | path, capture_output=True, text=True, check=False
+    )
+
+    assert ended.returncode == 1
+    assert "did nothing for 2 s" in ended.stderr
+    assert machine.metrics()['failed{repository="nas"}'] == 1
+
+
+def test_the_lock_of_a_job_that_is_gone_does_not_stop_the_next_save(machine: Machine) -> None:
+    (machine.wiki / "page").write_bytes(os.urandom(64 << 20))
+    machine.done("save")
+    process = subprocess.Popen(machine.command("check"), env=machine.environment, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not any((machine.target / "locks").iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert any((machine.target / "locks").iterdir())
+
+    machine.done("save")
+    assert machine.metrics()['failed{repository="nas"}'] == 0
 
 
 def _flip(path: Path) -> None:

@@ -28,6 +28,7 @@ HOST: dict[str, Any] = {
     "taken_ports": [],
     "idle_nftables": False,
     "missing_directories": [],
+    "saves_to": [],
     "sudo": True,
     "microk8s": None,
     "addons": [],
@@ -51,11 +52,25 @@ def test_only_who_wants_encryption_needs_a_kernel_with_wireguard() -> None:
 
 def test_a_repository_without_its_directory_is_told() -> None:
     repositories = [{"location": "/mnt/nas"}, {"location": "sftp:nas.lan:/home"}, {"location": "/mnt/disk"}]
-    (told,) = texts(preflight.missing_directories({"missing_directories": ["/mnt/disk"]}, repositories))
+    host: dict[str, Any] = {"missing_directories": ["/mnt/disk"], "saves_to": []}
+    (told,) = texts(preflight.missing_directories(host, repositories))
 
     assert told == (
         "it has no directory /mnt/disk (backup_repositories[2].location) -> make it, or mount its disk"
     )
+    assert texts(preflight.absent_repositories(host, repositories)) == []
+
+
+def test_one_that_was_there_and_is_away_today_is_only_doubted() -> None:
+    repositories = [{"location": "/mnt/nas"}, {"location": "/mnt/disk"}]
+    host = {"missing_directories": ["/mnt/nas", "/mnt/disk"], "saves_to": ["/mnt/disk"]}
+
+    assert texts(preflight.absent_repositories(host, repositories)) == [
+        "/mnt/disk is away, so nothing is saved there (backup_repositories[1].location) -> mount its disk"
+    ]
+    assert [text.split()[4] for text in texts(preflight.missing_directories(host, repositories))] == [
+        "/mnt/nas"
+    ]
 
 
 def test_nothing_is_missing_where_the_requirements_are_installed() -> None:

@@ -149,7 +149,7 @@ def test_a_wrong_password_is_told(machine: Machine) -> None:
 
 
 def test_a_repository_that_is_not_there_is_told(machine: Machine) -> None:
-    with pytest.raises(Failed, match="no repository at /nowhere -> check backup_location"):
+    with pytest.raises(Failed, match="no repository at /nowhere -> check restore_location"):
         machine.find(location="/nowhere")
 
 

@@ -92,7 +92,7 @@ def restored(machines: Machines, lost: Lost) -> str:
     machines.plug(home.name, DISK, lost.disk)
     machines.play(
         "playbooks/restore_inventory.yml",
-        *("-e", f"backup_location={REPOSITORY}", "-e", f"restore_password_file={lost.password}"),
+        *("-e", f"restore_location={REPOSITORY}", "-e", f"restore_password_file={lost.password}"),
     )
     return machines.play("playbooks/restore.yml")
 

@@ -39,6 +39,12 @@ SNAPSHOT_SECONDS = 1200
 SQLITE_SECONDS = 60
 ATTEMPTS = 5
 GIB = 2**30
+# What a restic that does this little a second, for so many of them, is: stuck. Debian's 0.14 is, now and then, when a
+# directory is full; with a little room left it is ended sooner.
+IDLE_BYTES = 1024
+IDLE_SECONDS = 3600
+IDLE_SECONDS_IF_FULL = 60
+LITTLE_ROOM = 256 * 2**20
 # restic's exit code if it saved all but some files.
 INCOMPLETE = 3
 MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -52,12 +58,22 @@ class Failure(Exception):  # noqa: N818
     """What went wrong, and what to do about it."""
 
 
+class Away(Failure):
+    """A repository that may be back tomorrow."""
+
+
 class Repository(NamedTuple):
     """Where restic writes to."""
 
     name: str
     location: str
     environment: dict[str, str]
+
+
+def directory_of(repository: Repository) -> str:
+    """Return the directory of a repository, if it is one."""
+    location = repository.location.removeprefix("local:")
+    return location if location.startswith("/") else ""
 
 
 class Settings:
@@ -122,7 +138,7 @@ _EXPLAINED = (
         "root of this machine cannot log in there by ssh -> try it once by hand: ssh",
     ),
     (
-        r"connection refused|no such host|i/o timeout|no route to host|network is unreachable"
+        _UNREACHABLE := r"connection refused|no such host|i/o timeout|no route to host|network is unreachable"
         r"|connection reset|could not resolve|connection timed out|deadline exceeded",
         "it cannot be reached -> is it on, and is its name right?",
     ),
@@ -134,14 +150,15 @@ _ABSENT = re.compile(
 )
 
 
-def explained(repository: Repository, printed: str) -> str:
+def explained(repository: Repository, printed: str) -> Failure:
     """Say in a line what restic means, with its own words at the end."""
     lines = [line.strip() for line in printed.splitlines() if line.strip()]
     own = " / ".join(lines[-3:])[-600:] or "it printed nothing"
     for pattern, meaning in _EXPLAINED:
         if re.search(pattern, printed, re.IGNORECASE):
-            return f"repository {repository.name}: {meaning} (restic: {own})"
-    return f"repository {repository.name}: restic failed -> {own}"
+            kind = Away if pattern == _UNREACHABLE else Failure
+            return kind(f"repository {repository.name}: {meaning} (restic: {own})")
+    return Failure(f"repository {repository.name}: restic failed -> {own}")
 
 
 class Restic:
@@ -161,14 +178,7 @@ class Restic:
         }
 
     def run(self, *arguments: str, accepted: Iterable[int] = (0,)) -> subprocess.CompletedProcess[str]:
-        """Run a command, or raise what it says."""
-        done = self.tried(*arguments)
-        if done.returncode not in accepted:
-            raise Failure(explained(self.repository, done.stderr or done.stdout))
-        return done
-
-    def exclusive(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command that nobody else may write during."""
+        """Run a command once others let it, or raise what it says."""
         deadline = time.monotonic() + WAIT_FOR_LOCK
         done = self.tried(*arguments)
         while "repository is already locked" in done.stderr and time.monotonic() < deadline:
@@ -177,27 +187,67 @@ class Restic:
                 done = self.tried(*arguments)
             if "repository is already locked" in done.stderr:
                 time.sleep(10)
-        if done.returncode:
-            raise Failure(explained(self.repository, done.stderr or done.stdout))
+        if done.returncode not in accepted:
+            raise explained(self.repository, done.stderr or done.stdout)
         return done
 
     def tried(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command, whatever comes of it."""
-        done = subprocess.run(
+        with subprocess.Popen(
             ["restic", "--quiet", *arguments],
             env=self._environment,
-            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            check=False,
+        ) as process:
+            stdout, stderr, stuck = self._awaited(process)
+        return subprocess.CompletedProcess(
+            process.args, process.returncode, stdout, self._masked(stderr) + stuck
         )
-        return subprocess.CompletedProcess(done.args, done.returncode, done.stdout, self._masked(done.stderr))
+
+    def _awaited(self, process: subprocess.Popen[str]) -> tuple[str, str, str]:
+        """Return what a command printed, and a line about it if it was stuck and had to be ended."""
+        since, before = time.monotonic(), 0.0
+        while True:
+            full = _has_little_room(self.repository)
+            patience = IDLE_SECONDS_IF_FULL if full else IDLE_SECONDS
+            try:
+                return *process.communicate(timeout=min(patience, 10)), ""
+            except subprocess.TimeoutExpired:
+                now, did = time.monotonic(), _did(process.pid)
+            if did - before > IDLE_BYTES * (now - since):
+                since, before = now, did
+            elif now - since > patience:
+                process.kill()
+                why = "no space left on device" if full else f"it did nothing for {patience} s, and was ended"
+                return *process.communicate(), f"\n{why}"
 
     def _masked(self, text: str) -> str:
         for secret in self._secrets:
             if len(secret) >= 4:
                 text = text.replace(secret, "***")
         return text
+
+
+def _has_little_room(repository: Repository) -> bool:
+    directory = directory_of(repository)
+    try:
+        return bool(directory) and shutil.disk_usage(directory).free < LITTLE_ROOM
+    except OSError:
+        return False
+
+
+def _did(process: int) -> float:
+    """Return how many bytes a process has moved; a second of computing is as good as some of them."""
+    try:
+        moved = Path(f"/proc/{process}/io").read_text()
+        computed = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]
+    except OSError:
+        return 0
+    seconds = sum(map(int, computed)) / os.sysconf("SC_CLK_TCK")
+    return sum(map(int, re.findall(r"[rw]char: (\d+)", moved))) + seconds * 100 * IDLE_BYTES
 
 
 # ---- what is known of earlier runs
@@ -298,26 +348,26 @@ def opened(settings: Settings, repository: Repository, state: State) -> Restic:
     One that was there before is not made anew: it is on a disk that is not mounted, or somebody removed it.
     """
     restic = Restic(settings, repository)
-    place = repository.location.removeprefix("local:")
-    if place.startswith("/") and not Path(place).is_dir():
-        raise Failure(
-            f"repository {repository.name}: there is no directory {place} -> make it, or mount its disk"
+    directory = directory_of(repository)
+    if directory and not Path(directory).is_dir():
+        raise Away(
+            f"repository {repository.name}: there is no directory {directory} -> make it, or mount its disk"
         )
-    done = restic.tried("cat", "config")
+    done = restic.tried("--no-lock", "cat", "config")
     known = state.repositories[repository.name].get("id")
     if done.returncode and _ABSENT.search(done.stderr):
         if known:
-            raise Failure(
+            raise Away(
                 f"repository {repository.name}: what was there is gone -> mount its disk; or, to begin anew"
                 " there, rename the entry in backup_repositories"
             )
         made = restic.tried("init")
         # Another machine of the home may have been faster.
         if made.returncode and "already" not in made.stderr:
-            raise Failure(explained(repository, made.stderr))
-        done = restic.run("cat", "config")
+            raise explained(repository, made.stderr)
+        done = restic.run("--no-lock", "cat", "config")
     elif done.returncode:
-        raise Failure(explained(repository, done.stderr))
+        raise explained(repository, done.stderr)
     found = str(json.loads(done.stdout)["id"])
     if known and found != known:
         raise Failure(
@@ -331,14 +381,17 @@ def opened(settings: Settings, repository: Repository, state: State) -> Restic:
 
 
 def prepare(settings: Settings, state: State) -> list[str]:
-    """Open or make all repositories."""
+    """Open or make all repositories. One that was there before and is away today only causes an alert."""
     wrong = []
     known = [about.get("id") for about in state.repositories.values()]
     for repository in settings.repositories:
         try:
             opened(settings, repository, state)
         except Failure as failure:
-            wrong.append(str(failure))
+            if isinstance(failure, Away) and state.repositories[repository.name].get("id"):
+                state.failed(repository.name, "save", str(failure))
+            else:
+                wrong.append(str(failure))
     state.write()
     changed = known != [about.get("id") for about in state.repositories.values()]
     say(json.dumps({"changed": changed}))
@@ -393,7 +446,7 @@ def _save_to(
                 f" -> {'; '.join(unread[:5])}"
             )
         keep = [f"--keep-{period}={number}" for period, number in settings.keep.items()]
-        restic.exclusive(*("forget", "--host", settings.host, "--tag", TAG, "--group-by", "host,tags", *keep))
+        restic.run(*("forget", "--host", settings.host, "--tag", TAG, "--group-by", "host,tags", *keep))
         size = json.loads(restic.run("stats", "--mode", "raw-data", "--json").stdout)["total_size"]
     except Failure as failure:
         state.failed(repository.name, "save", "; ".join([*staging, str(failure)]))
@@ -798,9 +851,9 @@ def check(settings: Settings, state: State) -> list[str]:
     for repository in settings.repositories:
         try:
             restic = opened(settings, repository, state)
-            restic.exclusive("check", f"--read-data-subset={part}/{SUBSETS}")
+            restic.run("check", f"--read-data-subset={part}/{SUBSETS}")
             # Only what is whole loses anything.
-            restic.exclusive("prune")
+            restic.run("prune")
         except Failure as failure:
             state.failed(repository.name, "check", str(failure))
             wrong.append(str(failure))
