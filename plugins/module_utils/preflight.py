@@ -42,6 +42,7 @@ PACKAGES = (
     "logstash-pipeline-parser",
     "passlib",
     "pathspec",
+    "segno",
 )
 """What the roles need on the control machine."""
 

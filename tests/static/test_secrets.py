@@ -124,6 +124,7 @@ ASKS_AS = {
     "Deployment logging/log-metrics metrics": "metrics",
     "Job logging/arrival arrival": "logstore",
     "Job logging/kibana-objects import": "importer",
+    "Deployment tracing/jaeger ready": "jaeger",
     "Job logging/logstore-setup setup": "logstore",
     "StatefulSet logging/logstash ready": "logstash",
 }
@@ -143,6 +144,7 @@ SILENT = {
     "objects.yml: Create them",
     "objects.yml: Fetch them",
     "prepare.yml: Ask for the password of the repository",
+    "recovery_sheet.yml: Write the recovery sheet",
 }
 
 TEMPLATES = {

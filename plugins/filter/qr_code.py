@@ -1,0 +1,21 @@
+"""A filter that draws a QR code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import segno
+
+
+class FilterModule:
+    """The filters by name."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return the filters by name."""
+        return {"qr_code": qr_code}
+
+
+def qr_code(text: str) -> str:
+    """Draw a text as a QR code, an SVG element for HTML, which can be read with a quarter of it spoiled."""
+    return str(segno.make_qr(text, error="q").svg_inline(scale=4))

@@ -1,0 +1,80 @@
+"""The page that an owner prints, with all that a restore needs."""
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from plugins.filter.qr_code import qr_code
+from tests.support.rendering import ROOT
+
+INVENTORY = """
+all:
+  vars: {ansible_connection: local, ansible_python_interpreter: "{{ ansible_playbook_python }}"}
+  children:
+    home_servers:
+      children:
+        control_plane: {hosts: {home: {ansible_host: 192.0.2.1}}}
+        workers: {}
+"""
+PASSWORD = "what-opens-the-backups"
+KEY = "<the key & its secret>"
+REPOSITORIES: list[dict[str, Any]] = [
+    {"name": "disk", "location": "/mnt/backup/home"},
+    {"name": "cloud", "location": "s3:https://s3.example.org/home", "environment": {"AWS_SECRET": KEY}},
+]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """An inventory, and the password of its backups."""
+    (tmp_path / "inventory").mkdir()
+    (tmp_path / "inventory/hosts.yml").write_text(INVENTORY)
+    (tmp_path / "secrets/home").mkdir(parents=True)
+    (tmp_path / "secrets/home/backup.password").write_text(f"{PASSWORD}\n")
+    return tmp_path
+
+
+def _play(home: Path, repositories: list[dict[str, Any]]) -> subprocess.CompletedProcess[str]:
+    variables = home / "variables.yml"
+    variables.write_text(yaml.safe_dump({"backup_repositories": repositories}))
+    command = ["ansible-playbook", "--diff", "-v", "-i", str(home / "inventory"), "-e", f"@{variables}"]
+    environment = os.environ | {"ANSIBLE_NOCOLOR": "1", "COLUMNS": "2000"}
+    return subprocess.run(
+        [*command, "playbooks/recovery_sheet.yml"],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_it_has_the_password_and_every_repository(home: Path) -> None:
+    run = _play(home, REPOSITORIES)
+
+    assert run.returncode == 0, run.stdout + run.stderr
+    sheet = home / "secrets/home/recovery.html"
+    text = sheet.read_text()
+    assert f"<code>{PASSWORD}</code>" in text
+    assert qr_code(PASSWORD) in text
+    assert [each for each in REPOSITORIES if each["location"] not in text] == []
+    assert "&lt;the key &amp; its secret&gt;" in text
+    assert text.count("<svg") == 2  # the password, and the repository that has keys
+
+
+def test_nobody_else_sees_it(home: Path) -> None:
+    run = _play(home, REPOSITORIES)
+
+    assert (home / "secrets/home/recovery.html").stat().st_mode & 0o777 == 0o600
+    assert [secret for secret in (PASSWORD, KEY) if secret in run.stdout + run.stderr] == []
+
+
+def test_without_backups_there_is_none(home: Path) -> None:
+    run = _play(home, [])
+
+    assert "backups are off: backup_repositories is empty" in " ".join(run.stdout.split())
+    assert not (home / "secrets/home/recovery.html").exists()
+
+
+def test_each_text_has_its_own_code() -> None:
+    assert qr_code("one") != qr_code("two")
