@@ -12,12 +12,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from bench import baseline, logs, machines, memory, monitoring, traces
+from bench import baseline, logs, machines, memory, monitoring, recovery, traces
 from bench.clock import seconds
 from bench.remote import wait_for_port
 from lab import lifecycle
@@ -35,10 +35,10 @@ def main() -> None:
     """Run all measurements one after another."""
     options = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     options.add_argument("--cached", action="store_true", help="skip the build with an empty cache")
-    options.add_argument("--only", choices=["machines"], help="measure this part alone: a second machine")
+    options.add_argument("--only", choices=sorted(_PARTS), help="measure this part alone")
     chosen = options.parse_args()
     if chosen.only:
-        measured = [_shown(row) for row in _second_machine()]
+        measured = [_shown(row) for row in _PARTS[chosen.only]()]
         measured = replaced(rows_of(PAGE.read_text()), measured)
     else:
         measured = [_shown(row) for row in (_stages() if chosen.cached else _stages_from_scratch())]
@@ -75,6 +75,7 @@ def _stages() -> Iterator[Row]:
             recipe = baseline.recipe(machine, Path(kept))
             yield from monitoring.fault_to_message(machine, partial(_play, machine))
             yield from _machines(machine, recipe)
+        yield from _recovery()
         with _machine("baseline") as (machine, _):
             parts = baseline.measure(machine, build(_report).bundle, recipe)
     for what, took in parts.items():
@@ -86,6 +87,16 @@ def _second_machine() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as kept, _machine("bench") as (machine, _):
         _play(machine, "site.yml")
         yield from _machines(machine, baseline.recipe(machine, Path(kept)))
+
+
+def _recovery() -> Iterator[Row]:
+    with _machine("bench") as (machine, _):
+        _play(machine, "site.yml")
+        yield from recovery.rows(machine, _play, _report)
+
+
+# What can be measured alone, by its name on the command line.
+_PARTS: dict[str, Callable[[], Iterator[Row]]] = {"machines": _second_machine, "recovery": _recovery}
 
 
 def _machines(machine: Machine, recipe: baseline.Recipe) -> Iterator[Row]:
