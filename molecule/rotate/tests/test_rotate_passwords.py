@@ -44,7 +44,7 @@ def opens_node_exporter(home: Home, host: Host) -> Opens:
     """Whether a password of `prometheus` opens node-exporter."""
 
     def opens(password: str) -> bool:
-        url = f"https://{home.address}:9100/metrics"
+        url = f"https://{home.address}:9101/metrics"
         status, _ = ask_from(host, url, "--user", f"prometheus:{password}")
         assert status in (200, 401)
         return status == 200
