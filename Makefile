@@ -10,7 +10,7 @@ CHECKOV := $(VENV)/checkov
 REQUIREMENTS := requirements.txt app/requirements.txt requirements-dev.txt requirements-checkov.txt
 LAB_DIR := $(or $(HOMESERVER_LAB_DIR),/var/lib/homeserver-lab)
 # Two processes, because tests mostly wait. Tests in a file share the programs that they start.
-UNIT := -m 'not machine and not scenario and not several' -n 2 --dist loadfile
+UNIT := -m 'not machine and not scenario' -n 2 --dist loadfile
 
 # Ansible refuses to run in a locale that is not UTF-8.
 export LC_ALL := C.UTF-8
@@ -89,8 +89,8 @@ lab-test: $(READY) ## Run the lab's tests that create machines (as root)
 molecule: $(READY) ## Run the scenarios: every role on a lab machine (as root)
 	pytest -s --durations=0 -m scenario $(ARGS)
 
-molecule-several: $(READY) ## Run the scenario of several machines, which is not part of make test (as root)
-	pytest -s -m several
+molecule-several: $(READY) ## Run the scenarios with several machines (as root)
+	pytest -s --durations=0 -m scenario tests/scenarios/test_several_machines.py $(ARGS)
 
 .PHONY: mutants
 mutants: $(READY) ## Make realistic mistakes one at a time, name those that no fast test catches, as in: make mutants ARGS='--area rules'
