@@ -42,7 +42,7 @@ ENDS_WITHOUT_UNIT = re.compile(r".*_(count|interval|memory|percentage|ratio|shar
 # Each role has the files that it needs. Entry points are further files.
 TASKS = {"main", "check", "prepare", "images", "apply", "verify", "absent"}
 MORE_TASKS = {
-    "elk": {"certificate", "host", "host_absent", "prestart", "prestart_elasticsearch"},
+    "elk": {"certificate", "host", "host_absent", "leave", "prestart", "prestart_elasticsearch"},
     "microk8s": {
         *(
             "certificates",
