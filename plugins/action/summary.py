@@ -26,6 +26,7 @@ class ActionModule(ClusterAction):
         "address": {"required": True},
         "ca_file": {"type": "path", "default": ""},
         "format": {"type": "str", "choices": ["text", "json"], "default": "text"},
+        "left_out": {"type": "list", "elements": "str", "default": []},
         "machines": {"type": "dict", "default": {}},
         "secrets_dir": {"type": "path", "required": True},
         "timeout": {"type": "int", "default": 60},
@@ -47,17 +48,18 @@ class ActionModule(ClusterAction):
     def _sum_up(self, arguments: Arguments) -> tuple[list[str], list[str], Object]:
         """Return the lines for a reader, what is not healthy, and all that for a program."""
         cluster = self.connect(arguments["kubeconfig"])
-        rows = _rows(cluster, arguments)
-        system = _settled_system(cluster, arguments["timeout"])
         found = cluster.find("v1", "Node")
         machines = {name: _called(name, str(host)) for name, host in arguments["machines"].items()}
-        microk8s = summary.cluster_row(found, system, arguments["address"])
+        away = summary.left_out(found, machines, set(arguments["left_out"]))
+        rows = _rows(cluster, arguments, len(away))
+        system = _settled_system(cluster, arguments["timeout"], len(away))
+        microk8s = summary.cluster_row(found, system, arguments["address"], len(away))
         traefik = [
             *_workloads(cluster, "traefik", label_selector=_TRAEFIK),
             *cluster.find("v1", "Service", "traefik", label_selector=_TRAEFIK),
         ]
         asked = summary.asked_at(found, traefik, machines, arguments["address"])
-        nodes = _nodes(cluster, found, _node_flaws(asked, rows, arguments))
+        nodes = _nodes(cluster, found, _node_flaws(asked, rows, arguments), away)
         volumes = summary.volumes_by_node(cluster.find("v1", "PersistentVolume"))
         faults = [row for row in (microk8s, *rows) if not row.healthy]
         unhealthy = [
@@ -78,11 +80,13 @@ def _called(name: str, host: str) -> set[str]:
     return {name.lower(), host.lower(), host.lower().partition(".")[0], *found}
 
 
-def _nodes(cluster: Cluster, found: list[Object], flaws: Mapping[str, str]) -> list[summary.NodeRow]:
+def _nodes(
+    cluster: Cluster, found: list[Object], flaws: Mapping[str, str], away: set[str]
+) -> list[summary.NodeRow]:
     names = [node["metadata"]["name"] for node in found if is_ready(node)]
     with ThreadPoolExecutor() as pool:
         stats = dict(zip(names, pool.map(cluster.stats, names), strict=True))
-    return summary.node_rows(found, cluster.find("v1", "Pod"), stats, flaws)
+    return summary.node_rows(found, cluster.find("v1", "Pod"), stats, flaws, away)
 
 
 def _node_flaws(asked: Mapping[str, str], rows: list[summary.Row], arguments: Arguments) -> dict[str, str]:
@@ -97,8 +101,8 @@ def _node_flaws(asked: Mapping[str, str], rows: list[summary.Row], arguments: Ar
         return dict(zip(asked, pool.map(flaw, asked.values()), strict=True))
 
 
-def _rows(cluster: Cluster, arguments: Arguments) -> list[summary.Row]:
-    workloads = _workloads(cluster, label_selector=_OURS)
+def _rows(cluster: Cluster, arguments: Arguments, away: int) -> list[summary.Row]:
+    workloads = summary.without(_workloads(cluster, label_selector=_OURS), away)
     ingress_routes = cluster.find("traefik.io/v1alpha1", "IngressRoute", label_selector=_OURS)
     services = cluster.find("v1", "Service", label_selector=_OURS)
     routes = list(summary.find_routes(ingress_routes, services, workloads))
@@ -117,11 +121,11 @@ def _rows(cluster: Cluster, arguments: Arguments) -> list[summary.Row]:
     ]
 
 
-def _settled_system(cluster: Cluster, timeout: int) -> list[Object]:
+def _settled_system(cluster: Cluster, timeout: int, away: int) -> list[Object]:
     """Return MicroK8s' own workloads, once all of them run or after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while True:
-        found = _workloads(cluster, "kube-system")
+        found = summary.without(_workloads(cluster, "kube-system"), away)
         if not summary.unready(found) or time.monotonic() > deadline:
             return found
         time.sleep(1)

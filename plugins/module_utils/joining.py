@@ -60,8 +60,11 @@ def cannot_join(own: Facts, cluster: Facts, name: str, home: str) -> Iterator[Pr
     elif not member["worker"] and own["workloads"]:
         running = ", ".join(own["workloads"])
         yield Problem(f"it has a cluster of its own, with workloads in {running}", fix)
+    # A member that has got another address since, also seems to be one of two.
+    trusted = member["worker"] and member["authority"] == founder["authority"]
     for node in cluster["nodes"]:
-        if node["name"] == member["node"] and node["ready"] and node["address"] not in member["addresses"]:
+        is_elsewhere = node["ready"] and node["address"] not in member["addresses"]
+        if node["name"] == member["node"] and is_elsewhere and not trusted:
             wrong = f"its host name is {node['name']!r}, as is that of the node at {node['address']}"
             yield Problem(wrong, "on the host: hostnamectl set-hostname OTHER")
 

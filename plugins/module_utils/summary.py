@@ -104,13 +104,32 @@ class Route(NamedTuple):
     """Whether it asks for the password of the dashboard of Traefik."""
 
 
-def cluster_row(nodes: list[Object], system: list[Object], address: str) -> Row:
-    """Sum up the nodes and the workloads of MicroK8s itself."""
+def left_out(
+    nodes: Iterable[Object], machines: Mapping[str, AbstractSet[str]], names: AbstractSet[str]
+) -> set[str]:
+    """Return the nodes that do not answer and are these machines, which a run goes on without."""
+    called = set().union(*(machines[name] for name in names))
+    return {_name(node) for node in nodes if not is_ready(node) and _called(node) & called}
+
+
+def without(workloads: Iterable[Object], away: int) -> list[Object]:
+    """Return workloads that should have no pod on this number of nodes that every other node has."""
+    return [_without(entry, away) if entry["kind"] == "DaemonSet" else entry for entry in workloads]
+
+
+def _without(daemons: Object, away: int) -> Object:
+    wanted, ready = _pods(daemons)
+    wanted = max(wanted - away, min(wanted, ready))
+    return {**daemons, "status": {**daemons["status"], "desiredNumberScheduled": wanted}}
+
+
+def cluster_row(nodes: list[Object], system: list[Object], address: str, away: int = 0) -> Row:
+    """Sum up the nodes, of which so many are known to be away, and the workloads of MicroK8s itself."""
     ready = [node for node in nodes if is_ready(node)]
     version = " ".join(sorted({node["status"]["nodeInfo"]["kubeletVersion"] for node in nodes}))
     lacking = unready(system)
     state = f"{len(ready)} of {len(nodes)} nodes ready" + "".join(f", {name} is not" for name in lacking)
-    healthy = len(ready) == len(nodes) and not lacking
+    healthy = len(ready) + away == len(nodes) and not lacking
     return Row("MicroK8s", version, state, f"https://{address}:16443", healthy=healthy)
 
 
@@ -124,6 +143,7 @@ def node_rows(
     pods: Iterable[Object],
     stats: Mapping[str, Object],
     flaws: Mapping[str, str],
+    away: AbstractSet[str] = frozenset(),
 ) -> list[NodeRow]:
     """Sum up the nodes, the oldest first.
 
@@ -132,6 +152,7 @@ def node_rows(
         pods: All pods.
         stats: What each node's kubelet measures, by the node's name; of others only the size is told.
         flaws: What is wrong with the answers at a node's address, by its name.
+        away: Those that are known to be away, which is no fault.
     """
     running = Counter(
         pod["spec"].get("nodeName") for pod in pods if pod["status"].get("phase") in ("Pending", "Running")
@@ -139,7 +160,8 @@ def node_rows(
     rows = []
     for node in sorted(nodes, key=lambda node: (node["metadata"]["creationTimestamp"], _name(node))):
         name, capacity = _name(node), node["status"]["capacity"]
-        measured, flaw = stats.get(name, {}).get("node", {}), flaws.get(name, "")
+        measured = stats.get(name, {}).get("node", {})
+        flaw = "left out of this run" if name in away else flaws.get(name, "")
         size, room = (int(parse_quantity(capacity[what])) for what in ("memory", "ephemeral-storage"))
         rows.append(
             NodeRow(
@@ -149,7 +171,7 @@ def node_rows(
                 Amount(measured.get("memory", {}).get("workingSetBytes"), size),
                 Amount(measured.get("fs", {}).get("usedBytes"), room),
                 Amount(running[name], int(capacity["pods"])),
-                healthy=is_ready(node) and not flaw,
+                healthy=name in away or (is_ready(node) and not flaw),
             )
         )
     return rows

@@ -26,7 +26,7 @@ options:
     default: false
     description:
       - Whether these images stay when the disk is nearly full and no pod uses them.
-      - The kubelet may remove images again that only an earlier call kept.
+      - The kubelet may remove an earlier version of them again, and what an earlier bundle had.
   timeout:
     type: int
     default: 600

@@ -44,7 +44,7 @@ options:
     default: false
     description:
       - Whether these images stay when the disk is nearly full and no pod uses them.
-      - The kubelet may remove images again that only an earlier call kept.
+      - The kubelet may remove an earlier version of them again, and what an earlier bundle had.
   timeout:
     type: int
     default: 600
@@ -81,6 +81,7 @@ waiting:
 DIRECTORY = Path("/var/snap/microk8s/common/etc/sideload")
 _MICROK8S = "/snap/bin/microk8s"
 _PINNED = "io.cri-containerd.pinned"
+_BUILT = "localhost/"
 _FAILURES = 2  # of one archive; containerd retries forever
 _FAILED = "Failed to import"
 _LOG_LINES = 5
@@ -208,14 +209,25 @@ class Sideload:
             archive.loaded.unlink()
 
     def keep(self) -> None:
-        """Pin these images, so that the kubelet keeps them, and unpin those of earlier calls."""
+        """Pin these images, so that the kubelet keeps them, and unpin those that they replace."""
         wanted = {archive.name for archive in self._archives}
         kept = set(_images("ls", "--quiet", f'labels."{_PINNED}"==pinned').stdout.split())
         for reference in wanted - kept:
             _images("label", reference, f"{_PINNED}=pinned")
         # Other images stay pinned: containerd itself pins the pause image.
-        for reference in kept & self._sums.keys() - wanted:
+        for reference in _replaced(kept & self._sums.keys() - wanted, wanted):
             _images("label", reference, f"{_PINNED}=")
+
+
+def _replaced(kept: set[str], wanted: set[str]) -> list[str]:
+    """Return the images whose place others take: a bundle has all, and a role what it has built."""
+    names = {parse(reference).name for reference in wanted}
+    is_bundle = any(not reference.startswith(_BUILT) for reference in wanted)
+    return [
+        reference
+        for reference in sorted(kept)
+        if parse(reference).name in names or (is_bundle and not reference.startswith(_BUILT))
+    ]
 
 
 def _present() -> set[str]:

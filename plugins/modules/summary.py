@@ -21,6 +21,11 @@ options:
     choices: [text, json]
     description:
       - C(json) also prints one line of JSON, which begins with a brace, even if the cluster does not answer.
+  left_out:
+    type: list
+    elements: str
+    default: []
+    description: Those of O(machines) that the run goes on without. It is no fault that their nodes are away.
   machines:
     type: dict
     default: {}

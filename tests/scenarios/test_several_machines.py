@@ -11,7 +11,7 @@ from tests.support.scenario import Scenario
 pytestmark = pytest.mark.scenario
 
 # A new home grows, lives through power cuts, and shrinks.
-PARTS = ("newcomers", "joining", "monitoring", "workloads", "power", "leaving", "moving", "ending")
+PARTS = ("newcomers", "joining", "monitoring", "workloads", "power", "logs", "leaving", "moving", "ending")
 LAB = Path(os.environ.get("HOMESERVER_LAB_DIR", "/var/lib/homeserver-lab"))
 HOME = Scenario(
     lab={

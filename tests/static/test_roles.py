@@ -43,7 +43,7 @@ ENDS_WITHOUT_UNIT = re.compile(r".*_(count|interval|memory|percentage|ratio|shar
 TASKS = {"main", "check", "prepare", "images", "apply", "verify", "absent"}
 MORE_TASKS = {
     "backup": {"recovery_sheet"},
-    "elk": {"certificate", "host", "host_absent", "prestart", "prestart_elasticsearch"},
+    "elk": {"certificate", "host", "host_absent", "leave", "prestart", "prestart_elasticsearch"},
     "microk8s": {
         *(
             "certificates",

@@ -29,6 +29,7 @@ class Machines:
 
     def __post_init__(self) -> None:
         """Find the founder."""
+        self._read: AnsibleRunner | None = None
         self.kubectl = Kubectl(self.host(self.home.name))
 
     def up(self, count: int) -> None:
@@ -75,6 +76,7 @@ class Machines:
         directory = self.home.inventory / "host_vars"
         directory.mkdir(exist_ok=True)
         (directory / f"{name}.yml").write_text(yaml.safe_dump(variables))
+        self._read = None
 
     def play(self, playbook: str, *arguments: str) -> str:
         """Run a playbook, after those at the end of the arguments, and return what it prints.
@@ -138,12 +140,15 @@ class Machines:
         return [sys.executable, "-m", "lab", "ssh", "--name", name]
 
     def _inventory(self) -> AnsibleRunner:
-        """Read the inventory anew, since machines come, move and go."""
-        return AnsibleRunner(str(self.home.inventory))
+        """Read the inventory, which takes a second, once after each change."""
+        if not self._read:
+            self._read = AnsibleRunner(str(self.home.inventory))
+        return self._read
 
     def _lab(self, *command: str, name: str = "") -> None:
         lab = [sys.executable, "-m", "lab", *command, "--name", name or self.home.name]
         subprocess.run(lab, cwd=ROOT, check=True)
+        self._read = None
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,8 @@ def test_a_host_joins_until_it_is_part_of_the_cluster(
     [
         (FRESH, [], [], ""),
         (WORKER, [], [node("attic")], ""),
+        # It has got another address, and its node is not given up yet.
+        (WORKER, [], [node("attic", "192.0.2.9")], ""),
         (WORKER | {"authority": "new", "joining": True}, [], [], ""),
         (FRESH | {"joining": True}, [], [node("attic", "192.0.2.2", ready=False)], ""),
         (FRESH, [], [node("attic", "192.0.2.9", ready=False)], ""),

@@ -143,6 +143,13 @@ def test_current_images_are_pinned_and_former_ones_unpinned(
     ]
 
 
+def test_what_is_built_here_is_pinned_beside_a_bundle_and_replaces_its_former_version() -> None:
+    kept = {"localhost/hello:1", "localhost/other:1", "docker.io/library/traefik:v2", "docker.io/gone:1"}
+    assert sideload._replaced(kept, {"localhost/hello:2"}) == ["localhost/hello:1"]
+    bundle = {"docker.io/library/traefik:v3", "docker.io/library/postgres:15"}
+    assert sideload._replaced(kept, bundle) == ["docker.io/gone:1", "docker.io/library/traefik:v2"]
+
+
 def test_awaited_images_are_loaded_at_once_or_the_error_is_reported(
     directory: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -230,6 +230,35 @@ def test_a_node_that_the_inventory_lacks_is_told(machines: dict[str, set[str]], 
 ALL = {"home": {"10.0.0.1"}, "attic": {"10.0.0.2"}, "shed": {"10.0.0.3"}}
 
 
+def daemons(wanted: int, ready: int) -> dict[str, Any]:
+    status = {"desiredNumberScheduled": wanted, "numberReady": ready}
+    return {"kind": "DaemonSet", "metadata": {"name": "traefik"}, "status": status}
+
+
+def test_a_machine_that_a_run_leaves_out_may_be_away() -> None:
+    gone = _node("attic", "10.0.0.2", ready="Unknown")
+    nodes, machines = [HOME, gone, SHED], ALL | {"attic": {"attic.lan", "10.0.0.2"}}
+    # Of those that are left out, only what does not answer.
+    away = summary.left_out(nodes, machines, {"attic", "shed"})
+    assert away == {"attic"}
+
+    system = summary.without([daemons(3, 2)], len(away))
+    row = summary.cluster_row(nodes, system, "10.0.0.1", len(away))
+    assert (row.state, row.healthy) == ("2 of 3 nodes ready", True)
+    (attic,) = (row for row in summary.node_rows(nodes, [], {}, {}, away) if row.name == "attic")
+    assert (attic.state, attic.healthy) == ("away since 2026-11-27T10:00:00Z, left out of this run", True)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "ready", "lacking"), [(3, 2, []), (3, 1, ["traefik"]), (2, 2, []), (1, 0, [])]
+)
+def test_a_machine_that_is_left_out_needs_no_pod_of_its_own(
+    wanted: int, ready: int, lacking: list[str]
+) -> None:
+    assert summary.unready(summary.without([daemons(wanted, ready)], 1)) == lacking
+    assert summary.unready(summary.without([HELLO | {"status": {"readyReplicas": 0}}], 1)) == ["hello"]
+
+
 def _traefik(wanted: int, *addresses: str) -> list[summary.Object]:
     service = {"kind": "Service", "spec": {"externalIPs": list(addresses)}}
     return [deployment("traefik", "t:1", wanted=wanted), service, {"kind": "Service", "spec": {}}]

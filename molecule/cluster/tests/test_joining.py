@@ -51,7 +51,9 @@ def test_its_pods_are_reached_by_the_api(kubectl: Kubectl, worker: str) -> None:
     name = pod["metadata"]["name"]
 
     assert kubectl(f"-n kube-system logs {name} -c calico-node --tail=1")
-    assert kubectl(f"-n kube-system exec {name} -c calico-node -- cat /etc/hostname").strip() == worker
+    # It has a shell, and few programs.
+    command = "sh -c 'read node </etc/hostname && echo $node'"
+    assert kubectl(f"-n kube-system exec {name} -c calico-node -- {command}").strip() == worker
 
 
 def test_the_token_is_used_up_and_was_not_shown(host: Host, joined: Joined) -> None:

@@ -116,10 +116,8 @@ def test_workers_go_on_without_their_founder(
 ) -> None:
     cut, before = founder_cut
 
-    # A request on a connection to the founder's pod, from before, gets no answer.
-    assert eventually(lambda: _answers(machines, workers) == {"200"}, seconds=60)
-    for name in workers:
-        assert Counter(machines.ask(name) for _ in range(10)) == {"200": 10}, name
+    # A request on a connection to the founder's pod, from before, gets no answer; there may be several.
+    assert eventually(lambda: _answers(machines, [*workers] * 10) == {"200"}, seconds=120)
     eventually(lambda: cut.seconds > ALONE, seconds=ALONE)
     ended = [before[name] - _running(host) for name, host in workers.items()]
     assert ended == [set(), set()]
