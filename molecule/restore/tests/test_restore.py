@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,28 @@ from tests.support.prometheus import Prometheus
 
 DISK = "/mnt/disk"
 REPOSITORY = f"{DISK}/home"
+NAME = "disk"
+SAVE = "python3 /usr/local/lib/homeserver/backup.py"
+# The database of the docs, which dumps its rows before each save, and an app that shows that pages answer.
+OWNERS = {
+    "backup_repositories": [{"name": NAME, "location": REPOSITORY}],
+    "flask_app_apps": "{{ [flask_app_hello, _database.flask_app_apps[0] | combine(_dumped)] }}",
+    "_dumped": {"backup": {"preset": "postgresql"}},
+}
+# Stops a save in the middle: once it has locked the repository.
+STOP_A_SAVE = f"""systemctl start --no-block homeserver-backup
+for try in $(seq 6000); do
+  pkill -STOP -f '[r]estic --quiet backup' && [ -n "$(ls {REPOSITORY}/locks)" ] && exit 0
+  pkill -CONT -f '[r]estic --quiet backup'
+  sleep 0.02
+done
+exit 1"""
+# Ends a restore in the middle: once a volume is filled.
+END_A_RESTORE = """for try in $(seq 60000); do
+  grep -sq / /var/lib/homeserver-backup/restoring && pkill -KILL -x restic && exit 0
+  sleep 0.02
+done
+exit 1"""
 KEPT_BY_OWNER = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "mine", "namespace": "mine"}}
 DATABASE = "-n apps exec deployment/db --"
 AMTOOL = "-n monitoring exec alertmanager-0 -- amtool --alertmanager.url=http://localhost:9093"
@@ -55,13 +78,14 @@ class Lost:
 
 @pytest.fixture(scope="module")
 def lost(machines: Machines, prometheus: Prometheus, tmp_path_factory: pytest.TempPathFactory) -> Lost:
-    """Run a home, let it be used and saved, and lose all but the disk with the backup."""
+    """Run a home, let it be used and saved, and lose all but the disk with the backup.
+
+    The power is cut while it is saved once more.
+    """
     home, kubectl = machines.home, machines.kubectl
     place = tmp_path_factory.mktemp("elsewhere")
-    repositories = [{"name": "disk", "location": REPOSITORY}]
-    (home.inventory / "group_vars/all/backup.yml").write_text(
-        yaml.safe_dump({"backup_repositories": repositories})
-    )
+    # After scenarios.yml, in the order in which Ansible reads them.
+    (home.inventory / "group_vars/all/the_owners.yml").write_text(yaml.safe_dump(OWNERS))
     machines.host(home.name).check_output(f"mkdir -p {REPOSITORY}")
     machines.play("site.yml")
 
@@ -73,9 +97,13 @@ def lost(machines: Machines, prometheus: Prometheus, tmp_path_factory: pytest.Te
     assert eventually(lambda: prometheus.value("count(up == 1)") > 3, 120)
     measured = time.time()
     machines.play("playbooks/backup.yml")
+    _ask(kubectl, "INSERT INTO notes VALUES ('after the last whole backup')")
 
     password = place / "password"
     password.write_text((home.secrets / "backup.password").read_text())
+    machines.host(home.name).check_output(STOP_A_SAVE)
+    machines.cut(home.name)
+    machines.start(home.name)
     machines.unplug(home.name, DISK, place / "disk.tar")
     had = Lost(home.address, _secrets(home), measured, place / "disk.tar", password)
     machines.remove(home.name)
@@ -85,7 +113,10 @@ def lost(machines: Machines, prometheus: Prometheus, tmp_path_factory: pytest.Te
 
 @pytest.fixture(scope="module")
 def restored(machines: Machines, lost: Lost) -> str:
-    """Restore the home, as docs/backup.md says, on a new machine. Returns what the run printed."""
+    """Restore the home, as docs/backup.md says, on a new machine, with an interruption.
+
+    Returns what the last run printed.
+    """
     home = machines.home
     machines.up(1)
     machines.move(home.name)
@@ -94,6 +125,11 @@ def restored(machines: Machines, lost: Lost) -> str:
         "playbooks/restore_inventory.yml",
         *("-e", f"restore_location={REPOSITORY}", "-e", f"restore_password_file={lost.password}"),
     )
+    with ThreadPoolExecutor() as pool:
+        ending = pool.submit(machines.host(home.name).check_output, END_A_RESTORE)
+        said = machines.refused("playbooks/restore.yml")
+        ending.result()
+    assert "Run the same again" in said
     return machines.play("playbooks/restore.yml")
 
 
@@ -116,6 +152,10 @@ def test_passwords_and_the_authority_are_the_same(home: Home, lost: Lost) -> Non
 
 def test_rows_are_there(found: Kubectl) -> None:
     assert _ask(found, "SELECT text FROM notes") == "kept"
+
+
+def test_a_dump_of_them_was_saved(found: Kubectl) -> None:
+    assert "kept" in found(f"{DATABASE} cat /var/lib/postgresql/data/homeserver-backup.sql")
 
 
 def test_the_owners_object_is_there(found: Kubectl) -> None:
@@ -151,9 +191,28 @@ def test_every_volume_is_the_old_one(found: Kubectl) -> None:
     assert {volume["status"]["phase"] for volume in volumes.values()} == {"Bound"}
 
 
-@pytest.mark.usefixtures("restored")
-def test_the_home_changes_nothing_more(machines: Machines) -> None:
-    assert set(changes(machines.play("site.yml")).values()) == {0}
+@pytest.fixture
+def away(machines: Machines, restored: str) -> Iterator[str]:
+    """A home whose disk is away when it is to be saved. Returns what that said."""
+    assert restored
+    host = machines.host(machines.home.name)
+    host.check_output(f"mv {REPOSITORY} {REPOSITORY}.away")
+    saved = host.run(f"{SAVE} save")
+    assert saved.rc == 1
+    yield saved.stderr
+    host.check_output(f"mv {REPOSITORY}.away {REPOSITORY}")
+
+
+def test_the_home_changes_nothing_more_and_tells_that_its_disk_is_away(
+    machines: Machines, prometheus: Prometheus, away: str
+) -> None:
+    assert f"repository {NAME}: there is no directory {REPOSITORY} -> make it, or mount its disk" in away
+    run = machines.play("site.yml")
+
+    assert set(changes(run).values()) == {0}
+    assert f"{REPOSITORY} is away" in run
+    alert = f'ALERTS{{alertname="BackupFailing", repository="{NAME}"}}'
+    assert eventually(lambda: bool(prometheus.query(alert)), 120)
 
 
 def test_one_app_is_brought_back_if_that_is_meant(machines: Machines, found: Kubectl) -> None:
@@ -173,5 +232,21 @@ def test_one_app_is_brought_back_if_that_is_meant(machines: Machines, found: Kub
 
 
 @pytest.mark.usefixtures("restored")
-def test_the_home_is_saved_on(machines: Machines) -> None:
+def test_the_home_is_saved_on(machines: Machines, prometheus: Prometheus) -> None:
+    begun = time.time()
     machines.play("playbooks/backup.yml")
+
+    newest = f'homeserver_backup_last_success_timestamp_seconds{{repository="{NAME}"}}'
+    assert eventually(lambda: prometheus.value(newest) > begun, 120)
+    assert prometheus.value("max(homeserver_backup_failed)") == 0
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_copy_is_proved_by_a_drill(machines: Machines) -> None:
+    host = machines.host(machines.home.name)
+    for job in ("check", "drill"):
+        host.check_output(f"systemctl start homeserver-backup-{job}")
+    proved = json.loads(host.check_output(f"{SAVE} status"))[NAME]
+
+    assert proved["drill"] > proved["check"] > proved["success"]
+    assert proved["failures"] == {}
