@@ -13,8 +13,10 @@ import requests
 import yaml
 
 from tests.support.home import Home, Kubectl, eventually
+from tests.support.logs import Logs
 from tests.support.machines import Machines, changes
 from tests.support.prometheus import Prometheus
+from tests.support.shipping import write_lines
 
 DISK = "/mnt/disk"
 REPOSITORY = f"{DISK}/home"
@@ -25,6 +27,7 @@ OWNERS = {
     "backup_repositories": [{"name": NAME, "location": REPOSITORY}],
     "flask_app_apps": "{{ [flask_app_hello, _database.flask_app_apps[0] | combine(_dumped)] }}",
     "_dumped": {"backup": {"preset": "postgresql"}},
+    "homeserver_tracing_enabled": False,  # which would only take time
 }
 # Stops a save in the middle: once it has locked the repository.
 STOP_A_SAVE = f"""systemctl start --no-block homeserver-backup
@@ -42,6 +45,7 @@ done
 exit 1"""
 KEPT_BY_OWNER = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "mine", "namespace": "mine"}}
 DATABASE = "-n apps exec deployment/db --"
+SILENCES = "/var/snap/microk8s/common/default-storage/monitoring-alertmanager-*/silences"
 AMTOOL = "-n monitoring exec alertmanager-0 -- amtool --alertmanager.url=http://localhost:9093"
 
 
@@ -49,6 +53,10 @@ def _ask(kubectl: Kubectl, statement: str) -> str:
     return kubectl(
         f'{DATABASE} psql --host=127.0.0.1 --tuples-only --no-align --command="{statement}"'
     ).strip()
+
+
+def _logs(machines: Machines) -> Logs:
+    return Logs(machines.host(machines.home.name), machines.home, machines.kubectl)
 
 
 def _secrets(home: Home) -> Mapping[str, str]:
@@ -65,6 +73,7 @@ class Lost:
         address: The address of the machine.
         secrets: The passwords, keys and the CA.
         measured: When Prometheus measured something for sure, in seconds.
+        logged: What a line of the logs had in it.
         disk: The disk with the backup.
         password: The file with the password of the backup, on a slip of paper, as it were.
     """
@@ -72,8 +81,15 @@ class Lost:
     address: str
     secrets: Mapping[str, str]
     measured: float
+    logged: str
     disk: Path
     password: Path
+
+
+@pytest.fixture(scope="module")
+def machines(home: Home) -> Machines:
+    """The machine of the home, with its logs."""
+    return Machines(home, options=())
 
 
 @pytest.fixture(scope="module")
@@ -89,12 +105,16 @@ def lost(machines: Machines, prometheus: Prometheus, tmp_path_factory: pytest.Te
     machines.host(home.name).check_output(f"mkdir -p {REPOSITORY}")
     machines.play("site.yml")
 
+    kubectl(f"{AMTOOL} silence add alertname=Never --comment=kept --author=owner --duration=30d")
     assert eventually(lambda: "1" in _ask(kubectl, "SELECT 1"), 120)
     _ask(kubectl, "CREATE TABLE notes (text text); INSERT INTO notes VALUES ('kept'); CHECKPOINT")
     kubectl("create namespace mine")
     kubectl.apply({**KEPT_BY_OWNER, "data": {"note": "kept"}})
-    kubectl(f"{AMTOOL} silence add alertname=Never --comment=kept --author=owner --duration=30d")
+    logged = write_lines(kubectl, 1, 0)
     assert eventually(lambda: prometheus.value("count(up == 1)") > 3, 120)
+    _logs(machines).wait(logged)
+    # Alertmanager writes it within a minute.
+    assert eventually(lambda: machines.host(home.name).run(f"grep -qa kept {SILENCES}").succeeded, 120)
     measured = time.time()
     machines.play("playbooks/backup.yml")
     _ask(kubectl, "INSERT INTO notes VALUES ('after the last whole backup')")
@@ -105,7 +125,7 @@ def lost(machines: Machines, prometheus: Prometheus, tmp_path_factory: pytest.Te
     machines.cut(home.name)
     machines.start(home.name)
     machines.unplug(home.name, DISK, place / "disk.tar")
-    had = Lost(home.address, _secrets(home), measured, place / "disk.tar", password)
+    had = Lost(home.address, _secrets(home), measured, logged, place / "disk.tar", password)
     machines.remove(home.name)
     assert not home.inventory.exists()
     return had
@@ -173,6 +193,11 @@ def test_what_was_measured_is_there(prometheus: Prometheus, lost: Lost) -> None:
     before = prometheus.api("query", query="count(up == 1)", time=str(lost.measured))
 
     assert float(before["result"][0]["value"][1]) > 3
+
+
+@pytest.mark.usefixtures("restored")
+def test_what_was_logged_is_there(machines: Machines, lost: Lost) -> None:
+    assert _logs(machines).wait(lost.logged)
 
 
 @pytest.mark.usefixtures("restored")
