@@ -43,11 +43,12 @@ def _hooks(app: App) -> dict[str, list[list[str]]]:
     backup = app.get("backup") or {}
     before, after = list(backup.get("before") or []), list(backup.get("after") or [])
     if dump := _DUMPS.get(backup.get("preset", "")):
-        # As a whole or not at all, and for its user alone.
+        # As a whole or not at all, and for its user alone. It stays: the machine of its volume may be saved
+        # later than the founder, who asks for it.
         file = f"{app['volumes'][0]['path'].rstrip('/')}/homeserver-backup.sql"
         script = f'umask 077; {dump} > "$1.new" && mv "$1.new" "$1"'
         before.append(["sh", "-c", script, "sh", file])
-        after.append(["rm", "-f", file, f"{file}.new"])
+        after.append(["rm", "-f", f"{file}.new"])
     return {when: commands for when, commands in (("before", before), ("after", after)) if commands}
 
 

@@ -250,9 +250,7 @@ def absent_repositories(
             yield Problem(wrong, "mount its disk")
 
 
-def _missing(
-    host: Mapping[str, Any], repositories: Iterable[Mapping[str, Any]]
-) -> Iterator[tuple[int, str]]:
+def _missing(host: Mapping[str, Any], repositories: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, str]]:
     for number, repository in enumerate(repositories):
         if repository["location"] in host["missing_directories"]:
             yield number, repository["location"]

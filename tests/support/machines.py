@@ -23,9 +23,15 @@ TAINTS = [{"key": "shelf", "value": "attic", "effect": "PreferNoSchedule"}]
 
 @dataclass
 class Machines:
-    """The lab's machines of one home. The first is the founder, the others are workers."""
+    """The lab's machines of one home. The first is the founder, the others are workers.
+
+    Attributes:
+        home: The home.
+        options: Arguments of every playbook.
+    """
 
     home: Home
+    options: tuple[str, ...] = WITHOUT_LOGS
 
     def __post_init__(self) -> None:
         """Find the founder."""
@@ -83,13 +89,13 @@ class Machines:
 
         It has to succeed.
         """
-        run = self.home.play(playbook, *WITHOUT_LOGS, *arguments)
+        run = self.home.play(playbook, *self.options, *arguments)
         assert run.returncode == 0, run.stdout + run.stderr
         return run.stdout + run.stderr
 
     def refused(self, playbook: str, *arguments: str) -> str:
         """Run a playbook, which has to fail, and return what it prints."""
-        run = self.home.play(playbook, *WITHOUT_LOGS, *arguments)
+        run = self.home.play(playbook, *self.options, *arguments)
         assert run.returncode != 0, run.stdout
         return run.stdout + run.stderr
 

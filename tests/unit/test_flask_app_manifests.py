@@ -167,7 +167,7 @@ def test_an_app_says_what_is_to_be_run_before_and_after_it_is_saved(tmp_path: Pa
     file = "/var/lib/postgresql/data/homeserver-backup.sql"
     assert hooks["before"][0] == ["sync"]
     assert hooks["before"][1][-1] == file
-    assert hooks["after"] == [["rm", "-f", file, f"{file}.new"]]
+    assert hooks["after"] == [["rm", "-f", f"{file}.new"]]
     assert "homeserver.stack/backup" not in find(objects, "Deployment", "shop")["metadata"]["annotations"]
 
 

@@ -1,12 +1,14 @@
 import subprocess
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.homeserver.stack.plugins.action.host_probe import why_unfit
 from ansible_collections.homeserver.stack.plugins.module_utils import preflight
 from ansible_collections.homeserver.stack.plugins.module_utils.problem import Problem
+from ansible_collections.homeserver.stack.plugins.modules import host_probe
 
 from tests.support.roles import ROLES, ROOT
 
@@ -71,6 +73,15 @@ def test_one_that_was_there_and_is_away_today_is_only_doubted() -> None:
     assert [text.split()[4] for text in texts(preflight.missing_directories(host, repositories))] == [
         "/mnt/nas"
     ]
+
+
+def test_a_host_knows_where_it_is_saved_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = tmp_path / "backup.json"
+    monkeypatch.setattr(host_probe, "_BACKUP", settings)
+    assert host_probe._repositories() == []
+
+    settings.write_text('{"repositories": [{"name": "disk", "location": "/mnt/disk"}]}')
+    assert host_probe._repositories() == ["/mnt/disk"]
 
 
 def test_nothing_is_missing_where_the_requirements_are_installed() -> None:

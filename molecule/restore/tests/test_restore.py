@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,39 @@ import requests
 import yaml
 
 from tests.support.home import Home, Kubectl, eventually
+from tests.support.logs import Logs
 from tests.support.machines import Machines, changes
 from tests.support.prometheus import Prometheus
+from tests.support.shipping import write_lines
 
 DISK = "/mnt/disk"
 REPOSITORY = f"{DISK}/home"
+NAME = "disk"
+SAVE = "python3 /usr/local/lib/homeserver/backup.py"
+# The database of the docs, which dumps its rows before each save, and an app that shows that pages answer.
+OWNERS = {
+    "backup_repositories": [{"name": NAME, "location": REPOSITORY}],
+    "flask_app_apps": "{{ [flask_app_hello, _database.flask_app_apps[0] | combine(_dumped)] }}",
+    "_dumped": {"backup": {"preset": "postgresql"}},
+    "homeserver_tracing_enabled": False,  # which would only take time
+}
+# Stops a save in the middle: once it has locked the repository.
+STOP_A_SAVE = f"""systemctl start --no-block homeserver-backup
+for try in $(seq 6000); do
+  pkill -STOP -f '[r]estic --quiet backup' && [ -n "$(ls {REPOSITORY}/locks)" ] && exit 0
+  pkill -CONT -f '[r]estic --quiet backup'
+  sleep 0.02
+done
+exit 1"""
+# Ends a restore in the middle: once a volume is filled.
+END_A_RESTORE = """for try in $(seq 60000); do
+  grep -sq / /var/lib/homeserver-backup/restoring && pkill -KILL -x restic && exit 0
+  sleep 0.02
+done
+exit 1"""
 KEPT_BY_OWNER = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "mine", "namespace": "mine"}}
 DATABASE = "-n apps exec deployment/db --"
+SILENCES = "/var/snap/microk8s/common/default-storage/monitoring-alertmanager-*/silences"
 AMTOOL = "-n monitoring exec alertmanager-0 -- amtool --alertmanager.url=http://localhost:9093"
 
 
@@ -26,6 +53,10 @@ def _ask(kubectl: Kubectl, statement: str) -> str:
     return kubectl(
         f'{DATABASE} psql --host=127.0.0.1 --tuples-only --no-align --command="{statement}"'
     ).strip()
+
+
+def _logs(machines: Machines) -> Logs:
+    return Logs(machines.host(machines.home.name), machines.home, machines.kubectl)
 
 
 def _secrets(home: Home) -> Mapping[str, str]:
@@ -42,6 +73,7 @@ class Lost:
         address: The address of the machine.
         secrets: The passwords, keys and the CA.
         measured: When Prometheus measured something for sure, in seconds.
+        logged: What a line of the logs had in it.
         disk: The disk with the backup.
         password: The file with the password of the backup, on a slip of paper, as it were.
     """
@@ -49,35 +81,51 @@ class Lost:
     address: str
     secrets: Mapping[str, str]
     measured: float
+    logged: str
     disk: Path
     password: Path
 
 
 @pytest.fixture(scope="module")
+def machines(home: Home) -> Machines:
+    """The machine of the home, with its logs."""
+    return Machines(home, options=())
+
+
+@pytest.fixture(scope="module")
 def lost(machines: Machines, prometheus: Prometheus, tmp_path_factory: pytest.TempPathFactory) -> Lost:
-    """Run a home, let it be used and saved, and lose all but the disk with the backup."""
+    """Run a home, let it be used and saved, and lose all but the disk with the backup.
+
+    The power is cut while it is saved once more.
+    """
     home, kubectl = machines.home, machines.kubectl
     place = tmp_path_factory.mktemp("elsewhere")
-    repositories = [{"name": "disk", "location": REPOSITORY}]
-    (home.inventory / "group_vars/all/backup.yml").write_text(
-        yaml.safe_dump({"backup_repositories": repositories})
-    )
+    # After scenarios.yml, in the order in which Ansible reads them.
+    (home.inventory / "group_vars/all/the_owners.yml").write_text(yaml.safe_dump(OWNERS))
     machines.host(home.name).check_output(f"mkdir -p {REPOSITORY}")
     machines.play("site.yml")
 
+    kubectl(f"{AMTOOL} silence add alertname=Never --comment=kept --author=owner --duration=30d")
     assert eventually(lambda: "1" in _ask(kubectl, "SELECT 1"), 120)
     _ask(kubectl, "CREATE TABLE notes (text text); INSERT INTO notes VALUES ('kept'); CHECKPOINT")
     kubectl("create namespace mine")
     kubectl.apply({**KEPT_BY_OWNER, "data": {"note": "kept"}})
-    kubectl(f"{AMTOOL} silence add alertname=Never --comment=kept --author=owner --duration=30d")
+    logged = write_lines(kubectl, 1, 0)
     assert eventually(lambda: prometheus.value("count(up == 1)") > 3, 120)
+    _logs(machines).wait(logged)
+    # Alertmanager writes it within a minute.
+    assert eventually(lambda: machines.host(home.name).run(f"grep -qa kept {SILENCES}").succeeded, 120)
     measured = time.time()
     machines.play("playbooks/backup.yml")
+    _ask(kubectl, "INSERT INTO notes VALUES ('after the last whole backup')")
 
     password = place / "password"
     password.write_text((home.secrets / "backup.password").read_text())
+    machines.host(home.name).check_output(STOP_A_SAVE)
+    machines.cut(home.name)
+    machines.start(home.name)
     machines.unplug(home.name, DISK, place / "disk.tar")
-    had = Lost(home.address, _secrets(home), measured, place / "disk.tar", password)
+    had = Lost(home.address, _secrets(home), measured, logged, place / "disk.tar", password)
     machines.remove(home.name)
     assert not home.inventory.exists()
     return had
@@ -85,7 +133,10 @@ def lost(machines: Machines, prometheus: Prometheus, tmp_path_factory: pytest.Te
 
 @pytest.fixture(scope="module")
 def restored(machines: Machines, lost: Lost) -> str:
-    """Restore the home, as docs/backup.md says, on a new machine. Returns what the run printed."""
+    """Restore the home, as docs/backup.md says, on a new machine, with an interruption.
+
+    Returns what the last run printed.
+    """
     home = machines.home
     machines.up(1)
     machines.move(home.name)
@@ -94,6 +145,11 @@ def restored(machines: Machines, lost: Lost) -> str:
         "playbooks/restore_inventory.yml",
         *("-e", f"restore_location={REPOSITORY}", "-e", f"restore_password_file={lost.password}"),
     )
+    with ThreadPoolExecutor() as pool:
+        ending = pool.submit(machines.host(home.name).check_output, END_A_RESTORE)
+        said = machines.refused("playbooks/restore.yml")
+        ending.result()
+    assert "Run the same again" in said
     return machines.play("playbooks/restore.yml")
 
 
@@ -118,6 +174,10 @@ def test_rows_are_there(found: Kubectl) -> None:
     assert _ask(found, "SELECT text FROM notes") == "kept"
 
 
+def test_a_dump_of_them_was_saved(found: Kubectl) -> None:
+    assert "kept" in found(f"{DATABASE} cat /var/lib/postgresql/data/homeserver-backup.sql")
+
+
 def test_the_owners_object_is_there(found: Kubectl) -> None:
     assert found.get("-n mine configmap mine")["data"] == {"note": "kept"}
 
@@ -136,6 +196,11 @@ def test_what_was_measured_is_there(prometheus: Prometheus, lost: Lost) -> None:
 
 
 @pytest.mark.usefixtures("restored")
+def test_what_was_logged_is_there(machines: Machines, lost: Lost) -> None:
+    assert _logs(machines).wait(lost.logged)
+
+
+@pytest.mark.usefixtures("restored")
 def test_pages_answer(home: Home) -> None:
     assert requests.get(f"https://hello.{home.domain}/", verify=home.ca, timeout=10).status_code == 200
 
@@ -151,9 +216,28 @@ def test_every_volume_is_the_old_one(found: Kubectl) -> None:
     assert {volume["status"]["phase"] for volume in volumes.values()} == {"Bound"}
 
 
-@pytest.mark.usefixtures("restored")
-def test_the_home_changes_nothing_more(machines: Machines) -> None:
-    assert set(changes(machines.play("site.yml")).values()) == {0}
+@pytest.fixture
+def away(machines: Machines, restored: str) -> Iterator[str]:
+    """A home whose disk is away when it is to be saved. Returns what that said."""
+    assert restored
+    host = machines.host(machines.home.name)
+    host.check_output(f"mv {REPOSITORY} {REPOSITORY}.away")
+    saved = host.run(f"{SAVE} save")
+    assert saved.rc == 1
+    yield saved.stderr
+    host.check_output(f"mv {REPOSITORY}.away {REPOSITORY}")
+
+
+def test_the_home_changes_nothing_more_and_tells_that_its_disk_is_away(
+    machines: Machines, prometheus: Prometheus, away: str
+) -> None:
+    assert f"repository {NAME}: there is no directory {REPOSITORY} -> make it, or mount its disk" in away
+    run = machines.play("site.yml")
+
+    assert set(changes(run).values()) == {0}
+    assert f"{REPOSITORY} is away" in run
+    alert = f'ALERTS{{alertname="BackupFailing", repository="{NAME}"}}'
+    assert eventually(lambda: bool(prometheus.query(alert)), 120)
 
 
 def test_one_app_is_brought_back_if_that_is_meant(machines: Machines, found: Kubectl) -> None:
@@ -173,5 +257,21 @@ def test_one_app_is_brought_back_if_that_is_meant(machines: Machines, found: Kub
 
 
 @pytest.mark.usefixtures("restored")
-def test_the_home_is_saved_on(machines: Machines) -> None:
+def test_the_home_is_saved_on(machines: Machines, prometheus: Prometheus) -> None:
+    begun = time.time()
     machines.play("playbooks/backup.yml")
+
+    newest = f'homeserver_backup_last_success_timestamp_seconds{{repository="{NAME}"}}'
+    assert eventually(lambda: prometheus.value(newest) > begun, 120)
+    assert prometheus.value("max(homeserver_backup_failed)") == 0
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_copy_is_proved_by_a_drill(machines: Machines) -> None:
+    host = machines.host(machines.home.name)
+    for job in ("check", "drill"):
+        host.check_output(f"systemctl start homeserver-backup-{job}")
+    proved = json.loads(host.check_output(f"{SAVE} status"))[NAME]
+
+    assert proved["drill"] > proved["check"] > proved["success"]
+    assert proved["failures"] == {}

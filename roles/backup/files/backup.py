@@ -39,8 +39,8 @@ SNAPSHOT_SECONDS = 1200
 SQLITE_SECONDS = 60
 ATTEMPTS = 5
 GIB = 2**30
-# What a restic that does this little a second, for so many of them, is: stuck. Debian's 0.14 is, now and then, when a
-# directory is full; with a little room left it is ended sooner.
+# A restic that moves less in each second of so many is stuck. Debian's 0.14 is, now and then, when a
+# directory is full; with little room left it is ended sooner.
 IDLE_BYTES = 1024
 IDLE_SECONDS = 3600
 IDLE_SECONDS_IF_FULL = 60
