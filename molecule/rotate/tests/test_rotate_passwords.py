@@ -56,7 +56,7 @@ def opens_node_exporter(home: Home, host: Host) -> Opens:
 ROTATED: dict[str, tuple[str, str, Set[str]]] = {
     "traefik_dashboard": ("traefik_dashboard.password", "opens_prometheus", set()),
     "kibana_admin": ("kibana_admin.password", "opens_elasticsearch", {"elasticsearch"}),
-    "node_exporter": ("node_exporter.password", "opens_node_exporter", {"node-exporter", "prometheus"}),
+    "node_exporter": ("node_exporter.password", "opens_node_exporter", {"node-exporter"}),
 }
 
 
