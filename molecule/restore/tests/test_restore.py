@@ -212,7 +212,8 @@ def test_every_volume_is_the_old_one(found: Kubectl) -> None:
     }
     claims = found.get("persistentvolumeclaims -A")["items"]
 
-    assert {claim["spec"]["volumeName"] for claim in claims} == set(volumes)
+    # A claim of what does not run here waits for its first pod.
+    assert {claim["spec"]["volumeName"] for claim in claims if "volumeName" in claim["spec"]} == set(volumes)
     assert {volume["status"]["phase"] for volume in volumes.values()} == {"Bound"}
 
 
