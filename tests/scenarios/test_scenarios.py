@@ -58,6 +58,10 @@ def test_every_role() -> None:
     HOUSE.verify(*VERIFIERS)
 
 
+def test_a_power_cut() -> None:
+    HOUSE.verify("power")
+
+
 def test_kubernetes_apply_on_a_real_cluster() -> None:
     kubeconfig = HOUSE.directory / f".kube/{HOUSE.machine}.yaml"
     HOUSE.run("pytest", "-n", "5", "tests/integration", KUBECONFIG=str(kubeconfig))

@@ -51,10 +51,11 @@ def test_a_host_that_does_not_tell_its_addresses_lets_the_kubelet_choose(tmp_pat
     assert "--node-ip" not in wanted["extraKubeletArgs"]
 
 
-def test_programs_that_nobody_asks_listen_on_loopback(tmp_path: Path) -> None:
+def test_controllers_are_alone_and_listen_on_loopback(tmp_path: Path) -> None:
     wanted = launch(tmp_path, microk8s_extra_scheduler_args={"--v": 2})
-    assert wanted["extraKubeSchedulerArgs"] == {"--bind-address": "127.0.0.1", "--v": "2"}
-    assert wanted["extraKubeControllerManagerArgs"] == {"--bind-address": "127.0.0.1"}
+    alone = {"--bind-address": "127.0.0.1", "--leader-elect": "false"}
+    assert wanted["extraKubeSchedulerArgs"] == alone | {"--v": "2"}
+    assert wanted["extraKubeControllerManagerArgs"] == alone
 
 
 def test_a_kubelet_may_not_do_what_it_likes(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 import requests
 import yaml
 
+from tests.support.database import ask
 from tests.support.home import Home, Kubectl, eventually
 from tests.support.logs import Logs
 from tests.support.machines import Machines, changes
@@ -44,15 +45,8 @@ END_A_RESTORE = """for try in $(seq 60000); do
 done
 exit 1"""
 KEPT_BY_OWNER = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "mine", "namespace": "mine"}}
-DATABASE = "-n apps exec deployment/db --"
 SILENCES = "/var/snap/microk8s/common/default-storage/monitoring-alertmanager-*/silences"
 AMTOOL = "-n monitoring exec alertmanager-0 -- amtool --alertmanager.url=http://localhost:9093"
-
-
-def _ask(kubectl: Kubectl, statement: str) -> str:
-    return kubectl(
-        f'{DATABASE} psql --host=127.0.0.1 --tuples-only --no-align --command="{statement}"'
-    ).strip()
 
 
 def _logs(machines: Machines) -> Logs:
@@ -106,8 +100,8 @@ def lost(machines: Machines, prometheus: Prometheus, tmp_path_factory: pytest.Te
     machines.play("site.yml")
 
     kubectl(f"{AMTOOL} silence add alertname=Never --comment=kept --author=owner --duration=30d")
-    assert eventually(lambda: "1" in _ask(kubectl, "SELECT 1"), 120)
-    _ask(kubectl, "CREATE TABLE notes (text text); INSERT INTO notes VALUES ('kept'); CHECKPOINT")
+    assert eventually(lambda: "1" in ask(kubectl, "SELECT 1"), 120)
+    ask(kubectl, "CREATE TABLE notes (text text); INSERT INTO notes VALUES ('kept'); CHECKPOINT")
     kubectl("create namespace mine")
     kubectl.apply({**KEPT_BY_OWNER, "data": {"note": "kept"}})
     logged = write_lines(kubectl, 1, 0)
@@ -117,7 +111,7 @@ def lost(machines: Machines, prometheus: Prometheus, tmp_path_factory: pytest.Te
     assert eventually(lambda: machines.host(home.name).run(f"grep -qa kept {SILENCES}").succeeded, 120)
     measured = time.time()
     machines.play("playbooks/backup.yml")
-    _ask(kubectl, "INSERT INTO notes VALUES ('after the last whole backup')")
+    ask(kubectl, "INSERT INTO notes VALUES ('after the last whole backup')")
 
     password = place / "password"
     password.write_text((home.secrets / "backup.password").read_text())
@@ -171,11 +165,11 @@ def test_passwords_and_the_authority_are_the_same(home: Home, lost: Lost) -> Non
 
 
 def test_rows_are_there(found: Kubectl) -> None:
-    assert _ask(found, "SELECT text FROM notes") == "kept"
+    assert ask(found, "SELECT text FROM notes") == "kept"
 
 
 def test_a_dump_of_them_was_saved(found: Kubectl) -> None:
-    assert "kept" in found(f"{DATABASE} cat /var/lib/postgresql/data/homeserver-backup.sql")
+    assert "kept" in found("-n apps exec deployment/db -- cat /var/lib/postgresql/data/homeserver-backup.sql")
 
 
 def test_the_owners_object_is_there(found: Kubectl) -> None:
@@ -243,10 +237,10 @@ def test_the_home_changes_nothing_more_and_tells_that_its_disk_is_away(
 
 def test_one_app_is_brought_back_if_that_is_meant(machines: Machines, found: Kubectl) -> None:
     day = time.strftime("%Y-%m-%d")
-    _ask(found, "DELETE FROM notes")
+    ask(found, "DELETE FROM notes")
 
     assert "newer data" in machines.refused("playbooks/restore.yml", "-e", "app=db")
-    assert _ask(found, "SELECT count(*) FROM notes") == "0"
+    assert ask(found, "SELECT count(*) FROM notes") == "0"
     said = machines.refused("playbooks/restore.yml", "-e", "app=db", "-e", "at=2020-01-01")
     assert "no save that old" in said
     machines.play(
@@ -254,7 +248,7 @@ def test_one_app_is_brought_back_if_that_is_meant(machines: Machines, found: Kub
     )
 
     found("-n apps rollout status deployment/db --timeout=120s")
-    assert eventually(lambda: _ask(found, "SELECT text FROM notes") == "kept", 60)
+    assert eventually(lambda: ask(found, "SELECT text FROM notes") == "kept", 60)
 
 
 @pytest.mark.usefixtures("restored")
