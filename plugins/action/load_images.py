@@ -47,7 +47,7 @@ class ActionModule(ActionBase):
             "homeserver.stack.sideload", arguments, task_vars=task_vars
         )
         if done.get("failed"):
-            raise AnsibleActionFail(done["msg"])
+            raise AnsibleActionFail(str(done.get("msg") or done.get("exception")))
         return done
 
     def _copy(self, file: Path, directory: str) -> str:

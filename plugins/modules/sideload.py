@@ -211,6 +211,8 @@ class Sideload:
     def keep(self) -> None:
         """Pin these images, so that the kubelet keeps them, and unpin those that they replace."""
         wanted = {archive.name for archive in self._archives}
+        if not wanted:
+            return
         kept = set(_images("ls", "--quiet", f'labels."{_PINNED}"==pinned').stdout.split())
         for reference in wanted - kept:
             _images("label", reference, f"{_PINNED}=pinned")

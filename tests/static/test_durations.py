@@ -52,6 +52,7 @@ MEMORY = {
     "Deployment monitoring/kube-state-metrics kube-state-metrics": (192, 192),
     "Deployment tracing/collector collector": (256, 512),
     "Deployment tracing/jaeger jaeger": (256, 512),
+    "Deployment tracing/jaeger ready": (64, 64),
     "Deployment traefik/traefik traefik": (256, 512),
     "Deployment traefik/whoami whoami": (64, 64),
     "Job logging/arrival arrival": (64, 64),

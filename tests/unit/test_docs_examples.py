@@ -1,5 +1,6 @@
 """Preflight accepts every example of the documentation, and the variables that tests and the lab set."""
 
+import hashlib
 import json
 import os
 import re
@@ -10,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from lab.catalogue import pinned_versions
 from tests.support import docs
 from tests.support.roles import ROLES, ROOT
 
@@ -56,6 +58,7 @@ def _complaints(tmp_path: Path, hosts: dict[str, dict[str, Any]]) -> list[str]:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).symlink_to(FILES / file)
     (tmp_path / "files").symlink_to(FILES)
+    _write_bundle(tmp_path / "bundle/amd64")
     inventory = tmp_path / "inventory"
     (inventory / "group_vars/all").mkdir(parents=True)
     vaulted = dict.fromkeys(re.findall(r"\bvault_\w+", json.dumps(hosts)), "secret")
@@ -79,6 +82,21 @@ def _complaints(tmp_path: Path, hosts: dict[str, dict[str, Any]]) -> list[str]:
     )
     assert "cannot be reached" in done.stdout, done.stdout + done.stderr
     return sorted({line.strip() for line in done.stdout.splitlines() if _is_about_a_variable(line)})
+
+
+def _write_bundle(directory: Path) -> None:
+    """Write a bundle with all images, as playbooks/bundle.yml does."""
+    directory.mkdir(parents=True)
+    (directory / "empty").touch()
+    empty = {"file": "empty", "sha256": hashlib.sha256().hexdigest()}
+    versions = pinned_versions()
+    content = {
+        "format": 1,
+        "snaps": [{"name": "microk8s", **empty}],
+        "images": [{"reference": reference, **empty} for reference in versions["images"].values()],
+        "manifests": [{"name": name, **empty} for name in versions["manifests"]],
+    }
+    (directory / "bundle.json").write_text(json.dumps(content))
 
 
 def _is_about_a_variable(line: str) -> bool:

@@ -105,10 +105,14 @@ def test_the_run_ends_when_a_program_is_missing(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("live", [True, False])
 def test_the_output_of_one_part_is_not_mixed_with_anothers(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], live: bool
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path, live: bool
 ) -> None:
-    slow = "import time; print('one', flush=True); time.sleep(0.5); print('two', flush=True)"
-    _run(monkeypatch, Part("slow", _python(slow), live=live), Part("quick", _python("print('middle')")))
+    wait = "import pathlib, time\nwhile not pathlib.Path({!r}).exists(): time.sleep(0.01)\n"
+    one, middle = tmp_path / "one", tmp_path / "middle"
+    begin = f"print('one', flush=True); open({str(one)!r}, 'x')\n"
+    slow = f"{begin}{wait.format(str(middle))}time.sleep(1); print('two')"
+    quick = f"{wait.format(str(one))}print('middle'); open({str(middle)!r}, 'x')"
+    _run(monkeypatch, Part("slow", _python(slow), live=live), Part("quick", _python(quick)))
     shown = [line for line in capfd.readouterr().out.splitlines() if line in {"one", "middle", "two"}]
 
     assert shown == (["one", "middle", "two"] if live else ["middle", "one", "two"])

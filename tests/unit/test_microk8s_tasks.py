@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -178,9 +179,8 @@ def test_without_volumes_nothing_is_made(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="there is no second file system")
 def test_volumes_are_not_copied_to_another_file_system(tmp_path: Path) -> None:
-    elsewhere = Path("/dev/shm") / tmp_path.name
-    done = keep(tmp_path, os.path.relpath(elsewhere, tmp_path))
-    elsewhere.rmdir()
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
+        done = keep(tmp_path, os.path.relpath(other, tmp_path))
 
     assert done.returncode != 0
     assert "MicroK8s was not removed" in done.stdout
