@@ -63,7 +63,7 @@ lab-status: $(READY) ## Print the lab's machines and services as JSON
 lab-down: $(READY) ## Remove the lab's home server completely
 	python -m lab down
 
-.PHONY: test lint unit fast-test lab-test molecule
+.PHONY: test lint unit fast-test lab-test molecule molecule-apart
 test: $(READY) ## Run everything that CI runs for each change: scenarios, lint and fast tests in parallel
 	python -m tests.everything
 
@@ -87,7 +87,10 @@ lab-test: $(READY) ## Run the lab's tests that create machines (as root)
 	pytest -m machine
 
 molecule: $(READY) ## Run the scenarios: every role on a lab machine (as root)
-	pytest -s --durations=0 -m scenario $(ARGS)
+	pytest -s --durations=0 -m scenario tests/scenarios/test_scenarios.py $(ARGS)
+
+molecule-apart: $(READY) ## Run those that are not part of make test: several machines, restore, rotate (as root)
+	pytest -s --durations=0 -m scenario tests/scenarios/test_apart.py $(ARGS)
 
 .PHONY: mutants
 mutants: $(READY) ## Make realistic mistakes one at a time, name those that no fast test catches, as in: make mutants ARGS='--area rules'

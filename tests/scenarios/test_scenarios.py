@@ -32,9 +32,8 @@ VERIFIERS = (
     "elk/tests/test_outage_over.py",
     "elk/tests/test_showing.py",
     "incident/tests/test_incident_over.py",
-    "rotate/tests/test_rotate_passwords.py",
 )
-# The name is not that of the machines in test_several_machines.py, which run at the same time.
+# The name is not that of the machines in test_apart.py, which may run at the same time.
 HOUSE = Scenario("house")
 
 
@@ -77,10 +76,6 @@ def test_addresses() -> None:
 
 def test_arguments() -> None:
     HOUSE.verify("arguments")
-
-
-def test_another_authority() -> None:
-    HOUSE.verify("rotate/tests/test_rotate_authority.py")
 
 
 def test_everything_is_removed() -> None:

@@ -1,4 +1,4 @@
-"""Run the tests that need several machines, in a network of their own: other scenarios run meanwhile."""
+"""Run the scenarios that `make test` has no time for, each on new machines in a network of their own."""
 
 import os
 from collections.abc import Iterator
@@ -36,3 +36,8 @@ def test_several_machines() -> None:
 
 def test_restore() -> None:
     HOME.verify("restore")
+
+
+def test_rotate() -> None:
+    HOME.run("ansible-playbook", "-i", str(HOME.directory / "inventory"), "site.yml")
+    HOME.verify("rotate/tests/test_rotate_passwords.py", "rotate/tests/test_rotate_authority.py")
