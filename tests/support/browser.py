@@ -45,6 +45,10 @@ _SETTLE = 4.0  # seconds after which it is complete anyway
 _TEXT = "document.body ? document.body.innerText : ''"
 
 
+# Another machine of the lab has come or gone.
+_INTERRUPTED = "net::ERR_NETWORK_CHANGED"
+
+
 class BrowserError(Exception):
     """Chromium, or a page in it, did not do what was asked."""
 
@@ -144,8 +148,12 @@ class Page:
             BrowserError: Nothing answers there.
         """
         self._origin = "{0.scheme}://{0.netloc}".format(urlsplit(url))
-        answer = self.call("Page.navigate", url=url)
-        if problem := answer.get("errorText"):
+        deadline = time.monotonic() + _PATIENCE
+        while (problem := self.call("Page.navigate", url=url).get("errorText")) == _INTERRUPTED:
+            if time.monotonic() > deadline:
+                break
+            self.browser.pump(1)
+        if problem:
             raise BrowserError(f"{url}: {problem}")
 
     def wait_for(self, *texts: str) -> str:
