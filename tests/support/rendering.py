@@ -11,6 +11,16 @@ from ansible.template import Templar, trust_as_template
 ROOT = Path(__file__).parent.parent.parent
 
 Object = dict[str, Any]
+# Of a home whose machine is the one that runs the tests.
+INVENTORY = """
+all:
+  vars: {ansible_connection: local, ansible_python_interpreter: "{{ ansible_playbook_python }}"}
+  children:
+    home_servers:
+      children:
+        control_plane: {hosts: {home: {ansible_host: 192.0.2.1}}}
+        workers: {}
+"""
 
 
 class Role:

@@ -9,17 +9,9 @@ import pytest
 import yaml
 
 from plugins.filter.qr_code import qr_code
+from tests.support import rendering
 from tests.support.rendering import ROOT
 
-INVENTORY = """
-all:
-  vars: {ansible_connection: local, ansible_python_interpreter: "{{ ansible_playbook_python }}"}
-  children:
-    home_servers:
-      children:
-        control_plane: {hosts: {home: {ansible_host: 192.0.2.1}}}
-        workers: {}
-"""
 PASSWORD = "what-opens-the-backups"
 KEY = "<the key & its secret>"
 REPOSITORIES: list[dict[str, Any]] = [
@@ -32,7 +24,7 @@ REPOSITORIES: list[dict[str, Any]] = [
 def home(tmp_path: Path) -> Path:
     """An inventory, and the password of its backups."""
     (tmp_path / "inventory").mkdir()
-    (tmp_path / "inventory/hosts.yml").write_text(INVENTORY)
+    (tmp_path / "inventory/hosts.yml").write_text(rendering.INVENTORY)
     (tmp_path / "secrets/home").mkdir(parents=True)
     (tmp_path / "secrets/home/backup.password").write_text(f"{PASSWORD}\n")
     return tmp_path

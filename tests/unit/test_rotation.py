@@ -9,21 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support import rendering
 from tests.support.manifests import APPLIED, SECRETS
 from tests.support.rendering import ROOT, Role
 
 VARIABLES = yaml.safe_load((ROOT / "roles/common/vars/main/secrets.yml").read_text())
 ROTATED: dict[str, Any] = VARIABLES["homeserver_secrets"]
 LASTING: dict[str, str] = VARIABLES["homeserver_lasting_secrets"]
-INVENTORY = """
-all:
-  vars: {ansible_connection: local, ansible_python_interpreter: "{{ ansible_playbook_python }}"}
-  children:
-    home_servers:
-      children:
-        control_plane: {hosts: {home: {ansible_host: 192.0.2.1}}}
-        workers: {}
-"""
 HOME: dict[str, Any] = {
     "disk_cleanup_enabled": True,
     "homeserver_built_images": {"homeserver-logstore": "a:1", "homeserver-disk-cleanup": "b:1"},
@@ -35,7 +27,7 @@ READING = tuple(role for role in APPLIED if role != "flask_app")  # which needs 
 def home(tmp_path: Path) -> Path:
     """A home with one secret, and no cluster."""
     (tmp_path / "inventory").mkdir()
-    (tmp_path / "inventory/hosts.yml").write_text(INVENTORY)
+    (tmp_path / "inventory/hosts.yml").write_text(rendering.INVENTORY)
     (tmp_path / "secrets/home").mkdir(parents=True)
     (tmp_path / "secrets/home/grafana_admin.password").write_text("the one of before\n")
     return tmp_path
