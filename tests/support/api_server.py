@@ -1,5 +1,6 @@
 """A real Kubernetes API server on this machine, without nodes and controllers."""
 
+import json
 import subprocess
 import time
 from collections.abc import Iterator
@@ -29,6 +30,20 @@ class ApiServer:
 
     url: str
     authority: Path
+
+    @property
+    def kubeconfig(self) -> str:
+        """The text of a kubeconfig of its administrator."""
+        cluster = {"server": self.url, "certificate-authority": str(self.authority)}
+        content = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "home", "cluster": cluster}],
+            "users": [{"name": "admin", "user": {"token": "admin"}}],
+            "contexts": [{"name": "home", "context": {"cluster": "home", "user": "admin"}}],
+            "current-context": "home",
+        }
+        return json.dumps(content)
 
     def apply(self, path: str, obj: Object) -> requests.Response:
         """Create or change an object at its path, such as `/api/v1/namespaces/a`."""

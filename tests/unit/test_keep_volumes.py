@@ -1,6 +1,5 @@
 """A reset lets volumes outlive their claims, by a real API server."""
 
-import json
 import subprocess
 from pathlib import Path
 
@@ -12,16 +11,7 @@ VOLUMES = "/api/v1/persistentvolumes"
 
 def _run(api: ApiServer, directory: Path) -> str:
     """Keep the volumes, and return what is printed."""
-    cluster = {"server": api.url, "certificate-authority": str(api.authority)}
-    kubeconfig = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "home", "cluster": cluster}],
-        "users": [{"name": "admin", "user": {"token": "admin"}}],
-        "contexts": [{"name": "home", "context": {"cluster": "home", "user": "admin"}}],
-        "current-context": "home",
-    }
-    (directory / "kubeconfig").write_text(json.dumps(kubeconfig))
+    (directory / "kubeconfig").write_text(api.kubeconfig)
     command = ["ansible-playbook", "-i", "tests/inventories/several", "playbooks/keep_volumes.yml"]
     done = subprocess.run(
         [*command, "-e", f"homeserver_kubeconfig={directory}/kubeconfig"],

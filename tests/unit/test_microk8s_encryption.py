@@ -46,16 +46,7 @@ def _run(
     api: ApiServer, directory: Path, limit: str = "all", **variables: object
 ) -> subprocess.CompletedProcess[str]:
     """Run the last play of `playbooks/microk8s.yml`, on a machine where no control plane answers."""
-    cluster = {"server": api.url, "certificate-authority": str(api.authority)}
-    kubeconfig = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "home", "cluster": cluster}],
-        "users": [{"name": "admin", "user": {"token": "admin"}}],
-        "contexts": [{"name": "home", "context": {"cluster": "home", "user": "admin"}}],
-        "current-context": "home",
-    }
-    (directory / "kubeconfig").write_text(json.dumps(kubeconfig))
+    (directory / "kubeconfig").write_text(api.kubeconfig)
     *_, last = yaml.safe_load((ROOT / "playbooks/microk8s.yml").read_text())
     (directory / "play.yml").write_text(json.dumps([last]))
     given = {

@@ -12,9 +12,8 @@ import requests
 from requests.exceptions import SSLError
 
 from tests.support.home import Home, eventually
+from tests.support.machines import WITHOUT_LOGS
 from tests.support.prometheus import Prometheus
-
-WITHOUT_LOGS = ("-e", '{"homeserver_logging_enabled": false}')
 
 
 def _rotate(home: Home, *arguments: str) -> None:
