@@ -1,6 +1,6 @@
 """The programs in the lab's snap and images, and the sources of the real ones."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from lab.cache import Part
 from lab.recipes import debian, elasticsearch, golang, maven, overlay, placeholder, postgres, pypi
@@ -68,11 +68,12 @@ def _go_programs(
     packages: str,
     stamps: Mapping[str, str],
     gigabytes: float = 0.5,
+    flags: Sequence[str] = (),
 ) -> Part:
     return Part(
         module,
         golang.build,
-        settings={"module": module, "packages": [packages], "stamps": stamps},
+        settings={"module": module, "packages": [*flags, packages], "stamps": stamps},
         files=(golang.MODULES / module,),
         needs=(GO,),
         gigabytes=gigabytes,
@@ -117,7 +118,14 @@ CNI_PROGRAMS = _go_programs(
 # No machine runs it: an ACME authority for tests, with a name server for its challenges.
 PEBBLE_PROGRAMS = _go_programs("pebble", "tool", {})
 HTTPBIN_PROGRAM = _go_programs("httpbin", "tool", {})
-PROMETHEUS_PROGRAMS = _go_programs("prometheus", "tool", {_PROMETHEUS_VERSION: PROMETHEUS}, gigabytes=3)
+PROMETHEUS_PROGRAMS = _go_programs(
+    "prometheus",
+    "tool",
+    {_PROMETHEUS_VERSION: PROMETHEUS},
+    gigabytes=3,
+    # Without the discovery of clouds, whose libraries take minutes to compile.
+    flags=["-tags=remove_all_sd,enable_kubernetes_sd"],
+)
 ALERTMANAGER_PROGRAMS = Part(
     "alertmanager",
     placeholder.build,
