@@ -3,6 +3,7 @@
 import re
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ Rule = dict[str, Any]
 every_file = pytest.mark.parametrize("rules", RULES, ids=lambda path: path.stem)
 
 
+@cache
 def _load(path: Path) -> Any:
     return yaml.safe_load(path.read_text())
 
