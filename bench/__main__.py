@@ -26,6 +26,7 @@ from lab.machine import Machine
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "benchmark.md"
+FAULTS = "\n## Faults\n"
 LOAD_SECONDS = 20
 
 Row = tuple[str, str]
@@ -42,7 +43,7 @@ def main() -> None:
         measured = replaced(rows_of(PAGE.read_text()), measured)
     else:
         measured = [_shown(row) for row in (_stages() if chosen.cached else _stages_from_scratch())]
-    PAGE.write_text(page(measured))
+    PAGE.write_text(page(measured, faults_of(PAGE.read_text())))
     print(PAGE.read_text())
 
 
@@ -156,7 +157,8 @@ def _load(url: str, *arguments: str) -> dict[str, str]:
 
 def rows_of(text: str) -> list[Row]:
     """Return the rows of a page that `page` made."""
-    lines = [line for line in text.splitlines() if line.startswith("| ")][2:]
+    measured, _, _ = text.partition(FAULTS)
+    lines = [line for line in measured.splitlines() if line.startswith("| ")][2:]
     return [(what, measured) for line in lines for what, _, measured in [line[2:-2].rpartition(" | ")]]
 
 
@@ -165,8 +167,14 @@ def replaced(rows: list[Row], anew: list[Row]) -> list[Row]:
     return list((dict(rows) | dict(anew)).items())
 
 
-def page(rows: list[Row]) -> str:
-    """Return the page of all rows."""
+def faults_of(text: str) -> str:
+    """Return the last part of such a page, which `make chaos` writes."""
+    _, title, faults = text.partition(FAULTS)
+    return title + faults
+
+
+def page(rows: list[Row], faults: str) -> str:
+    """Return the page of all rows, and the part about faults."""
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     machine = (
         f"{os.cpu_count()} cores and {memory_gib:.0f} GiB, {platform.freedesktop_os_release()['PRETTY_NAME']}"
@@ -176,8 +184,9 @@ def page(rows: list[Row]) -> str:
         "# Benchmark\n\n"
         f"Measured by `make bench` in the lab, on {machine}.\n"
         "By hand means: the same snap, images and manifests, "
-        "installed with snap, ctr and `kubectl apply --server-side`, which is the least it can take.\n\n"
-        f"| what | measured |\n| --- | --- |\n{table}\n"
+        "installed with snap, ctr and `kubectl apply --server-side`, which is the least it can take.\n"
+        "What one run measured can be compared; on another day the same machine may be slower.\n\n"
+        f"| what | measured |\n| --- | --- |\n{table}\n{faults}"
     )
 
 

@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from bench import remote
 from bench.clock import seconds
@@ -20,6 +21,7 @@ _A_DAY_LATER_MIB = 16
 _DISK = "/mnt/disk"
 _REPOSITORY = f"{_DISK}/home"
 _CLAIM = "photos"
+_IMAGE = "registry.k8s.io/pause:3.10"  # does nothing, and every machine has it
 _VOLUMES = "/var/snap/microk8s/common/default-storage"
 
 Play = Callable[..., None]
@@ -61,17 +63,39 @@ def rows(machine: Machine, play: Play, report: Report) -> Iterator[tuple[str, st
 
 
 def _volume(machine: Machine) -> str:
-    """Make a volume as an owner's app has one, and return its directory."""
-    claim = {
+    """Make a volume as an app of the owner's has one, and return its directory."""
+    items = json.dumps({"apiVersion": "v1", "kind": "List", "items": [_claim(), _app()]})
+    remote.run(machine, f"{KUBECTL} apply -f -", items)
+    remote.run(machine, f"{KUBECTL} rollout status deployment/{_CLAIM} --timeout=120s")
+    return remote.run(machine, f"ls -d {_VOLUMES}/default-{_CLAIM}-*").strip()
+
+
+def _claim() -> dict[str, Any]:
+    return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "metadata": {"name": _CLAIM, "namespace": "default"},
+        "metadata": {"name": _CLAIM},
         "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
     }
-    remote.run(machine, f"{KUBECTL} apply -f -", json.dumps(claim))
-    bound = "--for=jsonpath='{.status.phase}'=Bound --timeout=120s"
-    remote.run(machine, f"{KUBECTL} wait pvc/{_CLAIM} {bound}")
-    return remote.run(machine, f"ls -d {_VOLUMES}/default-{_CLAIM}-*").strip()
+
+
+def _app() -> dict[str, Any]:
+    """Return a Deployment, since a volume is only made for a pod."""
+    labels = {"app": _CLAIM}
+    mount = {"name": "data", "mountPath": "/data"}
+    pod = {
+        "containers": [{"name": _CLAIM, "image": _IMAGE, "volumeMounts": [mount]}],
+        "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": _CLAIM}}],
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": _CLAIM},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        },
+    }
 
 
 def _write(machine: Machine, directory: str, name: str, mib: int) -> None:
