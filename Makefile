@@ -89,8 +89,12 @@ lab-test: $(READY) ## Run the lab's tests that create machines (as root)
 molecule: $(READY) ## Run the scenarios: every role on a lab machine (as root)
 	pytest -s --durations=0 -m scenario tests/scenarios/test_scenarios.py $(ARGS)
 
-molecule-apart: $(READY) ## Run those that are not part of make test: several machines, restore, rotate (as root)
+molecule-apart: $(READY) ## Run those that are not part of make test: several machines, restore, rotate, chaos (as root)
 	pytest -s --durations=0 -m scenario tests/scenarios/test_apart.py $(ARGS)
+
+.PHONY: chaos
+chaos: $(READY) ## Let faults happen to a home in the lab, and write what each costs to docs/benchmark.md (as root)
+	HOMESERVER_FAULTS_PAGE=docs/benchmark.md pytest -s --durations=0 -m scenario tests/scenarios/test_apart.py -k chaos
 
 .PHONY: mutants
 mutants: $(READY) ## Make realistic mistakes one at a time, name those that no fast test catches, as in: make mutants ARGS='--area rules'

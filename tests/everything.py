@@ -86,7 +86,7 @@ TOGETHER = (
 )
 
 # What a run says that it leaves out.
-APART = "Not run here: the scenarios of several machines, restore and rotate (make molecule-apart)"
+APART = "Not run here: the scenarios of several machines, restore, rotate and chaos (make molecule-apart)"
 
 
 class Run:

@@ -39,5 +39,14 @@ def test_restore() -> None:
 
 
 def test_rotate() -> None:
-    HOME.run("ansible-playbook", "-i", str(HOME.directory / "inventory"), "site.yml")
+    _install()
     HOME.verify("rotate/tests/test_rotate_passwords.py", "rotate/tests/test_rotate_authority.py")
+
+
+def test_chaos() -> None:
+    _install()
+    HOME.verify("chaos")
+
+
+def _install() -> None:
+    HOME.run("ansible-playbook", "-i", str(HOME.directory / "inventory"), "site.yml")

@@ -1,0 +1,112 @@
+"""The faults that happen to a home, and what each cost as a row of a table."""
+
+import threading
+from collections.abc import Callable
+
+from tests.support.chaos import Cost, Fault, Victim
+
+_CTR = "/snap/bin/microk8s ctr"
+_STORAGE = "/var/snap/microk8s/common/default-storage"
+_LINK = "visitor0"
+_RUNBOOKS = "runbooks/{}.md"
+
+
+def _kill(namespace: str, app: str) -> Callable[[Victim], None]:
+    """Kill the containers of one pod of an app, as the kernel does when memory is short."""
+
+    def begin(victim: Victim) -> None:
+        pods = victim.kubectl.get(f"-n {namespace} pods -l app.kubernetes.io/name={app}")["items"]
+        for status in pods[0]["status"]["containerStatuses"]:
+            container = status["containerID"].removeprefix("containerd://")
+            victim.run(f"{_CTR} tasks kill --signal SIGKILL {container}")
+
+    return begin
+
+
+def _scale(namespace: str, workload: str, replicas: int) -> Callable[[Victim], str]:
+    return lambda victim: victim.kubectl(f"-n {namespace} scale {workload} --replicas={replicas}")
+
+
+def _away(name: str, namespace: str, workload: str, alert: str, replicas: int = 1) -> Fault:
+    """A part that is away until its alert has arrived."""
+    gone, back = _scale(namespace, workload, 0), _scale(namespace, workload, replicas)
+    return Fault(name, gone, back, alert, _RUNBOOKS.format(alert))
+
+
+def _cut_power(victim: Victim) -> None:
+    victim.machines.cut(victim.home.name)
+    victim.machines.start(victim.home.name)
+
+
+def _cut_power_of_a_run(victim: Victim) -> None:
+    """Cut the power a few seconds after site.yml has begun to change something."""
+    run = threading.Thread(target=victim.home.play, args=("site.yml",))
+    run.start()
+    run.join(15)
+    _cut_power(victim)
+    run.join()
+
+
+def _kill_datastore(victim: Victim) -> None:
+    victim.run("pkill -KILL -x etcd")
+
+
+def _truncate_write_ahead_log(victim: Victim) -> None:
+    wal = f"ls {_STORAGE}/monitoring-*prometheus*/wal/0* | tail -1"
+    victim.run(f"truncate --size=-1000 $({wal})")
+    _kill("monitoring", "prometheus")(victim)
+
+
+def _add_address(victim: Victim) -> None:
+    victim.run(f"ip link add {_LINK} type bridge && ip link set {_LINK} up")
+    victim.run(f"ip address add 192.0.2.77/24 dev {_LINK}")
+    # MicroK8s looks for changes every five seconds.
+    victim.run(f"sleep 12; ip link delete {_LINK}; sleep 12")
+
+
+FAULTS = (
+    Fault("one of an app's two pods is killed", _kill("apps", "hello")),
+    Fault("Traefik is killed", _kill("traefik", "traefik")),
+    Fault("an app's database is killed", _kill("apps", "db")),
+    Fault("Prometheus is killed", _kill("monitoring", "prometheus")),
+    Fault("Alertmanager is killed", _kill("monitoring", "alertmanager")),
+    Fault("Elasticsearch is killed", _kill("logging", "elasticsearch")),
+    Fault("Filebeat is killed", _kill("logging-host", "filebeat")),
+    Fault("the Collector is killed", _kill("tracing", "collector")),
+    Fault("Jaeger is killed", _kill("tracing", "jaeger")),
+    Fault("the cluster's datastore is killed", _kill_datastore),
+    Fault("an address comes and goes", _add_address),
+    Fault(
+        "Prometheus' write-ahead log is cut short",
+        _truncate_write_ahead_log,
+        alert="PrometheusStorageFailing",
+        page="runbooks/PrometheusStorageFailing.md",
+    ),
+    _away("Elasticsearch is away", "logging", "statefulset/elasticsearch", "LogStoreDown"),
+    _away("names are not resolved", "kube-system", "deployment/coredns", "ProbesMissing"),
+    Fault("the power is cut", _cut_power),
+    Fault("the power is cut during `site.yml`", _cut_power_of_a_run, is_interrupting=True),
+)
+
+
+def row(fault: Fault, cost: Cost) -> str:
+    """Return the row of a table in Markdown."""
+    lost = ", ".join([*cost.lost, *([f"{cost.lines} lines"] if cost.lines else [])])
+    cells = (
+        f"[{fault.name}]({fault.page})",
+        f"{fault.alert}, {cost.alert:.0f} s" if fault.alert else "none is due",
+        f"{cost.pages:.0f} s",
+        f"{cost.healthy:.0f} s",
+        f"{cost.failed} of {cost.asked}",
+        f"{cost.gap:.0f} s",
+        lost or "nothing",
+        cost.by_hand or "nothing",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def noted(page: str, anew: str) -> str:
+    """Return a page whose last table has this row, in the place of the one about the same fault."""
+    fault, _, _ = anew.removeprefix("| ").partition("]")
+    kept = [line for line in page.splitlines() if not line.startswith(f"| {fault}]")]
+    return "\n".join([*kept, anew, ""])
