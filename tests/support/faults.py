@@ -9,6 +9,16 @@ _CTR = "/snap/bin/microk8s ctr"
 _STORAGE = "/var/snap/microk8s/common/default-storage"
 _LINK = "visitor0"
 _RUNBOOKS = "runbooks/{}.md"
+_SECTION = """
+## Faults
+
+Measured by `make chaos`: faults happen to a home in the lab, one after another, while two clients load a page of an
+app without pause. The seconds count from when a fault is over; those of an alert, from when it begins. What an alert is
+for stays until the alert has arrived.
+
+| fault | alert | all pages answer | everything is healthy | requests failed | longest time without metrics | lost | to be done by hand |
+| --- | --- | --- | --- | --- | --- | --- | --- |
+"""  # noqa: E501
 
 
 def _kill(namespace: str, app: str) -> Callable[[Victim], None]:
@@ -106,7 +116,8 @@ def row(fault: Fault, cost: Cost) -> str:
 
 
 def noted(page: str, anew: str) -> str:
-    """Return a page whose last table has this row, in the place of the one about the same fault."""
+    """Return a page whose last part has this row, in the place of the one about the same fault."""
     fault, _, _ = anew.removeprefix("| ").partition("]")
-    kept = [line for line in page.splitlines() if not line.startswith(f"| {fault}]")]
+    whole = page if "\n## Faults\n" in page else page + _SECTION
+    kept = [line for line in whole.splitlines() if not line.startswith(f"| {fault}]")]
     return "\n".join([*kept, anew, ""])
