@@ -113,7 +113,7 @@ def _build_missing(cache: Cache, parts: list[Part], report: Report) -> None:
         _require_space(cache.root, sum(part.gigabytes for part in missing))
         ensure_packages(PACKAGES)
         _build_all(cache, missing, report)
-        shutil.rmtree(cache.scratch, ignore_errors=True)
+        cache.discard_scratch()
 
 
 def _missing(cache: Cache, parts: Iterable[Part], report: Report) -> dict[Part, list[Part]]:

@@ -184,10 +184,19 @@ class Cache:
             out.rename(final)
         return final
 
+    def discard_scratch(self) -> None:
+        """Delete the scratch, for which nobody waits: it has hundreds of thousands of files."""
+        aside = Path(tempfile.mkdtemp(dir=self.root, prefix=".scratch-"))
+        self.scratch.rename(aside / self.scratch.name)
+        # Whoever reads what a build prints would wait for its end, too.
+        command = ["setsid", "--fork", "nice", "rm", "--recursive", "--force", str(aside)]
+        quiet = subprocess.DEVNULL
+        subprocess.run(command, stdin=quiet, stdout=quiet, stderr=quiet, check=True)
+
     def clear_interrupted(self) -> None:
         """Remove the files of an interrupted build."""
         for leftover in self.root.glob(".*-*"):
-            shutil.rmtree(leftover)
+            shutil.rmtree(leftover, ignore_errors=True)  # the scratch may be on its way
 
     def prune(self, wanted: Iterable[Part], unused_for: float = DAY) -> list[str]:
         """Remove the entries that no wanted part names and that were not used for this many seconds.

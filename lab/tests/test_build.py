@@ -10,6 +10,7 @@ from lab import build
 from lab.build import obtain
 from lab.cache import Cache, Job, Part
 from lab.host import LabError
+from tests.support.home import eventually
 
 
 @pytest.fixture
@@ -125,8 +126,12 @@ def test_compiler_caches_are_removed_when_all_parts_are_built(cache: Cache) -> N
     def compile_something(job: Job) -> None:
         (job.scratch / "object").write_text("large")
 
-    obtain(cache, [Part("part", compile_something)], print)
+    part = Part("part", compile_something)
+    obtain(cache, [part], print)
     assert not cache.scratch.exists()
+    assert eventually(
+        lambda: {path.name for path in cache.root.iterdir()} == {".lock", "logs", part.entry}, 10
+    )
 
 
 def test_insufficient_disk_space_is_reported_before_the_build(
