@@ -8,6 +8,7 @@ import pytest
 from testinfra.host import Host
 
 from tests.support import lan
+from tests.support.chaos import Victim
 from tests.support.home import Home, Kubectl
 from tests.support.jaeger import Jaeger
 from tests.support.logs import Logs
@@ -85,3 +86,9 @@ def jaeger(home: Home) -> Jaeger:
 def logs(host: Host, home: Home, kubectl: Kubectl) -> Logs:
     """All logs of the home."""
     return Logs(host, home, kubectl)
+
+
+@pytest.fixture(scope="module")
+def victim(home: Home, kubectl: Kubectl, logs: Logs, recorder: Recorder) -> Victim:
+    """The home, to which faults happen."""
+    return Victim(home, Machines(home), kubectl, logs, Prometheus(home), recorder)

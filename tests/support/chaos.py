@@ -138,6 +138,7 @@ def cost(victim: Victim, fault: Fault) -> Cost:
         steady_traffic(f"https://hello.{home.domain}/", home.ca, mark, clients=2) as answers,
         pages.watched(),
     ):
+        assert eventually(lambda: answers["200"] > 0, PATIENCE), answers
         began = time.time()
         fault.begin(victim)
         told = _told(victim, fault.alert, began) if fault.alert else 0

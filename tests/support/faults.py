@@ -74,6 +74,7 @@ def _add_address(victim: Victim) -> None:
     victim.run(f"sleep 12; ip link delete {_LINK}; sleep 12")
 
 
+POWER_CUT = Fault("the power is cut", _cut_power)
 FAULTS = (
     Fault("one of an app's two pods is killed", _kill("apps", "hello")),
     Fault("Traefik is killed", _kill("traefik", "traefik")),
@@ -94,7 +95,7 @@ FAULTS = (
     ),
     _away("Elasticsearch is away", "logging", "statefulset/elasticsearch", "LogStoreDown"),
     _away("names are not resolved", "kube-system", "deployment/coredns", "ProbesMissing"),
-    Fault("the power is cut", _cut_power),
+    POWER_CUT,
     Fault("the power is cut during `site.yml`", _cut_power_of_a_run, is_interrupting=True),
 )
 
