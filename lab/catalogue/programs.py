@@ -169,7 +169,7 @@ CALICO_MANIFEST = module_files(
     "calico-manifest", CALICO_MODULE, {"calico-vxlan.yaml": "manifests/calico-vxlan.yaml"}
 )
 # No machine runs these three. The registry is what a machine without a bundle pulls from.
-REGISTRY_PROGRAM = _go_programs("registry", "tool", {})
+REGISTRY_PROGRAM = _go_programs("registry", "./...", {})
 # OpenSearch has the ingest processors that the lab's Elasticsearch comes without:
 # tests run ingest pipelines in it.
 OPENSEARCH_PROGRAM = Part(
