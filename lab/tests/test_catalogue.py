@@ -59,6 +59,16 @@ def test_the_bundle_has_every_pinned_image_that_the_lab_can_build() -> None:
     assert len(references) == len(IMAGES)
 
 
+def test_the_bundle_has_every_image_that_the_snap_deploys() -> None:
+    manifests = (LAB / "snap/manifests").glob("*.yaml")
+    deployed = {
+        name for path in manifests for name in re.findall(r"^ +image: (\S+)$", path.read_text(), re.MULTILINE)
+    }
+
+    assert deployed
+    assert deployed <= {f"{REGISTRY}/{image.reference}" for image in IMAGES}
+
+
 def test_a_home_in_the_lab_runs_other_versions_only_where_the_lab_builds_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
