@@ -123,7 +123,7 @@ PROMETHEUS_PROGRAMS = _go_programs(
     "tool",
     {_PROMETHEUS_VERSION: PROMETHEUS},
     gigabytes=3,
-    # Without the discovery of clouds, whose libraries take minutes to compile.
+    # Without the discovery of clouds and others, whose libraries take minutes to compile.
     flags=["-tags=remove_all_sd,enable_kubernetes_sd"],
 )
 ALERTMANAGER_PROGRAMS = Part(
