@@ -18,7 +18,8 @@ from tests.support.recorder import Recorder
 from tests.support.traffic import steady_traffic
 
 PAGES = ("hello", "second", "whoami", "prometheus", "alertmanager", "jaeger", "traefik")
-PATIENCE = 600  # seconds, for an alert and for a home to be healthy again
+PATIENCE = 600  # seconds, for an alert
+RECOVERY = 300  # seconds, for a home to be healthy again
 SCRAPES = 20  # seconds from one to the next, with some to spare
 
 
@@ -47,7 +48,6 @@ class Fault:
         begin: Lets it happen.
         end: Ends it, once its alert has arrived; without, it is over by itself.
         alert: The alert that it causes; empty for one that is over before an alert is due.
-        page: What the owner reads about it, below docs/.
         is_interrupting: Whether a run of site.yml is interrupted, which is then repeated.
     """
 
@@ -55,8 +55,12 @@ class Fault:
     begin: Callable[[Victim], object]
     end: Callable[[Victim], object] | None = None
     alert: str = ""
-    page: str = "power.md"
     is_interrupting: bool = False
+
+    @property
+    def page(self) -> str:
+        """What the owner reads about it, below docs/."""
+        return f"runbooks/{self.alert}.md" if self.alert else "power.md"
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,7 @@ def cost(victim: Victim, fault: Fault) -> Cost:
         over = time.time() if fault.end else began
         by_hand = _repair(victim) if fault.is_interrupting else ""
         # First the pages: after a power cut the cluster still takes its pods for ready.
-        assert eventually(pages.look, PATIENCE), pages.flaws
+        assert eventually(pages.look, RECOVERY), pages.flaws
         _settle(victim)
         healthy = time.time() - over
     rows = ask(victim.kubectl, "SELECT mark FROM marks").splitlines()
@@ -201,7 +205,7 @@ def _settle(victim: Victim) -> None:
         said[:] = [run.stdout, run.stderr]
         return run.returncode == 0
 
-    assert eventually(healthy, PATIENCE), "\n".join(said)
+    assert eventually(healthy, RECOVERY), "\n".join(said)
 
 
 def _age(prometheus: Prometheus) -> float:

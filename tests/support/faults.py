@@ -8,7 +8,6 @@ from tests.support.chaos import Cost, Fault, Victim
 _CTR = "/snap/bin/microk8s ctr"
 _STORAGE = "/var/snap/microk8s/common/default-storage"
 _LINK = "visitor0"
-_RUNBOOKS = "runbooks/{}.md"
 _SECTION = """
 ## Faults
 
@@ -37,10 +36,9 @@ def _scale(namespace: str, workload: str, replicas: int) -> Callable[[Victim], s
     return lambda victim: victim.kubectl(f"-n {namespace} scale {workload} --replicas={replicas}")
 
 
-def _away(name: str, namespace: str, workload: str, alert: str, replicas: int = 1) -> Fault:
+def _away(name: str, namespace: str, workload: str, alert: str) -> Fault:
     """A part that is away until its alert has arrived."""
-    gone, back = _scale(namespace, workload, 0), _scale(namespace, workload, replicas)
-    return Fault(name, gone, back, alert, _RUNBOOKS.format(alert))
+    return Fault(name, _scale(namespace, workload, 0), _scale(namespace, workload, 1), alert)
 
 
 def _cut_power(victim: Victim) -> None:
@@ -91,7 +89,6 @@ FAULTS = (
         "Prometheus' write-ahead log is cut short",
         _truncate_write_ahead_log,
         alert="PrometheusStorageFailing",
-        page="runbooks/PrometheusStorageFailing.md",
     ),
     _away("Elasticsearch is away", "logging", "statefulset/elasticsearch", "LogStoreDown"),
     _away("names are not resolved", "kube-system", "deployment/coredns", "ProbesMissing"),
