@@ -1,9 +1,9 @@
 """Runs everything CI runs: two parts at a time, each as soon as what it needs is there.
 
-Machines mostly wait, so two parts with machines run side by side. The fast tests run before them: with their
-engines beside it, a home on two cores misses its probes. The build and the scenarios of one machine show
-what they print at once, the others when they end. The app's tests measure time, so they run first and alone.
-A table of all parts with their seconds comes last.
+The build and the scenarios of one machine decide how long it takes. They show what they print at once. The
+rest runs in the background, on what processor time they leave, because a home on two cores that has to share
+them misses its probes. The app's tests measure time, so they run first and alone. A table of all parts with
+their seconds comes last.
 """
 
 import hashlib
@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.build import cache_root
+from tests.support.background import in_background
 
 ROOT = Path(__file__).parents[1]
 FAILURE = re.compile(r"(FAILED|ERROR) \S+::")  # in pytest's summaries
@@ -34,16 +35,16 @@ class Part:
         command: Program and arguments, run in the project's root.
         unless: Content that it need not run for again once it has passed here; None to run it always.
         after: A part that has to be fine before.
-        behind: A part that has to have ended before.
         live: Whether it shows what it prints at once.
+        background: Whether others come first where there is too little processor time for all.
     """
 
     name: str
     command: Sequence[str]
     unless: str | None = None
     after: "Part | None" = None
-    behind: "Part | None" = None
     live: bool = False
+    background: bool = False
     seconds: float = 0
     outcome: str = "not run"
     tests: Counter[str] = field(default_factory=Counter)
@@ -68,20 +69,22 @@ def content_of(*patterns: str) -> str:
     return digest.hexdigest()[:16]
 
 
-# Two cores: what waits leaves them to the other part.
 AT_ONCE = 2
 ALONE = (Part("app", ["make", "app-test"]),)
 BUILD = Part("build", [sys.executable, "-m", "lab", "build"], live=True)
-UNIT = Part("unit", ["make", "fast-test"])
 # The first that is ready begins first, so the longest come first.
 TOGETHER = (
     BUILD,
-    UNIT,
-    Part("lint", ["make", "lint"]),
-    Part("scenarios", ["make", "molecule"], after=BUILD, behind=UNIT, live=True),
+    Part("scenarios", ["make", "molecule"], after=BUILD, live=True),
+    Part("unit", ["make", "fast-test"], background=True),
+    Part("lint", ["make", "lint"], background=True),
     # Its machines are bare.
     Part(
-        "lab", ["make", "lab-test"], unless=content_of("lab", "requirements*.txt"), after=BUILD, behind=UNIT
+        "lab",
+        ["make", "lab-test"],
+        unless=content_of("lab", "requirements*.txt"),
+        after=BUILD,
+        background=True,
     ),
 )
 
@@ -131,7 +134,7 @@ class Run:
         with self._changed:
             while waiting:
                 for part in waiting:
-                    if all(other.ended for other in (part.after, part.behind) if other):
+                    if not part.after or part.after.ended:
                         waiting.remove(part)
                         return part
                 self._changed.wait()
@@ -141,7 +144,7 @@ class Run:
         """Run a part, show what it prints, and note what came of it."""
         began = time.monotonic()
         process = subprocess.Popen(
-            part.command,
+            in_background(part.command) if part.background else part.command,
             cwd=ROOT,
             env=os.environ | {"COLUMNS": "200"},  # pytest cuts the reason of a failure to this width
             stdin=subprocess.DEVNULL,

@@ -118,16 +118,21 @@ def test_the_output_of_one_part_is_not_mixed_with_anothers(
     assert shown == (["one", "middle", "two"] if live else ["middle", "one", "two"])
 
 
-@pytest.mark.parametrize("code", [0, 1])
-def test_a_part_behind_another_begins_when_that_has_ended(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: int
+def test_a_part_in_the_background_leaves_the_processors_to_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    mark = tmp_path / "tested"
-    unit = Part("unit", _python(f"import time; time.sleep(0.5); open({str(mark)!r}, 'x'); exit({code})"))
-    scenarios = Part("scenarios", _python(f"open({str(mark)!r})"), behind=unit)
+    # Both on one processor, so that they have to share it, until the other part says that it is enough.
+    enough = tmp_path / "enough"
+    spin = (
+        "import os, pathlib, time\nos.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        f"while not pathlib.Path({str(enough)!r}).exists(): sum(range(10_000))\n"
+        "print(f'{int(1000 * time.process_time())} passed in 3.00s')"
+    )
+    first, second = Part("first", _python(spin)), Part("second", _python(spin), background=True)
+    threading.Timer(4, enough.touch).start()
 
-    assert _run(monkeypatch, unit, scenarios) is (code == 0)
-    assert scenarios.outcome == "passed"
+    assert _run(monkeypatch, first, second)
+    assert first.tests["passed"] > 3 * second.tests["passed"] > 0
 
 
 def test_a_part_that_passed_for_the_same_content_is_skipped(
