@@ -36,7 +36,10 @@ class ActionModule(ClusterAction):
             str(arguments["application"]), self._objects(arguments, task_vars), self.logins(task_vars)
         )
         outcome, warnings = self._carry_out(arguments, objects)
+        for workload, seconds in outcome.away.items():
+            self._display.display(f"{workload} was away for {seconds:.0f} s")
         result = {
+            "away": outcome.away,
             "created": outcome.created,
             "updated": outcome.updated,
             "deleted": outcome.deleted,

@@ -19,6 +19,7 @@ description:
   - Waits until every Deployment, StatefulSet, DaemonSet and Job is rolled out. Fails as soon as one cannot be
     rolled out, with one message that names the object, its pods, the reason and their last log lines.
     The next run replaces a failed Job.
+  - Tells how long a changed workload was away, if it has a single pod that ends before the next one starts.
   - When an image cannot be pulled, waits for ten minutes of the kubelet's retries, unless the error of the
     registry is permanent. Shows every half minute what is awaited.
   - In check mode the API server reports what would change. The cluster, namespaces and CRDs need not exist.
@@ -90,6 +91,11 @@ EXAMPLES = """
 """
 
 RETURN = """
+away:
+  description: How many seconds no pod of a changed workload was available, by its kind, namespace and name.
+  returned: success
+  type: dict
+  sample: {"StatefulSet logging/elasticsearch": 21.5}
 created:
   description: Objects that did not exist before, each as kind, namespace and name.
   returned: success

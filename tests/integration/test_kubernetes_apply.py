@@ -144,6 +144,29 @@ def restarts(core: client.CoreV1Api, app: str) -> int:
     return sum(each.restart_count for pod in pods for each in pod.status.container_statuses or [])
 
 
+def test_it_tells_how_long_a_single_pod_was_away(playbook: Playbook, image: str) -> None:
+    single = a_deployment(image)
+    single["spec"]["strategy"] = {"type": "Recreate"}
+    created = playbook.apply(*BASE, single)
+    single["spec"]["template"]["metadata"]["annotations"] = {"changed": "yes"}
+
+    changed = playbook.apply(*BASE, single)
+
+    assert created["away"] == {}
+    (workload,) = changed["away"]
+    assert workload == f"Deployment {NAMESPACE}/web"
+    assert 0 < changed["away"][workload] < 60
+    assert f"{workload} was away for " in playbook.output
+
+
+def test_a_pod_that_waits_for_the_next_one_was_never_away(playbook: Playbook, image: str) -> None:
+    rolling = a_deployment(image)
+    playbook.apply(*BASE, rolling)
+    rolling["spec"]["template"]["metadata"]["annotations"] = {"changed": "yes"}
+
+    assert playbook.apply(*BASE, rolling)["away"] == {}
+
+
 def test_a_rejected_manifest_is_reported_by_object_and_field_and_nothing_is_applied(
     playbook: Playbook, core: client.CoreV1Api, image: str
 ) -> None:

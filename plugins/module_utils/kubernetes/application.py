@@ -36,6 +36,7 @@ class Outcome:
     updated: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
     diff: list[dict[str, str]] = field(default_factory=list)
+    away: dict[str, float] = field(default_factory=dict)
 
 
 class _Step(NamedTuple):
@@ -114,6 +115,7 @@ class Application:
         self._delete([obj for obj in unwanted if obj not in predecessors])
         if not self._check_mode:
             self._wait.rolled_out(workloads, self._changed)
+            self.outcome.away = {str(key): seconds for key, seconds in self._wait.away.items()}
         self._delete(predecessors)
 
     def absent(self, *, delete_volumes: bool = True) -> None:

@@ -82,6 +82,14 @@ def unfinished(obj: Object, away: int = 0) -> str:
     return f"{old} old replicas still running" if old > 0 else ""
 
 
+def is_away(workload: Object) -> bool:
+    """Tell whether none of the pods that a workload should have is available."""
+    spec, status = workload["spec"], workload.get("status") or {}
+    if workload["kind"] == "DaemonSet":
+        return bool(status.get("desiredNumberScheduled") and not status.get("numberAvailable"))
+    return bool(spec.get("replicas", 1) and not status.get("availableReplicas"))
+
+
 def is_ready(obj: Object) -> bool:
     """Tell whether a node or a pod is ready."""
     return bool(readiness(obj)["status"] == "True")

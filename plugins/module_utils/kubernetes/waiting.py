@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator
 from .cluster import Cluster
 from .objects import Identity, Object, identity, needs, pod_hash, template_hash
 from .pulls import Container, Pulls
-from .rollout import Trouble, failure, is_probed, is_ready, troubles, unfinished
+from .rollout import Trouble, failure, is_away, is_probed, is_ready, troubles, unfinished
 
 _POLL = 0.5
 """Seconds between two checks."""
@@ -37,7 +37,11 @@ class ApplicationError(Exception):
 
 
 class Waiting:
-    """Waits for several things, one after the other, within one limit."""
+    """Waits for several things, one after the other, within one limit.
+
+    Attributes:
+        away: how many seconds no pod of a workload was available while it changed.
+    """
 
     def __init__(self, cluster: Cluster, timeout: float, say: Say = say_nothing):
         """Start the clock.
@@ -51,6 +55,7 @@ class Waiting:
         self._timeout = timeout
         self._deadline = time.monotonic() + timeout
         self._say = say
+        self.away: dict[Identity, float] = {}
 
     def gone(self, objects: list[Object]) -> None:
         """Wait until objects that are being deleted are gone.
@@ -87,6 +92,7 @@ class Waiting:
             ApplicationError: one does not run, or is hopeless; with its pods, the reasons and their logs.
         """
         done_since: dict[Identity, float] = {}
+        last = time.monotonic()
         rollout = _Rollout(self._cluster, workloads)
         unproven = {identity(obj) for obj in workloads if not is_probed(obj)}.intersection(changed)
         report = time.monotonic() + _FIRST_REPORT
@@ -94,6 +100,8 @@ class Waiting:
             pending = []
             for obj in (self._cluster.get(obj) or obj for obj in workloads):
                 key = identity(obj)
+                if key in changed and _was_there(obj) and is_away(obj):
+                    self.away[key] = self.away.get(key, 0.0) + now - last
                 if self._unfinished(obj):
                     done_since.pop(key, None)
                     pending.append(obj)
@@ -101,6 +109,7 @@ class Waiting:
                     pending.append(obj)
             if not pending:
                 return
+            last = now
             for obj in pending:
                 self._unblock(obj)
             self._deadline += rollout.look(pending, now)
@@ -277,6 +286,11 @@ class _Rollout:
         )
         count = f"{len(self._awaited)} of {len(self._images | self._awaited.keys())}"
         return f"waiting for {count} images: {', '.join(images)}"
+
+
+def _was_there(workload: Object) -> bool:
+    """Tell whether it is a later version of a workload, and no Job, which nobody is served by."""
+    return bool(workload["kind"] != "Job" and workload["metadata"].get("generation", 1) > 1)
 
 
 def _troubles(cluster: Cluster, workload: Object) -> list[tuple[Object, Trouble]]:
