@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from lab import status
-from lab.build import build
+from lab.build import build, build_earlier
 from lab.host import LabError, require_root
 from lab.lifecycle import BACKENDS, cut, down, existing, is_running, move, start, up
 from lab.machine import check_name
@@ -58,7 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     command("address", _address, "give a machine another address, in its home's inventory, too").add_argument(
         "address", nargs="?", help="the new address (default: the lowest free one)"
     )
-    command("build", _build, "build the parts of machines that are not cached")
+    command("build", _build, "build the parts of machines that are not cached").add_argument(
+        "--earlier", action="store_true", help="build the bundle with the minor version of Kubernetes before"
+    )
     command("status", _status, "list the machines and how to reach their services")
     command("ssh", _ssh, "log in to a machine as root, or run a command there").add_argument(
         "argv", nargs=argparse.REMAINDER, metavar="COMMAND"
@@ -97,6 +99,10 @@ def _address(options: argparse.Namespace) -> None:
 
 
 def _build(options: argparse.Namespace) -> None:
+    if options.earlier:
+        bundle = str(build_earlier(_report))
+        _print(options, {"bundle": bundle}, bundle)
+        return
     built = build(_report)
     paths = {"bundle": str(built.bundle), "rootfs": str(built.rootfs)}
     _print(options, paths, paths["bundle"])

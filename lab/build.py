@@ -62,6 +62,16 @@ def build(report: Report) -> Built:
     return Built(bundle, rootfs / "rootfs.tar")
 
 
+def build_earlier(report: Report) -> Path:
+    """Build the missing parts of the bundle with the earlier Kubernetes, and return its directory.
+
+    Raises:
+        LabError: A part could not be built, or the host lacks something.
+    """
+    (bundle,) = obtain(Cache(cache_root()), [catalogue().earlier_bundle], report)
+    return bundle
+
+
 def obtain(cache: Cache, parts: list[Part], report: Report) -> list[Path]:
     """Return the paths of the parts, after building missing ones.
 

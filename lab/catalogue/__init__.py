@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -16,6 +16,8 @@ from lab.catalogue.programs import (
     COLLECTOR,
     CONTAINERD_PROGRAMS,
     DEBIAN_PROGRAMS,
+    EARLIER_KUBERNETES,
+    EARLIER_KUBERNETES_PROGRAMS,
     FILEBEAT,
     JAEGER,
     KUBERNETES,
@@ -70,46 +72,63 @@ ROOTFS = Part(
 )
 
 
-def _snap(name: str, overlay: str, needs: tuple[Part, ...], **content: Mapping[str, str]) -> Part:
+def _snap(
+    part: str, meta: Mapping[str, str], overlay: str, needs: tuple[Part, ...], **content: Mapping[str, str]
+) -> Part:
     return Part(
-        f"{name}-snap",
+        part,
         snaps.snap,
-        settings={"name": name, "overlay": overlay, "parts": {}, "links": {}, **content},
+        settings={"meta": meta, "overlay": overlay, "parts": {}, "links": {}, **content},
         files=(LAB / overlay,),
         needs=needs,
     )
 
 
+def _microk8s_snap(part: str, version: str, programs: Part) -> Part:
+    return _snap(
+        part,
+        {"name": "microk8s", "version": version},
+        "snap",
+        needs=(programs, CONTAINERD_PROGRAMS, CNI_PROGRAMS, DEBIAN_PROGRAMS, CALICO_MANIFEST),
+        parts={
+            "bin": "containerd/",
+            "bin/kubernetes": f"{programs.name}/kubernetes",
+            "bin/etcd": f"{programs.name}/etcd",
+            "opt/cni/bin": "cni/",
+            "usr": "debian-programs/root/usr",
+            "upstream/calico/calico-vxlan.yaml": "calico-manifest/calico-vxlan.yaml",
+        },
+        links={
+            f"bin/{name}": "kubernetes"
+            for name in (
+                *("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"),
+                *("kubelet", "kubectl"),
+            )
+        },
+    )
+
+
 # The base of snaps that name none. Nothing runs from it, so a name and a version are enough.
-CORE_SNAP = _snap("core", "recipes/core", needs=())
-MICROK8S_SNAP = _snap(
-    "microk8s",
-    "snap",
-    needs=(KUBERNETES_PROGRAMS, CONTAINERD_PROGRAMS, CNI_PROGRAMS, DEBIAN_PROGRAMS, CALICO_MANIFEST),
-    parts={
-        "bin": "containerd/",
-        "bin/kubernetes": "kubernetes/kubernetes",
-        "bin/etcd": "kubernetes/etcd",
-        "opt/cni/bin": "cni/",
-        "usr": "debian-programs/root/usr",
-        "upstream/calico/calico-vxlan.yaml": "calico-manifest/calico-vxlan.yaml",
-    },
-    links={
-        f"bin/{name}": "kubernetes"
-        for name in (
-            *("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"),
-            *("kubelet", "kubectl"),
-        )
-    },
+CORE_SNAP = _snap("core-snap", {"name": "core", "version": "16-lab"}, "recipes/core", needs=())
+MICROK8S_SNAP = _microk8s_snap("microk8s-snap", KUBERNETES, KUBERNETES_PROGRAMS)
+EARLIER_MICROK8S_SNAP = _microk8s_snap(
+    "earlier-microk8s-snap", EARLIER_KUBERNETES, EARLIER_KUBERNETES_PROGRAMS
 )
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The parts that the lab uses; all others are built for these."""
+    """The parts that the lab uses; all others are built for these.
+
+    Attributes:
+        bundle: What a home is installed from.
+        rootfs: A machine.
+        earlier_bundle: The same home with the minor version of Kubernetes before.
+    """
 
     bundle: Part
     rootfs: Part
+    earlier_bundle: Part
 
 
 # Of these no package registry has the pinned version.
@@ -140,39 +159,41 @@ def version_overrides() -> dict[str, dict[str, str]]:
 
 def catalogue() -> Catalogue:
     """Return the parts that the lab builds from this checkout."""
-    return Catalogue(bundle=_bundle(lab_images(), pinned_versions()["manifests"]), rootfs=ROOTFS)
-
-
-def _bundle(references: Mapping[str, str], manifests: Any) -> Part:
-    images = (*MICROK8S_IMAGES, *owner_images(references), *EXAMPLE_IMAGES)
+    images = (*MICROK8S_IMAGES, *owner_images(lab_images()), *EXAMPLE_IMAGES)
     crds = module_files(
         "traefik-crds",
-        f"github.com/traefik/traefik/v3@{manifests['traefik_crds']['version']}",
+        f"github.com/traefik/traefik/v3@{pinned_versions()['manifests']['traefik_crds']['version']}",
         {"traefik_crds.yml": TRAEFIK_CRDS},
     )
     contents = {
-        "snaps": [
-            {"name": "core", "version": "16-lab", "confinement": "os", **_from("core-snap", "core.snap")},
-            {
-                "name": "microk8s",
-                "version": KUBERNETES,
-                "confinement": "classic",
-                **_from("microk8s-snap", "microk8s.snap"),
-            },
-        ],
         "images": [_image_entry(image) for image in images],
         "manifests": [{"name": "traefik_crds", **_from("traefik-crds", "traefik_crds.yml")}],
     }
-    return Part(
-        "bundle",
-        bundle,
-        settings={
-            "description": "Built for the lab from package registries; not for a server.",
-            "architecture": "amd64",
-            "contents": contents,
-        },
-        needs=(CORE_SNAP, MICROK8S_SNAP, crds, *(image.part() for image in images)),
+    needs = (CORE_SNAP, crds, *(image.part() for image in images))
+
+    def with_snap(name: str, microk8s: Part) -> Part:
+        snap_entries = [_snap_entry(CORE_SNAP, "os"), _snap_entry(microk8s, "classic")]
+        return Part(
+            name,
+            bundle,
+            settings={
+                "description": "Built for the lab from package registries; not for a server.",
+                "architecture": "amd64",
+                "contents": {"snaps": snap_entries, **contents},
+            },
+            needs=(microk8s, *needs),
+        )
+
+    return Catalogue(
+        bundle=with_snap("bundle", MICROK8S_SNAP),
+        rootfs=ROOTFS,
+        earlier_bundle=with_snap("earlier-bundle", EARLIER_MICROK8S_SNAP),
     )
+
+
+def _snap_entry(snap: Part, confinement: str) -> dict[str, str]:
+    meta = cast("dict[str, str]", snap.settings["meta"])
+    return {**meta, "confinement": confinement, **_from(snap.name, f"{meta['name']}.snap")}
 
 
 def _from(part: str, file: str) -> dict[str, str]:

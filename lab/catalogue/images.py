@@ -7,7 +7,6 @@ from pathlib import Path
 import lab.images
 from lab.cache import Part
 from lab.catalogue.programs import (
-    ADDON_PROGRAMS,
     ALERTMANAGER_MODULE,
     ALERTMANAGER_PROGRAMS,
     BLACKBOX_EXPORTER,
@@ -143,28 +142,28 @@ _OF_MICROK8S = (
     ),
     Image(
         "coredns",
-        "docker.io/coredns/coredns:1.13.1",
-        "github.com/coredns/coredns@v1.13.1",
-        (ADDON_PROGRAMS, CERTIFICATES),
+        "docker.io/coredns/coredns:1.14.3",
+        "github.com/coredns/coredns@v1.14.3",
+        (KUBERNETES_PROGRAMS, CERTIFICATES),
         {"Entrypoint": ["/coredns"], "User": "65532:65532", "WorkingDir": "/", "Env": [_PATH]},
-        {"coredns": "addons/coredns", **_CA_BUNDLE},
+        {"coredns": "kubernetes/coredns", **_CA_BUNDLE},
     ),
     Image(
         "metrics-server",
-        # MicroK8s deploys v0.8.0, which no registry serves as a module.
+        # MicroK8s deploys v0.8.1, which no registry serves as a module.
         "registry.k8s.io/metrics-server/metrics-server:v0.9.0",
         "sigs.k8s.io/metrics-server@v0.9.0",
-        (ADDON_PROGRAMS, CERTIFICATES),
+        (KUBERNETES_PROGRAMS, CERTIFICATES),
         {"Entrypoint": ["/metrics-server"], "User": "65534", "Env": [_PATH]},
-        {"metrics-server": "addons/metrics-server", **_CA_BUNDLE},
+        {"metrics-server": "kubernetes/metrics-server", **_CA_BUNDLE},
     ),
     Image(
         "hostpath-provisioner",
         "docker.io/cdkbot/hostpath-provisioner:1.6.0",
-        "lab/recipes/go/addons/hostpath-provisioner",
-        (ADDON_PROGRAMS,),
+        "lab/recipes/go/kubernetes/hostpath-provisioner",
+        (KUBERNETES_PROGRAMS,),
         {"Cmd": ["/hostpath-provisioner"], "Env": [_PATH]},
-        {"hostpath-provisioner": "addons/hostpath-provisioner"},
+        {"hostpath-provisioner": "kubernetes/hostpath-provisioner"},
     ),
 )
 MICROK8S_IMAGES = tuple(replace(image, purpose="microk8s") for image in _OF_MICROK8S)

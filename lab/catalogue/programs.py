@@ -1,6 +1,6 @@
 """The programs in the lab's snap and images, and the sources of the real ones."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from lab.cache import Part
 from lab.recipes import debian, elasticsearch, golang, maven, overlay, placeholder, postgres, pypi
@@ -8,7 +8,9 @@ from lab.recipes import debian, elasticsearch, golang, maven, overlay, placehold
 SUITE = "bookworm"
 # Its Python is 3.13.
 PYTHON_SUITE = "trixie"
-KUBERNETES = "v1.35.4"
+KUBERNETES = "v1.36.3"
+# What the scenario upgrade begins with.
+EARLIER_KUBERNETES = "v1.35.4"
 CONTAINERD = "v2.1.6"
 CNI_PLUGINS = "v1.9.1"
 # The only version of the Go module with this code, whose name does not show it.
@@ -68,12 +70,12 @@ def _go_programs(
     packages: str,
     stamps: Mapping[str, str],
     gigabytes: float = 0.5,
-    flags: Sequence[str] = (),
+    name: str = "",
 ) -> Part:
     return Part(
-        module,
+        name or module,
         golang.build,
-        settings={"module": module, "packages": [*flags, packages], "stamps": stamps},
+        settings={"module": module, "packages": packages.split(), "stamps": stamps},
         files=(golang.MODULES / module,),
         needs=(GO,),
         gigabytes=gigabytes,
@@ -85,15 +87,22 @@ def module_files(name: str, module: str, files: Mapping[str, str]) -> Part:
     return Part(name, golang.module_files, settings={"module": module, "files": files}, needs=(GO,))
 
 
-KUBERNETES_PROGRAMS = _go_programs(
-    "kubernetes",
-    "./...",
-    {
-        "k8s.io/component-base/version.gitVersion": KUBERNETES,
+def _kubernetes_stamps(version: str) -> dict[str, str]:
+    return {
+        "k8s.io/component-base/version.gitVersion": version,
         "k8s.io/component-base/version.gitMajor": "1",
-        "k8s.io/component-base/version.gitMinor": KUBERNETES.split(".")[1],
-    },
+        "k8s.io/component-base/version.gitMinor": version.split(".")[1],
+    }
+
+
+# With the addons, which use the same packages.
+KUBERNETES_PROGRAMS = _go_programs("kubernetes", "./...", _kubernetes_stamps(KUBERNETES), gigabytes=7)
+EARLIER_KUBERNETES_PROGRAMS = _go_programs(
+    "kubernetes",
+    "-modfile=earlier.mod ./kubernetes ./etcd",
+    _kubernetes_stamps(EARLIER_KUBERNETES),
     gigabytes=6,
+    name="earlier-kubernetes",
 )
 CALICO_PROGRAMS = _go_programs(
     "calico",
@@ -105,7 +114,6 @@ CALICO_PROGRAMS = _go_programs(
     },
     gigabytes=4,
 )
-ADDON_PROGRAMS = _go_programs("addons", "./...", {}, gigabytes=3)
 CONTAINERD_PROGRAMS = _go_programs(
     "containerd",
     "tool",
@@ -120,11 +128,10 @@ PEBBLE_PROGRAMS = _go_programs("pebble", "tool", {})
 HTTPBIN_PROGRAM = _go_programs("httpbin", "tool", {})
 PROMETHEUS_PROGRAMS = _go_programs(
     "prometheus",
-    "tool",
+    # Without the discovery of clouds and others, whose libraries take minutes to compile.
+    "-tags=remove_all_sd,enable_kubernetes_sd tool",
     {_PROMETHEUS_VERSION: PROMETHEUS},
     gigabytes=3,
-    # Without the discovery of clouds and others, whose libraries take minutes to compile.
-    flags=["-tags=remove_all_sd,enable_kubernetes_sd"],
 )
 ALERTMANAGER_PROGRAMS = Part(
     "alertmanager",

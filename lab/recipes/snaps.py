@@ -8,25 +8,31 @@ from lab.cache import MANIFEST, Job
 from lab.recipes.overlay import copy_overlay
 
 
-def snap(job: Job, name: str, overlay: str, parts: Mapping[str, str], links: Mapping[str, str]) -> None:
+def snap(
+    job: Job, meta: Mapping[str, str], overlay: str, parts: Mapping[str, str], links: Mapping[str, str]
+) -> None:
     """Make the snap `<name>.snap`.
 
     Args:
         job: What to fill.
-        name: The snap's name.
-        overlay: A directory of this package, with meta/snap.yaml and all else that is this project's own.
+        meta: Its name and version.
+        overlay: A directory of this package, with the rest of meta/snap.yaml, and all else that is this
+            project's own.
         parts: For each place in the snap, the file or directory that goes there: `<part>/<path>`.
         links: Path of each link and its target.
     """
     tree = job.out.parent / "tree"
     copy_overlay(overlay, tree)
+    described = tree / "meta/snap.yaml"
+    added = "".join(f"{key}: {value}\n" for key, value in meta.items())
+    described.write_text(added + described.read_text())
     for place, source in parts.items():
         _place(job.find(source), tree / place)
     for link, target in links.items():
         (tree / link).symlink_to(target)
     # zstd takes half of gzip's time, and snapd reads both.
     job.run(
-        *("mksquashfs", tree, job.out / f"{name}.snap"),
+        *("mksquashfs", tree, job.out / f"{meta['name']}.snap"),
         *(
             "-noappend",
             "-no-fragments",

@@ -2,11 +2,11 @@ import re
 from collections import Counter
 
 import pytest
-import yaml
 
 from lab.cache import Part, with_needs
 from lab.catalogue import (
     EARLIER,
+    EARLIER_MICROK8S_SNAP,
     LAB,
     MICROK8S_SNAP,
     VERSIONS,
@@ -23,6 +23,7 @@ from lab.catalogue.programs import (
     CNI_PLUGINS,
     COLLECTOR,
     CONTAINERD,
+    EARLIER_KUBERNETES,
     ELASTICSEARCH_EXPORTER,
     FILEBEAT,
     JAEGER,
@@ -41,9 +42,9 @@ NOT_IN_THE_LAB = {"grafana", "kube_state_metrics", "kibana", "logstash"}
 IMAGES = (*MICROK8S_IMAGES, *owner_images(lab_images()), *EXAMPLE_IMAGES)
 
 
-def required(module: str) -> dict[str, str]:
-    """Return the module versions in a module's go.mod."""
-    text = (MODULES / module / "go.mod").read_text()
+def required(module: str, file: str = "go.mod") -> dict[str, str]:
+    """Return the module versions in a module's go.mod, or another file of that kind."""
+    text = (MODULES / module / file).read_text()
     return dict(re.findall(r"^(?:require )?\s*(\S+) (v\S+)", text, re.MULTILINE))
 
 
@@ -87,8 +88,8 @@ def test_a_home_in_the_lab_runs_other_versions_only_where_the_lab_builds_others(
     ("image", "module", "path"),
     [
         ("whoami", "httpbin", "github.com/mccutchen/go-httpbin/v2"),
-        ("coredns", "addons", "github.com/coredns/coredns"),
-        ("metrics-server", "addons", "sigs.k8s.io/metrics-server"),
+        ("coredns", "kubernetes", "github.com/coredns/coredns"),
+        ("metrics-server", "kubernetes", "sigs.k8s.io/metrics-server"),
         ("alertmanager", "alertmanager", "github.com/prometheus/alertmanager"),
         ("node-exporter", "node-exporter", "github.com/prometheus/node_exporter"),
         ("blackbox-exporter", "blackbox-exporter", "github.com/prometheus/blackbox_exporter"),
@@ -155,7 +156,13 @@ def test_kubernetes_has_the_pinned_track_and_the_version_of_the_snap() -> None:
     track = PINNED["microk8s_channel"].partition("/")[0]
     assert KUBERNETES.startswith(f"v{track}.")
     assert required("kubernetes")["k8s.io/kubernetes"] == KUBERNETES
-    assert yaml.safe_load((LAB / "snap/meta/snap.yaml").read_text())["version"] == KUBERNETES
+    assert MICROK8S_SNAP.settings["meta"] == {"name": "microk8s", "version": KUBERNETES}
+
+
+def test_the_earlier_kubernetes_is_one_minor_version_before() -> None:
+    minors = [int(version.split(".")[1]) for version in (EARLIER_KUBERNETES, KUBERNETES)]
+    assert minors[1] - minors[0] == 1
+    assert required("kubernetes", "earlier.mod")["k8s.io/kubernetes"] == EARLIER_KUBERNETES
 
 
 def test_stamped_versions_are_the_built_ones() -> None:
@@ -174,14 +181,16 @@ def test_an_image_only_takes_files_from_its_needs_and_is_described(image: Image)
     assert labels["org.opencontainers.image.version"] in image.reference
 
 
-def test_the_snap_only_takes_files_from_its_needs() -> None:
-    sources = MICROK8S_SNAP.settings["parts"].values()  # type: ignore[attr-defined]
-    assert {source.partition("/")[0] for source in sources} == {need.name for need in MICROK8S_SNAP.needs}
+@pytest.mark.parametrize("snap", [MICROK8S_SNAP, EARLIER_MICROK8S_SNAP], ids=lambda snap: snap.name)
+def test_the_snap_only_takes_files_from_its_needs(snap: Part) -> None:
+    sources = snap.settings["parts"].values()  # type: ignore[attr-defined]
+    assert {source.partition("/")[0] for source in sources} == {need.name for need in snap.needs}
 
 
 def test_no_two_parts_share_a_name() -> None:
     everything = catalogue()
-    names = Counter(part.name for part in with_needs([everything.bundle, everything.rootfs]))
+    wanted = [everything.bundle, everything.rootfs, everything.earlier_bundle]
+    names = Counter(part.name for part in with_needs(wanted))
     assert set(names.values()) == {1}
 
 

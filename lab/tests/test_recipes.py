@@ -44,7 +44,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "package"
     monkeypatch.setattr(overlay, "LAB", root)
     (root / "thing/meta").mkdir(parents=True)
-    (root / "thing/meta/snap.yaml").write_text("name: thing\nversion: '1'\n")
+    (root / "thing/meta/snap.yaml").write_text("summary: a thing\n")
     (root / "thing/run").write_text("#!/bin/sh\n")
     (root / "thing/run").chmod(0o755)
     (root / "thing/link").symlink_to("run")
@@ -135,16 +135,15 @@ def test_a_snap_holds_overlay_parts_and_links(job: Job, package: Path, tmp_path:
     (job.needs["programs"] / "bin").mkdir()
     a_program(job.needs["programs"] / "bin/tool", "true")
     (job.needs["programs"] / ".manifest.json").write_text("{}")
-    snaps.snap(
-        job, "thing", "thing", {"usr": "programs/", "bin/tool": "programs/bin/tool"}, {"bin/alias": "tool"}
-    )
+    parts = {"usr": "programs/", "bin/tool": "programs/bin/tool"}
+    snaps.snap(job, {"name": "thing", "version": "1"}, "thing", parts, {"bin/alias": "tool"})
     unpacked = tmp_path / "unpacked"
     subprocess.run(
         ["unsquashfs", "-no-progress", "-d", unpacked, job.out / "thing.snap"],
         check=True,
         capture_output=True,
     )
-    assert (unpacked / "meta/snap.yaml").is_file()
+    assert (unpacked / "meta/snap.yaml").read_text() == "name: thing\nversion: 1\nsummary: a thing\n"
     assert (unpacked / "usr/bin/tool").stat().st_mode & 0o111
     assert (unpacked / "bin/alias").read_text() == (unpacked / "bin/tool").read_text()
     assert not list(unpacked.rglob(".manifest.json"))

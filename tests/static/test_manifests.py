@@ -17,7 +17,7 @@ from tests.support.manifests import WORKLOADS, Object, containers, name_of, of, 
 from tests.support.programs import promtool
 from tests.support.rendering import ROOT, Role
 
-KUBERNETES = "1.35"
+KUBERNETES = "1.36"
 # Host paths that are written to: Filebeat's state, and files that fill a disk.
 WRITTEN = {
     "DaemonSet logging-host/filebeat registry",

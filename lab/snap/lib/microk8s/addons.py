@@ -39,7 +39,7 @@ class Request(NamedTuple):
 
 
 def available() -> list[Addon]:
-    """Return the repository `core` of 1.35.
+    """Return the repository `core` of 1.36.
 
     Addons that only Canonical's snap can enable are listed too, because roles read this list.
     """
