@@ -89,7 +89,10 @@ TOGETHER = (
 )
 
 # What a run says that it leaves out.
-APART = "Not run here: the scenarios of several machines, restore, rotate and chaos (make molecule-apart)"
+APART = (
+    "Not run here: the scenarios of several machines, restore, rotate and chaos (make molecule-apart), and "
+    "that of an upgrade (make test-upgrade)"
+)
 
 
 class Run:

@@ -68,12 +68,13 @@ def _flags(text: str) -> dict[str, str]:
 def cluster() -> dict[str, Any]:
     """Return what the control plane on this host tells; `running` is false if none answers here.
 
-    Nodes have their `name`, `ready`, `reason`, `address`, `version`, `kernel` and `calico` address, and
-    whether Calico `encrypts` there; volumes their `name`, `claim`, `node` and `path`; and pods their `name`,
-    `namespace`, `node`, `address` and whether it `runs`, without those that have the network of their node.
+    Nodes have their `name`, `ready`, `reason`, `address`, `version`, `kernel` and `calico` address, whether
+    new pods may run there (`schedulable`), and whether Calico `encrypts` there; volumes their `name`,
+    `claim`, `node` and `path`; and pods their `name`, `namespace`, `node`, `address` and whether it `runs`,
+    without those that have the network of their node.
     """
     silent: dict[str, Any] = {"running": False, "nodes": [], "volumes": [], "pods": []}
-    told = _kubectl("get", "nodes,persistentvolumes,pods", "--all-namespaces", "--output=json")
+    told = kubectl("get", "nodes,persistentvolumes,pods", "--all-namespaces", "--output=json")
     if told is None:
         return silent
     objects = json.loads(told)["items"]
@@ -98,6 +99,7 @@ def _node(node: dict[str, Any]) -> dict[str, Any]:
         "ready": is_ready(node),
         "reason": readiness(node)["message"],
         "address": next(iter(addresses), ""),
+        "schedulable": not node.get("spec", {}).get("unschedulable", False),
         "version": status["nodeInfo"]["kubeletVersion"],
         "kernel": status["nodeInfo"]["kernelVersion"],
         "calico": annotations.get(_CALICO_ADDRESS, "").partition("/")[0],
@@ -137,8 +139,8 @@ def _pod(pod: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _kubectl(*arguments: str) -> str | None:
-    """Return what kubectl answers, or None: a worker has none, and says so with the exit code 0."""
+def kubectl(*arguments: str) -> str | None:
+    """Return what kubectl answers, or None if it fails. A worker has none, and says so with exit code 0."""
     if is_worker() or not Path(MICROK8S).exists():
         return None
     command = [MICROK8S, "kubectl", f"--request-timeout={_TIMEOUT}s", *arguments]

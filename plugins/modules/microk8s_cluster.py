@@ -60,6 +60,7 @@ nodes:
   description:
     - The C(name), C(address), C(version) and C(kernel) of each node, its address as C(calico) knows it,
       whether that C(encrypts) there, whether the node is C(ready), and the C(reason).
+    - And whether it takes new pods, C(schedulable).
   type: list
   elements: dict
   returned: always

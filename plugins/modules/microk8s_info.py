@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grp
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,10 @@ datastore:
   description: The address at which the datastore expects other members, empty if there is none.
   type: str
   returned: always
+upgrade:
+  description: What an upgrade that has not ended found before it began, empty if there is none.
+  type: dict
+  returned: always
 kubelet:
   description: The C(present) arguments of the kubelet, and the C(default) ones of its snap.
   type: dict
@@ -114,6 +119,7 @@ sysctl:
 _OWNERS = Path("/etc/microk8s.yaml")
 _LAUNCHER = Path("/var/snap/microk8s/common/etc/launcher")
 _KUBELET = Path("/var/snap/microk8s/current/args/kubelet")
+_UPGRADE = Path("/var/lib/homeserver-upgrade/found.json")
 _STOPPED = Path("/var/snap/microk8s/current/var/lock/stopped.lock")
 
 
@@ -152,6 +158,7 @@ def _info(settings: list[str], timeout: int) -> dict[str, Any]:
         "snapd": version,
         "snaps": {name: snap._asdict() for name, snap in snaps.items()},
         "stopped": _STOPPED.exists(),
+        "upgrade": json.loads(_read(_UPGRADE) or "{}"),
         "written": _read(_OWNERS),
         "applied": _applied(),
         "members": _members(),

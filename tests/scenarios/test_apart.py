@@ -48,5 +48,9 @@ def test_chaos() -> None:
     HOME.verify("chaos")
 
 
+def test_upgrade() -> None:
+    HOME.verify("upgrade")
+
+
 def _install() -> None:
     HOME.run("ansible-playbook", "-i", str(HOME.directory / "inventory"), "site.yml")

@@ -42,7 +42,7 @@ ENDS_WITHOUT_UNIT = re.compile(r".*_(count|interval|memory|percentage|ratio|shar
 # Each role has the files that it needs. Entry points are further files.
 TASKS = {"main", "check", "prepare", "images", "apply", "verify", "absent"}
 MORE_TASKS = {
-    "backup": {"recovery_sheet"},
+    "backup": {"recovery_sheet", "save"},
     "elk": {"certificate", "host", "host_absent", "leave", "prestart", "prestart_elasticsearch"},
     "microk8s": {
         *(
@@ -56,6 +56,7 @@ MORE_TASKS = {
             "users",
         ),
         *("join", "leave", "node", "remove_node", "verify_worker"),
+        *("present", "upgrade", "prepare_upgrade", "drain", "run_again", "revert"),
     },
     "restore": {"finish", "inventory", "objects", "stop", "workloads"},
 }
@@ -109,22 +110,26 @@ def test_task_files_have_common_names(role: Role) -> None:
     assert files - TASKS - set(role.entry_points) == MORE_TASKS.get(role.name, set())
 
 
+def _included(role: Role, file: str) -> set[str]:
+    """Return the files that a file of tasks includes."""
+    tasks = yaml.safe_load((role.path / "tasks" / file).read_text())
+    tasks = [inner for task in tasks for inner in task.get("block", [task])]
+    kinds = ("ansible.builtin.import_tasks", "ansible.builtin.include_tasks")
+    return {task[kind] for task in tasks for kind in kinds if kind in task}
+
+
 @every_role
 def test_main_is_a_table_of_contents(role: Role) -> None:
     if role.name == "common":
         return  # it only has entry points
-    tasks = yaml.safe_load((role.path / "tasks/main.yml").read_text())
-    tasks = [inner for task in tasks for inner in task.get("block", [task])]
-    included = {
-        task.get("ansible.builtin.import_tasks") or task.get("ansible.builtin.include_tasks")
-        for task in tasks
-    }
+    included = _included(role, "main.yml")
+    included |= {file for name in included for file in _included(role, name)}
 
     parts = {
         f"{name}.yml" for name in TASKS - {"main", "images"} if (role.path / f"tasks/{name}.yml").exists()
     }
     assert parts <= included
-    assert included - {None} <= {path.name for path in (role.path / "tasks").iterdir()}
+    assert included <= {path.name for path in (role.path / "tasks").iterdir()}
 
 
 @every_role

@@ -3,14 +3,13 @@
 import threading
 from collections.abc import Callable
 
+from bench import page as benchmark
 from tests.support.chaos import Cost, Fault, Victim
 
 _CTR = "/snap/bin/microk8s ctr"
 _STORAGE = "/var/snap/microk8s/common/default-storage"
 _LINK = "visitor0"
-_SECTION = """
-## Faults
-
+_SECTION = f"""{benchmark.FAULTS}
 Measured by `make chaos`: faults happen to a home in the lab, one after another, while two clients load a page of an
 app without pause. The seconds count from when a fault is over; those of an alert, from when it begins. What an alert is
 for stays until the alert has arrived.
@@ -116,6 +115,6 @@ def row(fault: Fault, cost: Cost) -> str:
 def noted(page: str, anew: str) -> str:
     """Return a page whose last part has this row, in the place of the one about the same fault."""
     fault, _, _ = anew.removeprefix("| ").partition("]")
-    whole = page if "\n## Faults\n" in page else page + _SECTION
+    whole = page if benchmark.FAULTS in page else page + _SECTION
     kept = [line for line in whole.splitlines() if not line.startswith(f"| {fault}]")]
     return "\n".join([*kept, anew, ""])

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from bench import __main__ as bench
-from bench import baseline, machines, remote
+from bench import baseline, machines, page, remote
 from bench.logs import Run
 from lab.machine import Machine
 
@@ -31,18 +31,18 @@ def test_the_rate_is_from_the_first_line_written_to_the_last_found() -> None:
 
 def test_a_part_that_is_measured_alone_replaces_its_rows_of_the_page() -> None:
     rows = [("one", "1 s"), ("two, `a|b` or a | b", "2 s"), ("three", "3 s")]
-    faults = f"{bench.FAULTS}\n| a fault | 1 s |\n"
-    assert bench.rows_of(bench.page(rows, faults)) == rows
-    assert bench.faults_of(bench.page(rows, faults)) == faults
+    faults = f"{page.FAULTS}\n| a fault | 1 s |\n"
+    assert page.rows_of(page.page(rows, faults)) == rows
+    assert page.faults_of(page.page(rows, faults)) == faults
 
-    anew = bench.replaced(rows, [("two, `a|b` or a | b", "4 s"), ("four", "5 s")])
+    anew = page.replaced(rows, [("two, `a|b` or a | b", "4 s"), ("four", "5 s")])
     assert anew == [("one", "1 s"), ("two, `a|b` or a | b", "4 s"), ("three", "3 s"), ("four", "5 s")]
 
 
 def test_the_committed_page_is_one_that_is_written() -> None:
     text = bench.PAGE.read_text()
     table = text[text.index("| what") :]
-    assert bench.page(bench.rows_of(text), bench.faults_of(text)).endswith(table)
+    assert page.page(page.rows_of(text), page.faults_of(text)).endswith(table)
 
 
 def test_a_machine_by_hand_is_launched_with_its_own_address(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -167,6 +167,7 @@ def test_the_founder_tells_nodes_volumes_and_pods(data: Path, monkeypatch: pytes
             "ready": False,
             "reason": "stopped posting",
             "address": "192.0.2.2",
+            "schedulable": True,
             "version": "v1.35.4",
             "kernel": "6.1.0",
             "calico": "192.0.2.2",

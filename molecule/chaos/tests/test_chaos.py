@@ -9,7 +9,7 @@ from tests.support.chaos import Fault, Victim, cost
 from tests.support.faults import FAULTS, noted, row
 
 # The page whose last table is written, if any.
-PAGE = os.environ.get("HOMESERVER_FAULTS_PAGE")
+PAGE = os.environ.get("HOMESERVER_BENCHMARK_PAGE")
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)

@@ -1,0 +1,184 @@
+"""MicroK8s goes up by one minor version while clients use the home. What goes wrong leaves it as it was."""
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+import yaml
+
+from bench.page import Row, faults_of, page, replaced, rows_of
+from lab.build import build_earlier
+from lab.catalogue.programs import EARLIER_KUBERNETES, KUBERNETES
+from tests.support.chaos import Pages
+from tests.support.database import ask
+from tests.support.home import ROOT, Home, eventually
+from tests.support.machines import Machines, changes
+from tests.support.traffic import steady_traffic
+
+PAGE = os.environ.get("HOMESERVER_BENCHMARK_PAGE")
+BETA = "networking.k8s.io/v1beta1"
+# The next version but one does not serve it any more.
+SERVED = {"microk8s_extra_apiserver_args": {"--runtime-config": f"{BETA}=true"}}
+UNKNOWN_FLAG = json.dumps({"microk8s_extra_kubelet_args": {"--no-such-flag": "1"}})
+RANGE = {"apiVersion": BETA, "kind": "ServiceCIDR", "metadata": {"name": "mine"}}
+STATE = "/var/lib/homeserver-upgrade"
+# Until snapd changes the installed version.
+REFRESHING = """for try in $(seq 6000); do
+  snap changes | grep -q Doing && exit 0
+  sleep 0.1
+done
+exit 1"""
+
+
+@pytest.fixture(scope="module")
+def machines(home: Home) -> Machines:
+    """The machine of the home, with its logs."""
+    return Machines(home, options=("-e", '{"homeserver_tracing_enabled": false}'))
+
+
+@pytest.fixture(scope="module")
+def row(machines: Machines) -> str:
+    """Run a home with the earlier version; return what its database keeps."""
+    bundle = build_earlier(print)
+    (machines.home.inventory / "group_vars/all/the_owners.yml").write_text(yaml.safe_dump(SERVED))
+    machines.play("site.yml", "-e", f"homeserver_bundle={bundle}")
+    assert _version(machines) == EARLIER_KUBERNETES
+    assert eventually(lambda: "1" in ask(machines.kubectl, "SELECT 1"), 120)
+    ask(machines.kubectl, "CREATE TABLE marks (mark uuid)")
+    return ask(machines.kubectl, "INSERT INTO marks VALUES (gen_random_uuid()) RETURNING mark")
+
+
+def _version(machines: Machines) -> str:
+    (node,) = machines.nodes().values()
+    return str(node["status"]["nodeInfo"]["kubeletVersion"])
+
+
+def _assert_whole(machines: Machines, row: str) -> None:
+    """Check that all answers, and that nothing is lost or left over."""
+    pages = Pages(machines.home)
+    assert eventually(lambda: all(not flaw for name, flaw in _flaws(pages).items() if name != "jaeger"), 60)
+    assert row in ask(machines.kubectl, "SELECT mark FROM marks").splitlines()
+    assert not machines.host(machines.home.name).file(STATE).exists
+    (node,) = machines.nodes().values()
+    assert not node["spec"].get("unschedulable")
+
+
+def _flaws(pages: Pages) -> dict[str, str]:
+    pages.look()
+    return pages.flaws
+
+
+def test_a_version_that_does_not_work_is_taken_back(machines: Machines, row: str) -> None:
+    said = machines.refused("site.yml", "-e", UNKNOWN_FLAG)
+
+    assert f"{EARLIER_KUBERNETES} runs again, with all that ran before" in said
+    assert "there is no flag --no-such-flag" in said
+    assert _version(machines) == EARLIER_KUBERNETES
+    _assert_whole(machines, row)
+
+
+class Outage:
+    """How long the API of Kubernetes was away.
+
+    Attributes:
+        seconds: The longest time without an answer.
+    """
+
+    def __init__(self, home: Home) -> None:
+        """It answers now."""
+        self._url = f"https://{home.address}:16443/readyz"
+        self._answered = time.monotonic()
+        self.seconds = 0.0
+
+    def look(self) -> None:
+        """Ask it once."""
+        try:
+            # Its certificate is its own; whoever has no name may not ask everything, and has reached it.
+            requests.get(self._url, verify=False, timeout=2)  # noqa: S501
+        except requests.RequestException:
+            return
+        self.seconds = max(self.seconds, time.monotonic() - self._answered)
+        self._answered = time.monotonic()
+
+
+@contextmanager
+def _watched(home: Home) -> Iterator[Outage]:
+    outage, enough = Outage(home), threading.Event()
+
+    def watch() -> None:
+        while not enough.wait(0.2):
+            outage.look()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield outage
+    finally:
+        enough.set()
+        thread.join()
+
+
+def _note(*measured: Row) -> None:
+    """Print what was measured, and write it to the page, if one is given."""
+    print(*measured, sep="\n")  # noqa: T201
+    if PAGE:
+        text = Path(PAGE).read_text()
+        Path(PAGE).write_text(page(replaced(rows_of(text), list(measured)), faults_of(text)))
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
+def test_a_killed_run_is_finished_by_the_next(machines: Machines, row: str) -> None:
+    home = machines.home
+    hello = f"https://hello.{home.domain}/"
+    with steady_traffic(hello, home.ca, clients=2) as answers, _watched(home) as api:
+        began = time.monotonic()
+        command = ["ansible-playbook", "-i", str(home.inventory), *machines.options, "playbooks/microk8s.yml"]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True) as run:
+            machines.host(home.name).check_output(REFRESHING)
+            os.killpg(run.pid, signal.SIGKILL)
+        said = machines.play("playbooks/microk8s.yml")
+        seconds = time.monotonic() - began
+
+    _note(
+        ("MicroK8s goes up by a minor version, on one machine", f"{seconds:.0f} s"),
+        ("… requests failed", f"{answers.total() - answers['200']} of {answers.total()}"),
+        ("… the API of Kubernetes was away", f"{api.seconds:.0f} s"),
+    )
+    assert "becomes" not in said
+    assert _version(machines) == KUBERNETES
+    machines.play("site.yml")
+    _assert_whole(machines, row)
+
+
+def test_a_second_run_changes_nothing(machines: Machines) -> None:
+    before = machines.kubectl.containers()
+
+    assert set(changes(machines.play("site.yml")).values()) == {0}
+    assert machines.kubectl.containers() == before
+
+
+def test_a_version_without_an_api_that_is_used_is_refused(machines: Machines, tmp_path: Path) -> None:
+    bundle = machines.home.bundle
+    assert bundle
+    content = json.loads((bundle / "bundle.json").read_text())
+    for snap in content["snaps"]:
+        snap["version"] = snap["version"].replace(KUBERNETES, "v1.37.0")
+    (tmp_path / "bundle.json").write_text(json.dumps(content))
+    for folder in ("snaps", "images", "manifests"):
+        (tmp_path / folder).symlink_to(bundle / folder)
+    machines.kubectl.apply({**RANGE, "spec": {"cidrs": ["10.153.0.0/24"]}})
+    before = machines.kubectl.containers()
+
+    said = machines.refused("site.yml", "-e", f"homeserver_bundle={tmp_path}")
+
+    assert f"ServiceCIDR mine ({BETA}, written by kubectl" in said
+    assert "Nothing was changed" in said
+    assert machines.kubectl.containers() == before

@@ -1,0 +1,50 @@
+"""The workloads of a cluster, as the control plane on this host tells."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from . import membership
+from .kubernetes.rollout import is_ready, unfinished
+
+_KINDS = "deployments.apps,statefulsets.apps,daemonsets.apps"
+_INTERVAL = 2
+_API = "Kubernetes' API"
+
+
+def unready() -> dict[str, str]:
+    """Return why workloads do not run, by their names; an empty text for those that do.
+
+    The API itself is one of them, and then the only one, while it does not answer.
+    """
+    told = membership.kubectl("get", f"{_KINDS},nodes", "--all-namespaces", "--output=json")
+    if told is None:
+        return {_API: "it does not answer"}
+    objects = json.loads(told)["items"]
+    nodes = [entry for entry in objects if entry["kind"] == "Node"]
+    away = sum(not is_ready(node) for node in nodes)
+    return {_name(entry): unfinished(entry, away) for entry in objects if entry not in nodes}
+
+
+def _name(workload: dict[str, Any]) -> str:
+    metadata = workload["metadata"]
+    return f"{workload['kind']} {metadata['namespace']}/{metadata['name']}"
+
+
+def wait(names: list[str], timeout: float) -> dict[str, str]:
+    """Wait until workloads run; return why some still do not, `timeout` seconds after the last one began to.
+
+    One that does not exist any more is not awaited.
+    """
+    fewest, deadline = len(names) + 1, time.monotonic()
+    while lacking := {name: why for name, why in unready().items() if why and name in [*names, _API]}:
+        # While the API is away nobody knows how many run.
+        count = len(names) if _API in lacking else len(lacking)
+        if count < fewest:
+            fewest, deadline = count, time.monotonic() + timeout
+        if time.monotonic() > deadline:
+            break
+        time.sleep(_INTERVAL)
+    return lacking
