@@ -24,15 +24,16 @@ from tests.support.machines import Machines, changes
 from tests.support.traffic import steady_traffic
 
 PAGE = os.environ.get("HOMESERVER_BENCHMARK_PAGE")
+UPGRADE = "MicroK8s goes up by a minor version"
 BETA = "networking.k8s.io/v1beta1"
 # The next version but one does not serve it any more.
 SERVED = {"microk8s_extra_apiserver_args": {"--runtime-config": f"{BETA}=true"}}
-UNKNOWN_FLAG = json.dumps({"microk8s_extra_kubelet_args": {"--no-such-flag": "1"}})
+WRONG = "--no-such-flag"
 RANGE = {"apiVersion": BETA, "kind": "ServiceCIDR", "metadata": {"name": "mine"}}
 STATE = "/var/lib/homeserver-upgrade"
-# Until snapd changes the installed version.
+# Returns once snapd replaces the installed version.
 REFRESHING = """for try in $(seq 6000); do
-  snap changes | grep -q Doing && exit 0
+  snap changes | grep -q 'Doing .*microk8s' && exit 0
   sleep 0.1
 done
 exit 1"""
@@ -52,7 +53,7 @@ def row(machines: Machines) -> str:
     machines.play("site.yml", "-e", f"homeserver_bundle={bundle}")
     assert _version(machines) == EARLIER_KUBERNETES
     assert eventually(lambda: "1" in ask(machines.kubectl, "SELECT 1"), 120)
-    ask(machines.kubectl, "CREATE TABLE marks (mark uuid)")
+    ask(machines.kubectl, "CREATE TABLE IF NOT EXISTS marks (mark uuid)")
     return ask(machines.kubectl, "INSERT INTO marks VALUES (gen_random_uuid()) RETURNING mark")
 
 
@@ -77,10 +78,13 @@ def _flaws(pages: Pages) -> dict[str, str]:
 
 
 def test_a_version_that_does_not_work_is_taken_back(machines: Machines, row: str) -> None:
-    said = machines.refused("site.yml", "-e", UNKNOWN_FLAG)
+    option = "microk8s_extra_kubelet_args"
+    wrong = {option: {**machines.home.variables.get(option, {}), WRONG: "1"}}
+
+    said = machines.refused("site.yml", "-e", json.dumps(wrong))
 
     assert f"{EARLIER_KUBERNETES} runs again, with all that ran before" in said
-    assert "there is no flag --no-such-flag" in said
+    assert f"there is no flag {WRONG}" in said
     assert _version(machines) == EARLIER_KUBERNETES
     _assert_whole(machines, row)
 
@@ -147,10 +151,11 @@ def test_a_killed_run_is_finished_by_the_next(machines: Machines, row: str) -> N
         said = machines.play("playbooks/microk8s.yml")
         seconds = time.monotonic() - began
 
+    failed = answers.total() - answers["200"]
     _note(
-        ("MicroK8s goes up by a minor version, on one machine", f"{seconds:.0f} s"),
-        ("… requests failed", f"{answers.total() - answers['200']} of {answers.total()}"),
-        ("… the API of Kubernetes was away", f"{api.seconds:.0f} s"),
+        (f"{UPGRADE}, on one machine", f"{seconds:.0f} s"),
+        (f"{UPGRADE}: requests that failed", f"{failed} of {answers.total()}"),
+        (f"{UPGRADE}: its API was away", f"{api.seconds:.0f} s"),
     )
     assert "becomes" not in said
     assert _version(machines) == KUBERNETES
