@@ -8,8 +8,8 @@ _SYSTEMD = Path("/run/systemd/system")
 # A control group of version 1. The kernel gives each group its share, whatever the niceness inside it is.
 _GROUP = Path("/sys/fs/cgroup/cpu/homeserver-background")
 # Of 1024 that a group has by default, and of systemd's 100. With less, programs would fail for want of time.
-_SHARES = 128
-_WEIGHT = 12
+_SHARES = 256
+_WEIGHT = 25
 
 
 def in_background(command: Sequence[str]) -> list[str]:

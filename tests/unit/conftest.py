@@ -1,6 +1,7 @@
 """Servers that start slowly, once for all tests that use them."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,8 @@ from tests.support.elk_role import Store, running
 from tests.support.elk_store import Command, commands_of
 
 
-@pytest.fixture(scope="session")
-def lines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """The role's Elasticsearch, set up as by its Job, with lines of every kind; read only."""
-    home = tmp_path_factory.mktemp("lines")
+@contextmanager
+def _with_lines(home: Path) -> Iterator[Store]:
     with running(home) as store:
         with pytest.MonkeyPatch.context() as environment:
             passwords = home / "secrets/home"
@@ -26,6 +25,20 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
             assert main(["setup", "--settings", f"{home}/settings.json"]) == 0
         answer = store.user("filebeat").bulk(logged.actions(), refresh=True)
         assert not answer["errors"], answer
+        yield store
+
+
+@pytest.fixture(scope="session")
+def lines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """The role's Elasticsearch, set up as by its Job, with lines of every kind; read only."""
+    with _with_lines(tmp_path_factory.mktemp("lines")) as store:
+        yield store
+
+
+@pytest.fixture(scope="module")
+def new_lines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """The same, with lines that are no older than the module's tests."""
+    with _with_lines(tmp_path_factory.mktemp("new_lines")) as store:
         yield store
 
 

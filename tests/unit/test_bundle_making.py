@@ -23,7 +23,7 @@ from tests.support.roles import ROOT
 SNAP = os.urandom(300_000)
 LAYER = os.urandom(400_000)
 CRDS = b"kind: CustomResourceDefinition\n"
-CHANNEL = "1.35/stable"
+CHANNEL = pinned_versions()["microk8s_channel"]
 TRAEFIK = "docker.io/library/traefik:v3"
 
 
@@ -204,7 +204,7 @@ def test_an_image_for_another_platform_only_is_told(site: sources.Site, tmp_path
 def test_a_channel_without_the_snap_is_told(site: sources.Site, tmp_path: Path) -> None:
     site.pages["/v2/snaps/info/microk8s"] = ("application/json", b'{"channel-map": []}')
 
-    with pytest.raises(downloads.DownloadError, match=r"the store has no microk8s in 1.35/stable for amd64"):
+    with pytest.raises(downloads.DownloadError, match=f"the store has no microk8s in {CHANNEL} for amd64"):
         make(site, tmp_path)
 
 

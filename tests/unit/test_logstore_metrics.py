@@ -52,9 +52,9 @@ def _values(page: str) -> dict[str, float]:
 
 
 @pytest.fixture(scope="module")
-def page(lines: Store) -> str:
+def page(new_lines: Store) -> str:
     """The metrics of an Elasticsearch with lines."""
-    return _scraped(lines.user("metrics"))
+    return _scraped(new_lines.user("metrics"))
 
 
 def test_lines_are_counted_by_source(page: str) -> None:
@@ -89,7 +89,7 @@ def test_a_retention_that_never_ran_counts_from_the_first_scrape(page: str) -> N
     assert "retention_bytes" not in _values(page)
 
 
-def test_the_outcome_of_the_retention_is_the_stored_one(lines: Store) -> None:
+def test_the_outcome_of_the_retention_is_the_stored_one(new_lines: Store) -> None:
     outcome = {
         "@timestamp": "2025-11-24T16:00:00+00:00",
         "bytes": 5,
@@ -98,18 +98,18 @@ def test_the_outcome_of_the_retention_is_the_stored_one(lines: Store) -> None:
         "deleted": ["logs-app-000001", "logs-app-000002"],
         "failures": ["logs-host-000001: no"],
     }
-    lines.user("logstore").put("logstore/_doc/retention", outcome)
+    new_lines.user("logstore").put("logstore/_doc/retention", outcome)
 
-    values = _values(_scraped(lines.user("metrics")))
+    values = _values(_scraped(new_lines.user("metrics")))
 
-    lines.user("admin").delete("logstore/_doc/retention")
+    new_lines.user("admin").delete("logstore/_doc/retention")
     assert values["retention_last_run_timestamp_seconds"] == 1764000000
     assert (values["retention_bytes"], values["retention_budget_bytes"]) == (5, 10)
     assert (values["retention_deleted_indices"], values["retention_failures"]) == (2, 1)
 
 
-def test_every_sender_has_its_metrics(lines: Store, filebeat: str) -> None:
-    values = _values(_scraped(lines.user("metrics"), filebeat))
+def test_every_sender_has_its_metrics(new_lines: Store, filebeat: str) -> None:
+    values = _values(_scraped(new_lines.user("metrics"), filebeat))
 
     assert {name: value for name, value in values.items() if "filebeat" in name} == {
         'filebeat_up{node="home"}': 1,
@@ -121,15 +121,15 @@ def test_every_sender_has_its_metrics(lines: Store, filebeat: str) -> None:
     }
 
 
-def test_a_sender_that_does_not_answer_is_down(lines: Store) -> None:
+def test_a_sender_that_does_not_answer_is_down(new_lines: Store) -> None:
     with serving(server := Answering({})):
-        values = _values(_scraped(lines.user("metrics"), f"127.0.0.1:{server.server_port}"))
+        values = _values(_scraped(new_lines.user("metrics"), f"127.0.0.1:{server.server_port}"))
 
     assert values['filebeat_up{node="127.0.0.1"}'] == 0
 
 
-def test_without_senders_there_are_no_metrics_of_them(lines: Store) -> None:
-    assert "filebeat" not in _scraped(lines.user("metrics"), "filebeat.invalid:5066")
+def test_without_senders_there_are_no_metrics_of_them(new_lines: Store) -> None:
+    assert "filebeat" not in _scraped(new_lines.user("metrics"), "filebeat.invalid:5066")
 
 
 def test_senders_are_measured_while_elasticsearch_is_down(filebeat: str) -> None:
