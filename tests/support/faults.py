@@ -2,9 +2,12 @@
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from bench import page as benchmark
 from tests.support.chaos import Cost, Fault, Victim
+
+Object = dict[str, Any]
 
 _CTR = "/snap/bin/microk8s ctr"
 _STORAGE = "/var/snap/microk8s/common/default-storage"
@@ -20,15 +23,27 @@ for stays until the alert has arrived.
 
 
 def _kill(namespace: str, app: str) -> Callable[[Victim], None]:
-    """Kill the containers of one pod of an app, as the kernel does when memory is short."""
+    """Kill the containers of one pod of an app."""
 
     def begin(victim: Victim) -> None:
         pods = victim.kubectl.get(f"-n {namespace} pods -l app.kubernetes.io/name={app}")["items"]
-        for status in pods[0]["status"]["containerStatuses"]:
-            container = status["containerID"].removeprefix("containerd://")
-            victim.run(f"{_CTR} tasks kill --signal SIGKILL {container}")
+        _kill_pod(victim, pods[0])
 
     return begin
+
+
+def _kill_pod(victim: Victim, pod: Object) -> None:
+    """Kill the containers of a pod, as the kernel does when memory is short."""
+    for status in pod["status"]["containerStatuses"]:
+        container = status["containerID"].removeprefix("containerd://")
+        victim.run(f"{_CTR} tasks kill --signal SIGKILL {container}")
+
+
+def _kill_others(victim: Victim) -> None:
+    """Kill every pod that has no row of its own."""
+    for pod in victim.kubectl.get("pods -A --field-selector=status.phase=Running")["items"]:
+        if pod["metadata"].get("labels", {}).get("app.kubernetes.io/name") not in _SINGLY:
+            _kill_pod(victim, pod)
 
 
 def _scale(namespace: str, workload: str, replicas: int) -> Callable[[Victim], str]:
@@ -54,6 +69,13 @@ def _cut_power_of_a_run(victim: Victim) -> None:
     run.join()
 
 
+def _cut_power_of_changes(victim: Victim) -> None:
+    """Cut the power while an app's pods are replaced and new lines begin to go to a new index."""
+    victim.kubectl("-n apps rollout restart deployment/hello")
+    victim.logs.ask("logs-traefik/_rollover", {})
+    _cut_power(victim)
+
+
 def _kill_datastore(victim: Victim) -> None:
     victim.run("pkill -KILL -x etcd")
 
@@ -71,17 +93,23 @@ def _add_address(victim: Victim) -> None:
     victim.run(f"sleep 12; ip link delete {_LINK}; sleep 12")
 
 
+# What is killed, and the namespace and name of its pods.
+_KILLED = {
+    "one of an app's two pods": ("apps", "hello"),
+    "Traefik": ("traefik", "traefik"),
+    "an app's database": ("apps", "db"),
+    "Prometheus": ("monitoring", "prometheus"),
+    "Alertmanager": ("monitoring", "alertmanager"),
+    "Elasticsearch": ("logging", "elasticsearch"),
+    "Filebeat": ("logging-host", "filebeat"),
+    "the Collector": ("tracing", "collector"),
+    "Jaeger": ("tracing", "jaeger"),
+}
+_SINGLY = {app for _, app in _KILLED.values()}
 POWER_CUT = Fault("the power is cut", _cut_power)
 FAULTS = (
-    Fault("one of an app's two pods is killed", _kill("apps", "hello")),
-    Fault("Traefik is killed", _kill("traefik", "traefik")),
-    Fault("an app's database is killed", _kill("apps", "db")),
-    Fault("Prometheus is killed", _kill("monitoring", "prometheus")),
-    Fault("Alertmanager is killed", _kill("monitoring", "alertmanager")),
-    Fault("Elasticsearch is killed", _kill("logging", "elasticsearch")),
-    Fault("Filebeat is killed", _kill("logging-host", "filebeat")),
-    Fault("the Collector is killed", _kill("tracing", "collector")),
-    Fault("Jaeger is killed", _kill("tracing", "jaeger")),
+    *(Fault(f"{what} is killed", _kill(namespace, app)) for what, (namespace, app) in _KILLED.items()),
+    Fault("every other pod is killed, one after another", _kill_others),
     Fault("the cluster's datastore is killed", _kill_datastore),
     Fault("an address comes and goes", _add_address),
     Fault(
@@ -92,6 +120,7 @@ FAULTS = (
     _away("Elasticsearch is away", "logging", "statefulset/elasticsearch", "LogStoreDown"),
     _away("names are not resolved", "kube-system", "deployment/coredns", "ProbesMissing"),
     POWER_CUT,
+    Fault("the power is cut during a rollout and a rollover of an index", _cut_power_of_changes),
     Fault("the power is cut during `site.yml`", _cut_power_of_a_run, is_interrupting=True),
 )
 
