@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
+from lab.catalogue import pinned_versions
 from tests.support.home import Home, Kubectl
 
 Run = Callable[..., str]
@@ -61,9 +62,10 @@ VALUES = {
     ),
 }
 
+MINOR = int(pinned_versions()["microk8s_channel"].split("/")[0].split(".")[1])
 CHANNELS = {
     "latest/stable": "microk8s_channel is 'latest/stable' (expected a track",
-    "1.37/stable": "one minor version up at a time",
+    f"1.{MINOR + 2}/stable": "one minor version up at a time",
 }
 
 
