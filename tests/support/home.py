@@ -101,15 +101,22 @@ print(json.dumps({name: reached(at) for name, at in json.loads(sys.argv[1]).item
 """
 
 
+# What `microk8s kubectl` runs, in MicroK8s' snap and in the lab's, without a wrapper that takes as long
+_KUBECTL = (
+    "PATH=/snap/microk8s/current:/snap/microk8s/current/bin:$PATH "
+    "kubectl --kubeconfig=/var/snap/microk8s/current/credentials/client.config"
+)
+
+
 class Kubectl:
-    """The machine's `microk8s kubectl`."""
+    """The machine's own kubectl."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
 
     def __call__(self, arguments: str) -> str:
         """Run it; fail with its output when it fails."""
-        return cast("str", self._host.check_output(f"/snap/bin/microk8s kubectl {arguments}"))
+        return cast("str", self._host.check_output(f"{_KUBECTL} {arguments}"))
 
     def get(self, arguments: str) -> Any:
         """Return objects as the Kubernetes API returns them."""
@@ -184,7 +191,7 @@ class Kubectl:
     def apply(self, *objects: dict[str, Any]) -> None:
         """Create or change objects."""
         manifest = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
-        self._host.check_output(f"printf %s '{manifest}' | /snap/bin/microk8s kubectl apply -f -")
+        self._host.check_output(f"printf %s '{manifest}' | {_KUBECTL} apply -f -")
 
 
 def ask_from(host: Host, url: str, *options: str) -> tuple[int, str]:
