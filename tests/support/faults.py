@@ -72,7 +72,7 @@ def _cut_power_of_a_run(victim: Victim) -> None:
 def _cut_power_of_changes(victim: Victim) -> None:
     """Cut the power while an app's pods are replaced and new lines begin to go to a new index."""
     victim.kubectl("-n apps rollout restart deployment/hello")
-    victim.logs.ask("logs-traefik/_rollover", {})
+    victim.logs.ask("logs-traefik/_rollover", method="POST")
     _cut_power(victim)
 
 
