@@ -1,11 +1,10 @@
 """What a fault costs a home, measured from outside while clients use it."""
 
-import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from plugins.module_utils import http_probe
@@ -15,6 +14,7 @@ from tests.support.logs import Logs
 from tests.support.machines import Machines
 from tests.support.prometheus import Prometheus
 from tests.support.recorder import Recorder
+from tests.support.repeatedly import repeatedly
 from tests.support.traffic import steady_traffic
 
 PAGES = ("hello", "second", "whoami", "prometheus", "alertmanager", "jaeger", "traefik")
@@ -112,23 +112,6 @@ class Pages:
                 self.failed = time.time()
         return not any(self.flaws.values())
 
-    @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Ask all the time, until the block ends."""
-        enough = threading.Event()
-
-        def watch() -> None:
-            while not enough.wait(0.5):
-                self.look()
-
-        thread = threading.Thread(target=watch)
-        thread.start()
-        try:
-            yield
-        finally:
-            enough.set()
-            thread.join()
-
 
 def cost(victim: Victim, fault: Fault) -> Cost:
     """Let a fault happen while clients use the home, and measure until all is well again."""
@@ -140,7 +123,7 @@ def cost(victim: Victim, fault: Fault) -> Cost:
     row = ask(victim.kubectl, "INSERT INTO marks VALUES (gen_random_uuid()) RETURNING mark")
     with (
         steady_traffic(f"https://hello.{home.domain}/", home.ca, mark, clients=2) as answers,
-        pages.watched(),
+        repeatedly(pages.look, 0.5),
     ):
         assert eventually(lambda: answers["200"] > 0, PATIENCE), answers
         began = time.time()

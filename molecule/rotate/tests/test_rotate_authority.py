@@ -1,6 +1,5 @@
 """Another authority takes the place of the home's own, and a device that trusts both notices nothing."""
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from requests.exceptions import SSLError
 from tests.support.home import Home, eventually
 from tests.support.machines import WITHOUT_LOGS
 from tests.support.prometheus import Prometheus
+from tests.support.repeatedly import repeatedly
 
 
 def _rotate(home: Home, *arguments: str) -> None:
@@ -33,22 +33,15 @@ def _trusts(home: Home, authorities: Path) -> bool:
 def _asking(home: Home, authorities: Path) -> Iterator[list[str]]:
     """Open a page again and again; yield what went wrong."""
     flaws: list[str] = []
-    over = threading.Event()
 
     def ask() -> None:
-        while not over.wait(0.2):
-            try:
-                requests.get(f"https://hello.{home.domain}/", verify=str(authorities), timeout=10)
-            except requests.RequestException as error:
-                flaws.append(f"{time.strftime('%X')} {error}")
+        try:
+            requests.get(f"https://hello.{home.domain}/", verify=str(authorities), timeout=10)
+        except requests.RequestException as error:
+            flaws.append(f"{time.strftime('%X')} {error}")
 
-    asking = threading.Thread(target=ask)
-    asking.start()
-    try:
+    with repeatedly(ask, 0.2):
         yield flaws
-    finally:
-        over.set()
-        asking.join()
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,7 @@ import json
 import os
 import signal
 import subprocess
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,6 +18,7 @@ from tests.support.chaos import Pages
 from tests.support.database import ask
 from tests.support.home import ROOT, Home, eventually
 from tests.support.machines import Machines, changes
+from tests.support.repeatedly import repeatedly
 from tests.support.traffic import steady_traffic
 
 PAGE = os.environ.get("HOMESERVER_BENCHMARK_PAGE")
@@ -113,23 +111,6 @@ class Outage:
         self._answered = time.monotonic()
 
 
-@contextmanager
-def _watched(home: Home) -> Iterator[Outage]:
-    outage, enough = Outage(home), threading.Event()
-
-    def watch() -> None:
-        while not enough.wait(0.2):
-            outage.look()
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield outage
-    finally:
-        enough.set()
-        thread.join()
-
-
 def _note(*measured: Row) -> None:
     """Print what was measured, and write it to the page, if one is given."""
     print(*measured, sep="\n")  # noqa: T201
@@ -142,7 +123,8 @@ def _note(*measured: Row) -> None:
 def test_a_killed_run_is_finished_by_the_next(machines: Machines, row: str) -> None:
     home = machines.home
     hello = f"https://hello.{home.domain}/"
-    with steady_traffic(hello, home.ca, clients=2) as answers, _watched(home) as api:
+    api = Outage(home)
+    with steady_traffic(hello, home.ca, clients=2) as answers, repeatedly(api.look, 0.2):
         began = time.monotonic()
         command = ["ansible-playbook", "-i", str(home.inventory), *machines.options, "playbooks/microk8s.yml"]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True) as run:
