@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,8 +13,8 @@ import requests
 from tests.support.manifests import Object
 from tests.support.programs import free_port, kubernetes
 from tests.support.tls import self_signed
+from tests.support.waiting import wait_until
 
-_PATIENCE = 120  # seconds; a busy machine needs that long
 _APPLY = "application/apply-patch+yaml"
 
 
@@ -63,15 +62,15 @@ class ApiServer:
 
     def wait_for(self, path: str, log: Path | None = None) -> None:
         """Wait until it serves a path; say with its log that it does not."""
-        deadline = time.monotonic() + _PATIENCE
-        while True:
+
+        def is_served() -> bool:
             try:
                 self.get(path)
             except (AssertionError, OSError):
-                assert time.monotonic() < deadline, log.read_text()[-3000:] if log else path
-                time.sleep(0.5)
-            else:
-                return
+                return False
+            return True
+
+        wait_until(is_served, lambda: log.read_text()[-3000:] if log else path)
 
     def _send(self, method: str, path: str, token: str, **how: Any) -> requests.Response:
         how["headers"] = {"Authorization": f"Bearer {token}"} | how.get("headers", {})

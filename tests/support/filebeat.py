@@ -13,8 +13,8 @@ import yaml
 from tests.support import rendering
 from tests.support.programs import filebeat
 from tests.support.rendering import ROOT
+from tests.support.waiting import wait_until
 
-SECONDS = 60
 NODE = "attic"
 ADDRESS = "192.0.2.10"
 UID = "0d3cbb3d-9ab1-44a5-b1f1-7e2dbcbe0c1f"
@@ -91,16 +91,14 @@ class Running:
 
     def wait(self, enough: Callable[[list[Document]], bool]) -> list[Document]:
         """Return the documents, once there are enough."""
-        deadline = time.monotonic() + SECONDS
-        while not enough(documents := self.documents()):
-            assert self.process.poll() is None, self._log.read_text()[-3000:]
-            assert time.monotonic() < deadline, (
-                len(documents),
-                documents[-3:],
-                self._log.read_text()[-3000:],
-            )
-            time.sleep(0.2)
-        return documents
+
+        def told() -> tuple[int, list[Document], str]:
+            documents = self.documents()
+            return len(documents), documents[-3:], self._log.read_text()[-3000:]
+
+        wait_until(lambda: enough(self.documents()) or self.process.poll() is not None, told)
+        assert self.process.poll() is None, told()
+        return self.documents()
 
 
 @contextmanager

@@ -1,11 +1,11 @@
 """Pebble, the ACME authority of Let's Encrypt for tests, and the name server that it asks."""
 
+import contextlib
 import http.server
 import json
 import ssl
 import subprocess
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,8 +15,7 @@ import requests
 
 from tests.support.programs import free_port, pebble
 from tests.support.tls import self_signed
-
-_PATIENCE = 60  # seconds; a busy machine needs some
+from tests.support.waiting import wait_until
 
 
 @dataclass(frozen=True)
@@ -96,13 +95,15 @@ def _process(log: Path, command: Sequence[str | Path]) -> Iterator[None]:
 
 
 def _download(url: str, certificate: Path, log: Path) -> str:
-    deadline = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            return requests.get(url, verify=str(certificate), timeout=5).text
-        except requests.ConnectionError:
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.1)
+    texts: list[str] = []
+
+    def is_served() -> bool:
+        with contextlib.suppress(requests.ConnectionError):
+            texts.append(requests.get(url, verify=str(certificate), timeout=30).text)
+        return bool(texts)
+
+    wait_until(is_served, log.read_text)
+    return texts[0]
 
 
 @contextmanager

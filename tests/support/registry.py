@@ -22,6 +22,7 @@ import bcrypt
 import requests
 
 from tests.support import programs
+from tests.support.waiting import PATIENCE
 
 PRIVATE = "private/"
 """What the names of the images begin with that are served only with the login."""
@@ -149,7 +150,7 @@ def _running(directory: Path, auth: dict[str, dict[str, str]]) -> Iterator[str]:
 
 
 def _wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
             requests.get(f"{url}/v2/", timeout=5)

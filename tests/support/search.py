@@ -6,9 +6,7 @@ one lacks: a pipeline has the same result in both.
 
 import os
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,8 +17,8 @@ import requests
 import yaml
 
 from tests.support.programs import elasticsearch, free_port, opensearch
+from tests.support.waiting import listens, wait_until
 
-_PATIENCE = 300  # seconds; a busy machine needs minutes
 _HEAP = "512m"
 # Neither runs as root. In this user namespace root is another user, who can still read root's files.
 _NOT_ROOT = ("unshare", "--user", "--map-user=1000", "--map-group=1000") if not os.geteuid() else ()
@@ -161,13 +159,9 @@ def _running(program: Path, directory: Path, environment: Mapping[str, str], por
 
 def _wait(process: subprocess.Popen[bytes], directory: Path, port: int) -> None:
     """Wait for any response, because it may require a password or TLS."""
-    deadline = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            waiting = process.poll() is None and time.monotonic() < deadline
-            assert waiting, (directory / "output").read_text()[-3000:]
-            time.sleep(0.2)
-        else:
-            return
+
+    def told() -> str:
+        return (directory / "output").read_text()[-3000:]
+
+    wait_until(lambda: listens(port) or process.poll() is not None, told)
+    assert process.poll() is None, told()

@@ -19,6 +19,7 @@ from requests.adapters import HTTPAdapter
 from tests.support.programs import free_port
 from tests.support.rendering import find
 from tests.support.traefik_role import behind_files, render
+from tests.support.waiting import PATIENCE
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,11 @@ class Traefik:
             session.mount("https://", _From(client))
             session.trust_env = False
             url = self.url(self.public, path)
-            return session.get(url, verify=False, timeout=10, allow_redirects=False, **options)
+            return session.get(url, verify=False, timeout=30, allow_redirects=False, **options)
 
     def status(self, path: str) -> int:
         """What the port for probes and metrics answers."""
-        return requests.get(self.url("metrics", path), timeout=5).status_code
+        return requests.get(self.url("metrics", path), timeout=30).status_code
 
     def lines(self, **fields: str) -> list[dict[str, Any]]:
         """The log's lines that have these fields."""
@@ -134,8 +135,8 @@ def free_address() -> str:
 def wait_until(
     done: Callable[[], bool], traefik: Traefik, process: subprocess.Popen[bytes] | None = None
 ) -> None:
-    """Wait until something is so, for half a minute, and no longer than Traefik runs."""
-    deadline = time.monotonic() + 30
+    """Wait until something is so, for a while, and no longer than Traefik runs."""
+    deadline = time.monotonic() + PATIENCE
     while not done():
         assert process is None or process.poll() is None, traefik.log.read_text()
         assert time.monotonic() < deadline, traefik.log.read_text()

@@ -15,8 +15,8 @@ import requests
 from tests.support.alertmanager_role import Role
 from tests.support.programs import amtool, free_port
 from tests.support.recorder import Message, Recorder, recording
+from tests.support.waiting import PATIENCE, wait_until
 
-SECONDS = 15
 DISK = {
     "alertname": "DiskNearlyFull",
     "severity": "critical",
@@ -120,7 +120,7 @@ class Alertmanager:
 
     def messages(self, path: str, number: int = 1) -> list[Message]:
         """Wait for this number of messages to a path, and return them."""
-        self.recorder.wait(lambda: len(self.recorder.of(path)) >= number, SECONDS)
+        self.recorder.wait(lambda: len(self.recorder.of(path)) >= number, PATIENCE)
         return self.recorder.of(path)
 
     def told(self, path: str, number: int = 1) -> list[list[tuple[str, str]]]:
@@ -171,14 +171,13 @@ def _alertmanager(directory: Path, **variables: Any) -> Iterator[Alertmanager]:
 
 
 def _ready(alertmanager: Alertmanager) -> None:
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
+    def is_ready() -> bool:
         try:
-            if requests.get(f"{alertmanager.url}/-/ready", timeout=1).ok:
-                return
+            return requests.get(f"{alertmanager.url}/-/ready", timeout=30).ok
         except requests.ConnectionError:
-            time.sleep(0.05)
-    raise TimeoutError("Alertmanager does not start")
+            return False
+
+    wait_until(is_ready)
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ import pytest
 
 from lab import host
 from tests.support.rendering import ROOT
+from tests.support.waiting import wait_until
 
 PROGRAM = ROOT / "roles/backup/files/backup.py"
 PASSWORD = "long-enough-password"
@@ -510,9 +511,7 @@ def test_the_lock_of_a_job_that_is_gone_does_not_stop_the_next_save(machine: Mac
     (machine.wiki / "page").write_bytes(os.urandom(64 << 20))
     machine.done("save")
     process = subprocess.Popen(machine.command("check"), env=machine.environment, start_new_session=True)
-    deadline = time.monotonic() + 60
-    while not any((machine.target / "locks").iterdir()) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: any((machine.target / "locks").iterdir()), pause=0.01)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert any((machine.target / "locks").iterdir())
@@ -587,7 +586,9 @@ def test_a_save_that_is_killed_loses_nothing(machine: Machine) -> None:
     database.execute("CREATE TABLE page (text)")
     database.close()
     running = subprocess.Popen(machine.command("save"), env=machine.environment, start_new_session=True)
-    _until(lambda: len([path for path in (machine.target / "data").rglob("*") if path.is_file()]) > 4)
+    wait_until(
+        lambda: len([path for path in (machine.target / "data").rglob("*") if path.is_file()]) > 4, pause=0.01
+    )
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
     assert len(machine.copies()) == 1
@@ -595,13 +596,6 @@ def test_a_save_that_is_killed_loses_nothing(machine: Machine) -> None:
     machine.done("save")
     machine.done("check")
     assert _files(machine.restored() / "volumes" / WIKI).keys() == {"page", "film"}
-
-
-def _until(happened: Any) -> None:
-    deadline = time.monotonic() + 60
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_one_repository_that_fails_does_not_stop_the_others(machine: Machine) -> None:

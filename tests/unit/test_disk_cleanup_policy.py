@@ -1,7 +1,6 @@
 """Whoever has the receiver's token can start a cleanup, and no other Job: a real API server decides."""
 
 import copy
-import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +12,7 @@ from homeserver_disk_cleanup.receiver import Cleaner
 from tests.support.api_server import ApiServer, api_server
 from tests.support.manifests import Object
 from tests.support.rendering import Role
+from tests.support.waiting import wait_until
 
 BATCH = "/apis/batch/v1/namespaces/disk-cleanup"
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
@@ -35,10 +35,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
         for obj in role.objects(["namespace.yaml.j2", "cleanup.yaml.j2"]):
             done = server.apply(f"{PATHS[obj['kind']]}/{obj['metadata']['name']}", obj)
             assert done.ok, done.text
-        deadline = time.monotonic() + 60
-        while _start(server, lambda pod: pod.update(hostPID=True), token=RECEIVER) == "":
-            assert time.monotonic() < deadline
-            time.sleep(0.5)
+        wait_until(lambda: _start(server, lambda pod: pod.update(hostPID=True), token=RECEIVER) != "")
         yield server
 
 

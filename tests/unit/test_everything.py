@@ -107,11 +107,18 @@ def test_the_run_ends_when_a_program_is_missing(monkeypatch: pytest.MonkeyPatch)
 def test_the_output_of_one_part_is_not_mixed_with_anothers(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path, live: bool
 ) -> None:
+    show = Run._show
+
+    def note(run: Run, *lines: str) -> None:
+        show(run, *lines)
+        for line in lines:
+            if line in {"one\n", "middle\n"}:
+                (tmp_path / line.strip()).touch()
+
+    monkeypatch.setattr(Run, "_show", note)
     wait = "import pathlib, time\nwhile not pathlib.Path({!r}).exists(): time.sleep(0.01)\n"
-    one, middle = tmp_path / "one", tmp_path / "middle"
-    begin = f"print('one', flush=True); open({str(one)!r}, 'x')\n"
-    slow = f"{begin}{wait.format(str(middle))}time.sleep(1); print('two')"
-    quick = f"{wait.format(str(one))}print('middle'); open({str(middle)!r}, 'x')"
+    slow = f"print('one', flush=True)\n{wait.format(f'{tmp_path}/middle')}print('two')"
+    quick = f"{wait.format(f'{tmp_path}/one') if live else ''}print('middle')"
     _run(monkeypatch, Part("slow", _python(slow), live=live), Part("quick", _python(quick)))
     shown = [line for line in capfd.readouterr().out.splitlines() if line in {"one", "middle", "two"}]
 

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ import requests
 from tests.support.filebeat import ADDRESS, NODE, UID, Document, Role, cri, shipped, written
 from tests.support.rendering import ROOT, find
 from tests.support.traefik import in_front_of
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore:Unverified HTTPS")  # its certificate is made up
 
@@ -435,11 +435,8 @@ def traefik_log(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     # No backend listens there.
     with in_front_of("http://127.0.0.1:1", directory) as traefik:
         url = traefik.url("websecure", "/secret?token=x")
-        requests.get(url, headers=headers, verify=False, timeout=5)  # noqa: S501
-        deadline = time.monotonic() + 10
-        while not traefik.lines(**{"request_X-Request-Id": "r-1"}):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        requests.get(url, headers=headers, verify=False, timeout=30)  # noqa: S501
+        wait_until(lambda: traefik.lines(**{"request_X-Request-Id": "r-1"}))
         return traefik.log.read_bytes()
 
 

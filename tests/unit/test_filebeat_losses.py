@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,7 @@ import pytest
 
 from tests.support.bulk import Elasticsearch, elasticsearch
 from tests.support.filebeat import Role, cri, log_file, running, stubbed
-
-SECONDS = 40
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -34,15 +33,8 @@ def _numbered(first: int, last: int) -> bytes:
     return b"".join(cri(f"line {number}", number=number) for number in range(first, last))
 
 
-def _wait(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 def _all_there(elastic: Elasticsearch, count: int) -> None:
-    _wait(lambda: len(elastic.messages()) >= count)
+    wait_until(lambda: len(elastic.messages()) >= count)
     # However often they were sent.
     assert Counter(elastic.messages()) == Counter(f"line {number}" for number in range(count))
 
@@ -51,7 +43,7 @@ def test_nothing_is_lost_while_elasticsearch_is_down(tmp_path: Path, elastic: El
     log = log_file(tmp_path, "web")
     log.write_bytes(_numbered(0, 1000))
     with running(tmp_path, _configuration(tmp_path, elastic)):
-        _wait(lambda: len(elastic.messages()) == 1000)
+        wait_until(lambda: len(elastic.messages()) == 1000)
         elastic.up = False
         with log.open("ab") as file:
             file.write(_numbered(1000, 15_000))
@@ -73,7 +65,7 @@ def test_nothing_is_lost_when_filebeat_is_killed(tmp_path: Path, elastic: Elasti
     configuration = _configuration(tmp_path, elastic)
     for enough in (1, 5_000, 10_000):
         with running(tmp_path, configuration) as filebeat:
-            _wait(lambda enough=enough: len(elastic.messages()) >= enough)  # type: ignore[misc]
+            wait_until(lambda enough=enough: len(elastic.messages()) >= enough)  # type: ignore[misc]
             filebeat.process.kill()
     with running(tmp_path, configuration):
         _all_there(elastic, 20_000)
@@ -86,11 +78,11 @@ def test_nothing_is_lost_when_filebeat_is_killed(tmp_path: Path, elastic: Elasti
 def test_a_line_that_arrived_without_an_answer_is_kept_once(tmp_path: Path, elastic: Elasticsearch) -> None:
     log_file(tmp_path, "web").write_bytes(_numbered(0, 3000))
     with running(tmp_path, _configuration(tmp_path, elastic)):
-        _wait(lambda: len(elastic.messages()) > 0)
+        wait_until(lambda: len(elastic.messages()) > 0)
         elastic.forgets = True
         with log_file(tmp_path, "web").open("ab") as file:
             file.write(_numbered(3000, 5000))
-        _wait(lambda: elastic.duplicates > 0)
+        wait_until(lambda: elastic.duplicates > 0)
         elastic.forgets = False
         _all_there(elastic, 5000)
 
@@ -103,7 +95,7 @@ def test_lines_that_elasticsearch_refuses_are_kept_in_another_index(
     )
     log_file(tmp_path, "web").write_bytes(_numbered(0, 20))
     with running(tmp_path, _configuration(tmp_path, elastic)):
-        _wait(lambda: len(elastic.messages()) == 19 and len(elastic.messages("logs-invalid")) == 1)
+        wait_until(lambda: len(elastic.messages()) == 19 and len(elastic.messages("logs-invalid")) == 1)
 
     ((_, invalid),) = [item for item in elastic.documents.items() if item[0][0] == "logs-invalid"]
     assert '"message":"line 7"' in invalid["message"]

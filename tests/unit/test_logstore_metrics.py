@@ -16,6 +16,7 @@ from images.disk_cleanup.tests.kubernetes_api import serving
 from images.logstore.tests.answering import Answering
 from tests.support import programs
 from tests.support.elk_role import Store
+from tests.support.waiting import wait_until
 
 # From a Filebeat 7.17 that has sent some lines and holds others.
 ITSELF = {"beat": "filebeat", "hostname": "filebeat-x2x4v", "name": "home", "version": "7.17.29"}
@@ -65,8 +66,13 @@ def test_lines_are_counted_by_source(page: str) -> None:
         for name in ("traefik", "app", "kubernetes", "host", "invalid")
     }
     assert counts == {"traefik": 48, "app": 50, "kubernetes": 24, "host": 24, "invalid": 1}
-    assert values['bytes{dataset="app"}'] > 1000
     assert values["up"] == 1
+
+
+def test_the_bytes_of_each_source_are_measured(new_lines: Store) -> None:
+    # Elasticsearch measures them every 10 s.
+    user = new_lines.user("metrics")
+    wait_until(lambda: _values(_scraped(user))['bytes{dataset="app"}'] > 1000, pause=1)
 
 
 def test_unparsed_and_refused_lines_are_counted(page: str) -> None:

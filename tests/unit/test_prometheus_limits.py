@@ -2,7 +2,6 @@
 
 import subprocess
 import threading
-import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,8 +14,8 @@ import yaml
 
 from tests.support.programs import free_port, prometheus
 from tests.support.rendering import Role
+from tests.support.waiting import wait_until
 
-PATIENCE = 60  # seconds
 LIMITS = ("body_size_limit", "sample_limit")
 HOSTILE = {
     "samples": "".join(f"made_{number} 1\n" for number in range(6000)),
@@ -88,10 +87,10 @@ class Asking:
 
     def wait(self, jobs: Collection[str]) -> None:
         """Wait until all targets have been asked, and one of them is up."""
-        deadline = time.monotonic() + PATIENCE
-        while not ((up := self("up")).keys() == set(jobs) and any(up.values())):
-            assert time.monotonic() < deadline, self._log.read_text()[-3000:]
-            time.sleep(0.5)
+        wait_until(
+            lambda: (up := self("up")).keys() == set(jobs) and any(up.values()),
+            lambda: self._log.read_text()[-3000:],
+        )
 
 
 @pytest.fixture(scope="module")

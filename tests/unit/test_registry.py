@@ -78,4 +78,4 @@ def test_the_line_is_slow(archive: Path) -> None:
         started = time.monotonic()
         get(registry, f"any/blobs/{layer['digest']}")
 
-    assert layer["size"] * 8 / 4e6 * 0.95 < time.monotonic() - started < 5
+    assert layer["size"] * 8 / 4e6 * 0.95 < time.monotonic() - started < 60

@@ -1,6 +1,5 @@
 """The Collector's configuration, run by the real Collector on loopback."""
 
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import yaml
 from tests.support.programs import collector, free_port
 from tests.support.recorder import Message, Recorder, recording
 from tests.support.tracing_role import Role
+from tests.support.waiting import listens, wait_until
 
 SERVER, CLIENT = 2, 3
 UNSET, ERROR = 0, 2
@@ -75,16 +75,8 @@ def _running(directory: Path, **variables: Any) -> Iterator[tuple[str, Recorder]
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.1)
-        else:
-            return
+    wait_until(lambda: listens(port) or process.poll() is not None, log.read_text)
+    assert process.poll() is None, log.read_text()
 
 
 def _span(trace: str, kind: int = SERVER, status: int = UNSET, milliseconds: int = 5) -> Span:

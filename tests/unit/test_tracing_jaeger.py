@@ -4,7 +4,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tests.support.programs import free_port, jaeger
 from tests.support.rendering import ROOT
 from tests.support.search import Engine, elasticsearch_running
 from tests.support.tracing_role import Role
+from tests.support.waiting import wait_until
 
 PASSWORD = {"jaeger": "jaegers-own", "admin": "the-owners"}
 WITH_PASSWORDS = {
@@ -79,19 +80,18 @@ def _running(directory: Path, configuration: dict[str, Any]) -> Iterator[subproc
             process.kill()
 
 
-def _answer(url: str, log: Path, seconds: float = 60) -> Any:
+def _answer(url: str, log: Path) -> Any:
     """Send requests until one succeeds."""
-    deadline = time.monotonic() + seconds
-    while True:
-        assert time.monotonic() < deadline, log.read_text()
-        try:
-            answer = requests.get(url, timeout=10)
-        except requests.ConnectionError:
-            pass
-        else:
-            if answer.ok:
-                return answer.json()
-        time.sleep(0.2)
+    answers: list[Any] = []
+
+    def succeeds() -> bool:
+        with suppress(requests.ConnectionError):
+            answer = requests.get(url, timeout=30)
+            answers.extend([answer.json()] if answer.ok else [])
+        return bool(answers)
+
+    wait_until(succeeds, log.read_text)
+    return answers[0]
 
 
 def _span() -> dict[str, Any]:

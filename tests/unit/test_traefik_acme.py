@@ -4,7 +4,6 @@ import base64
 import json
 import socket
 import ssl
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from tests.support.programs import free_port
 from tests.support.rendering import Object, find
 from tests.support.traefik import Traefik, running
 from tests.support.traefik_role import render
+from tests.support.waiting import wait_until
 
 DOMAIN = "home.example.org"
 HOST = f"nas.{DOMAIN}"
@@ -80,15 +80,18 @@ class Home:
 
     def served(self, host: str, traefik: Traefik) -> x509.Certificate:
         """Wait for a certificate of the authority for this host, and return it."""
-        deadline = time.monotonic() + 60
-        while not (certificate := self._certificate(host)):
-            log = traefik.log.read_text() + self.authority.log.read_text()
-            assert time.monotonic() < deadline, log
-            time.sleep(0.2)
-        return x509.load_der_x509_certificate(certificate)
+        certificates: list[bytes] = []
+
+        def is_served() -> bool:
+            certificate = self._certificate(host)
+            certificates.extend([certificate] if certificate else [])
+            return bool(certificates)
+
+        wait_until(is_served, lambda: traefik.log.read_text() + self.authority.log.read_text())
+        return x509.load_der_x509_certificate(certificates[0])
 
     def _certificate(self, host: str) -> bytes | None:
-        with socket.create_connection(("127.0.0.1", self.ports[HTTPS]), timeout=5) as connection:
+        with socket.create_connection(("127.0.0.1", self.ports[HTTPS]), timeout=30) as connection:
             try:
                 session = self.authority.trust().wrap_socket(connection, server_hostname=host)
             except ssl.SSLCertVerificationError:

@@ -74,7 +74,7 @@ def traefik(tmp_path_factory: pytest.TempPathFactory, backend: str) -> Iterator[
 
 
 def _get(traefik: Traefik, path: str, entry_point: str = "websecure", **headers: str) -> requests.Response:
-    return requests.get(traefik.url(entry_point, path), headers=headers, verify=False, timeout=5)  # noqa: S501
+    return requests.get(traefik.url(entry_point, path), headers=headers, verify=False, timeout=30)  # noqa: S501
 
 
 @pytest.mark.parametrize(
@@ -222,9 +222,9 @@ def test_routes_are_not_served_on_the_port_for_metrics(traefik: Traefik) -> None
 
 def test_an_old_connection_is_closed_between_two_requests(tmp_path: Path, backend: str) -> None:
     with in_front_of(backend, tmp_path, traefik_drain_seconds=1) as traefik, requests.Session() as session:
-        young = session.get(traefik.url("websecure", "/"), verify=False, timeout=5)
+        young = session.get(traefik.url("websecure", "/"), verify=False, timeout=30)
         time.sleep(1)
-        old = session.get(traefik.url("websecure", "/"), verify=False, timeout=5)
+        old = session.get(traefik.url("websecure", "/"), verify=False, timeout=30)
 
     assert "Connection" not in young.headers
     assert old.headers["Connection"] == "close"
@@ -282,4 +282,4 @@ def test_a_pod_that_does_not_answer_costs_seconds_and_no_request(
         began = time.monotonic()
         assert [traefik.get("/").status_code for _ in range(4)] == [200] * 4
         # Two of the four were led to it first.
-        assert 3 < time.monotonic() - began < 12
+        assert 3 < time.monotonic() - began < 60

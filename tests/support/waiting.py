@@ -1,0 +1,31 @@
+"""Waiting for what programs on this machine do."""
+
+import socket
+import time
+from collections.abc import Callable
+
+PATIENCE = 300.0  # seconds; a machine that also runs a home leaves little time for tests
+
+
+def wait_until(
+    condition: Callable[[], object], seen: Callable[[], object] = lambda: "", pause: float = 0.1
+) -> None:
+    """Wait until a condition is true, with pauses of some seconds.
+
+    Raises:
+        TimeoutError: It did not become true; with what was seen last.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not so after {PATIENCE:g} s: {seen()}")
+        time.sleep(pause)
+
+
+def listens(port: int) -> bool:
+    """Whether a program on this machine accepts connections at a port."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
