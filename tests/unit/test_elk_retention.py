@@ -131,6 +131,28 @@ def test_a_new_elasticsearch_begins_with_what_the_last_snapshot_has(ready: Store
     assert found() == 1
 
 
+def test_an_index_that_the_disk_has_damaged_is_replaced(ready: Store) -> None:
+    admin, filebeat, keeper = (ready.user(name) for name in ("admin", "filebeat", "logstore"))
+    write(filebeat, "logs-app", a_line(), a_line())
+    damaged = next(each.name for each in indices(keeper) if each.is_current and each.series == "logs-app")
+    admin.post(f"{damaged}/_flush")
+    admin.post(f"{damaged}/_close")
+    uuid = admin.get(f"{damaged}/_settings")[damaged]["settings"]["index"]["uuid"]
+    segments = (ready.directory / f"data/indices/{uuid}/0/index").glob("*.cf[es]")
+    with max(segments, key=lambda path: path.stat().st_mtime).open("r+b") as file:
+        file.truncate(100)
+    admin.post(f"{damaged}/_open", wait_for_active_shards=0)
+
+    outcome = Retention(keeper, Settings()).carry_out()
+
+    assert write(filebeat, "logs-app", a_line())[0]["status"] == 201
+    assert outcome["failures"] == []
+    # What it has can still be restored.
+    assert damaged not in outcome["deleted"]
+    assert Retention(keeper, Settings()).carry_out()["indices"] == outcome["indices"]
+    admin.delete(damaged)
+
+
 def test_a_full_disk_stops_writes_but_not_deletions_until_there_is_space(ready: Store) -> None:
     admin, filebeat, keeper = (ready.user(name) for name in ("admin", "filebeat", "logstore"))
     _fill(ready, "logs-app", 1)

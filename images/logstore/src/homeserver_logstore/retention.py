@@ -1,17 +1,24 @@
-"""Deletes old lines, one index at a time: indices past the maximum age, and the oldest while over budget."""
+"""Keeps the indices within their limits, and lines arriving.
+
+Indices past the maximum age are deleted, and the oldest while over budget. An index that a disk has
+damaged takes no lines, so it is rolled over.
+"""
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from homeserver_logstore.audit import record
 from homeserver_logstore.client import Elasticsearch, RefusedError
-from homeserver_logstore.indices import ALIASES, PATTERNS
+from homeserver_logstore.indices import ALIASES, PATTERNS, behind
 from homeserver_logstore.settings import Settings
 
 DAY = 24 * 3600.0
+_RECOVERY = "45s"
+"""The time in which Elasticsearch opens the indices after its start. Meanwhile they are red, too."""
 
 _SERIES = re.compile(r"(.+?)-(?:\d{6}|\d{4}[-.]\d{2}[-.]\d{2})")
 """The name of an index before its number or date."""
@@ -118,6 +125,8 @@ class Retention:
         index, but it can delete.
         """
         self._delete()
+        for alias in self._damaged():
+            self._roll_over(alias, {})
         for alias in ALIASES:
             self._roll_over(
                 alias,
@@ -136,6 +145,27 @@ class Retention:
             "indices": len(left),
             "deleted": self._deleted,
             "failures": self._failures,
+        }
+
+    def _damaged(self) -> list[str]:
+        """Return the aliases whose write index lacks a part."""
+        red = self._red()
+        if red:
+            with suppress(RefusedError):  # some still are
+                path = f"_cluster/health/{','.join(red.values())}"
+                self._elasticsearch.get(path, wait_for_status="yellow", timeout=_RECOVERY)
+            red = self._red()
+        return list(red)
+
+    def _red(self) -> dict[str, str]:
+        """Return the write indices that lack a part, by alias."""
+        rows = self._elasticsearch.get(f"_cat/indices/{','.join(PATTERNS)}", format="json", h="index,health")
+        red = {row["index"] for row in rows if row["health"] == "red"}
+        return {
+            alias: index
+            for alias in ALIASES
+            for index, is_written in behind(self._elasticsearch, alias).items()
+            if is_written and index in red
         }
 
     def _replace_largest(self) -> list[Index]:
