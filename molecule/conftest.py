@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
-from tests.support import lan
+from tests.support import connections, lan
 from tests.support.chaos import Victim
 from tests.support.home import Home, Kubectl
 from tests.support.jaeger import Jaeger
@@ -22,6 +22,13 @@ from tests.support.recorder import Recorder, recording
 def home(pytestconfig: pytest.Config) -> Home:
     """The first control-plane host of the inventory."""
     return Home.of(pytestconfig.getoption("ansible_inventory"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _connections() -> Iterator[None]:
+    """Connect once for all commands."""
+    with connections.shared():
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,6 +12,7 @@ import yaml
 from testinfra.host import Host
 from testinfra.utils.ansible_runner import AnsibleRunner
 
+from tests.support import connections
 from tests.support.home import ROOT, Home, Kubectl
 
 # Without logs and traces, which would only take memory.
@@ -154,6 +155,7 @@ class Machines:
     def _lab(self, *command: str, name: str = "") -> None:
         lab = [sys.executable, "-m", "lab", *command, "--name", name or self.home.name]
         subprocess.run(lab, cwd=ROOT, check=True)
+        connections.forget()
         self._read = None
 
 
