@@ -5,30 +5,35 @@ from __future__ import annotations
 import secrets
 from typing import Any, ClassVar
 
-from ..module_utils.kubernetes.jobs import run
+from ..module_utils.kubernetes.jobs import finish, run
 from ..module_utils.kubernetes.objects import Object, prepare
 from ..plugin_utils.cluster_action import Arguments, ClusterAction
 
 
 class ActionModule(ClusterAction):
-    """Run a Job to its end."""
+    """Run a Job to its end, or begin one that another task waits for."""
 
     ARGUMENTS: ClassVar = {
         "application": {"type": "str", "required": True},
         "definition": {"type": "dict", "required": True},
         "timeout": {"type": "int", "default": 300},
+        "background": {"type": "bool", "default": False},
+        "name": {"type": "str"},
     }
     SKIPPED_IN_CHECK_MODE = True
 
     def act(self, arguments: Arguments, task_vars: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
         """Fail with what the Job wrote, if it fails."""
-        (job,) = prepare(arguments["application"], [_with_unique_name(arguments["definition"])])
+        definition: Object = arguments["definition"]
+        # No other run has one of this name.
+        name = arguments["name"] or f"{definition['metadata']['name']}-{secrets.token_hex(3)}"
+        metadata = definition["metadata"] | {"name": name}
+        (job,) = prepare(arguments["application"], [{**definition, "metadata": metadata}])
         cluster = self.connect(arguments["kubeconfig"])
-        run(cluster, job, arguments["timeout"], say=self._display.display)
-        return {}
-
-
-def _with_unique_name(job: Object) -> Object:
-    """Return the Job under a name that no other run uses."""
-    metadata = job["metadata"] | {"name": f"{job['metadata']['name']}-{secrets.token_hex(3)}"}
-    return {**job, "metadata": metadata}
+        if arguments["background"]:
+            cluster.apply(job, dry_run=False)
+        elif arguments["name"]:
+            finish(cluster, job, arguments["timeout"], say=self._display.display)
+        else:
+            run(cluster, job, arguments["timeout"], say=self._display.display)
+        return {"name": name}

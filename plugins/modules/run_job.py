@@ -21,6 +21,13 @@ options:
     description: Seconds it may take, without the time to pull its image.
     type: int
     default: 300
+  background:
+    description: Whether to begin it only. A task with its O(name) waits for it, and removes it.
+    type: bool
+    default: false
+  name:
+    description: RV(name) of a task that began it in the background, with the same O(definition).
+    type: str
 attributes:
   check_mode: {support: full}
 author:
@@ -37,4 +44,8 @@ EXAMPLES = """
 """
 
 RETURN = """
+name:
+  description: The name of the Job, with its random suffix.
+  type: str
+  returned: always
 """

@@ -8,6 +8,8 @@ from ansible_collections.homeserver.stack.plugins.action import check_configurat
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes import waiting
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.checks import Check, live_files, run
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.cluster import Cluster
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.jobs import JobFailedError, finish
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.objects import prepare
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.waiting import ApplicationError
 
 Object = dict[str, Any]
@@ -159,3 +161,21 @@ def test_a_private_image_is_pulled_with_a_login_that_does_not_stay() -> None:
     pod = cluster.applied["Job"]["spec"]["template"]["spec"]
     assert [each["name"] for each in pod["imagePullSecrets"]]
     assert set(cluster.objects) == {"Namespace"}
+
+
+@pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
+def test_a_job_in_the_background_is_removed_once_it_has_ended(phase: str) -> None:
+    container = {"name": "program", "image": "a"}
+    spec = {"template": {"spec": {"containers": [container], "restartPolicy": "Never"}}}
+    metadata = {"name": "a", "namespace": "default"}
+    (job,) = prepare("a", [{"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}])
+    cluster = FakeCluster(phase)
+    cluster.apply(job, dry_run=False)
+
+    if phase == "Failed":
+        with pytest.raises(JobFailedError, match="parse error"):
+            finish(cast(Cluster, cluster), job, timeout=0)
+    else:
+        finish(cast(Cluster, cluster), job, timeout=0)
+
+    assert cluster.objects == {}

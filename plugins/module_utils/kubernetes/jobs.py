@@ -39,14 +39,30 @@ def run(
         owner = _owner(cluster.apply(job, dry_run=False))
         for obj in needed:
             cluster.apply(obj | {"metadata": obj["metadata"] | {"ownerReferences": [owner]}}, dry_run=False)
+        _wait(cluster, job, timeout, say)
+    finally:
+        for obj in [job, *needed]:
+            cluster.delete(obj)
+
+
+def finish(cluster: Cluster, job: Object, timeout: float, say: Say = say_nothing) -> None:
+    """Wait for a Job that was applied before, and remove it.
+
+    Arguments and errors are those of `run`.
+    """
+    try:
+        _wait(cluster, job, timeout, say)
+    finally:
+        cluster.delete(job)
+
+
+def _wait(cluster: Cluster, job: Object, timeout: float, say: Say) -> None:
+    try:
         Waiting(cluster, timeout, say).rolled_out([job], ())
     except ApplicationError as error:
         if log := _log(cluster, job):
             raise JobFailedError("\n".join(log)) from error
         raise
-    finally:
-        for obj in [job, *needed]:
-            cluster.delete(obj)
 
 
 def _owner(job: Object) -> Object:
