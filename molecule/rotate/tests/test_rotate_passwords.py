@@ -4,9 +4,10 @@ from collections.abc import Callable, Set
 
 import pytest
 import requests
+import yaml
 from testinfra.host import Host
 
-from tests.support.home import Home, Kubectl, ask_from, eventually
+from tests.support.home import ROOT, Home, Kubectl, ask_from, eventually
 from tests.support.logs import Logs
 from tests.support.prometheus import Prometheus
 
@@ -79,6 +80,28 @@ def test_only_the_new_password_opens(
     assert [secret for secret in (old, new) if secret in run.stdout + run.stderr] == []
     assert {path: path.read_bytes() for path in others} == others
     assert {before[uid] for uid in before.keys() - _pods(kubectl).keys()} == restarted
+
+
+def test_all_are_replaced_at_once(request: pytest.FixtureRequest, home: Home) -> None:
+    secrets = yaml.safe_load((ROOT / "roles/common/vars/main/secrets.yml").read_text())["homeserver_secrets"]
+    old = _files(home)
+    replaced = {file for secret in secrets.values() for file in secret["files"]} & old.keys()
+
+    run = home.play("playbooks/rotate.yml", "--diff", "-e", "secret=all")
+    assert run.returncode == 0, run.stdout + run.stderr
+
+    new = _files(home)
+    assert {file for file in old if new[file] != old[file]} == replaced
+    for file, opened, _ in ROTATED.values():
+        opens: Opens = request.getfixturevalue(opened)
+        assert (opens(old[file]), opens(new[file])) == (False, True), file
+    told = run.stdout + run.stderr
+    assert [file for file in replaced if not file.endswith(".crt") and new[file] in told] == []
+
+
+def _files(home: Home) -> dict[str, str]:
+    """Return what is in each file of the home's secrets."""
+    return {path.name: path.read_text().strip() for path in home.secrets.iterdir()}
 
 
 def _pods(kubectl: Kubectl) -> dict[str, str]:
