@@ -12,6 +12,7 @@ from bench.clock import seconds
 from bench.remote import KUBECTL
 from lab import lifecycle
 from lab.build import Report
+from lab.catalogue.images import REGISTRY
 from lab.machine import Machine
 from plugins.module_utils import http_probe
 
@@ -21,7 +22,7 @@ _A_DAY_LATER_MIB = 16
 _DISK = "/mnt/disk"
 _REPOSITORY = f"{_DISK}/home"
 _CLAIM = "photos"
-_IMAGE = "registry.k8s.io/pause:3.10"  # does nothing, and every machine has it
+_IMAGE = f"{REGISTRY}/registry.k8s.io/pause:3.10"  # does nothing, and every machine has it
 _VOLUMES = "/var/snap/microk8s/common/default-storage"
 
 Play = Callable[..., None]
