@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from .problem import Problem
+from .versions import minor
 
 Facts = Mapping[str, Any]
 """What `membership.membership()` tells about a host, or `membership.cluster()` about a cluster."""
@@ -85,16 +85,12 @@ def second_control_plane(name: str) -> Problem:
 
 def other_minor(wanted: str, founders: str, home: str) -> Iterator[Problem]:
     """Tell whether a host would join with another minor version than the founder has."""
-    if _minor(wanted) != _minor(founders):
+    if minor(wanted) != minor(founders):
         wrong = f"it would join with MicroK8s {wanted}, and {home} has {founders}"
         yield Problem(
             f"{wrong} (homeserver_version_overrides.microk8s_channel)",
             f"give both the same minor version, and run {home} first",
         )
-
-
-def _minor(version: str) -> list[str]:
-    return re.findall(r"\d+", version)[:2]
 
 
 def dead_members(nodes: Iterable[Facts], coming: Iterable[str]) -> Iterator[Problem]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from ansible_collections.homeserver.stack.plugins.module_utils.constraints import nearest
 from ansible_collections.homeserver.stack.plugins.module_utils.formats import is_dns_name
 from ansible_collections.homeserver.stack.plugins.module_utils.problem import Problem
+from ansible_collections.homeserver.stack.plugins.module_utils.versions import minor, numbers
 
 Specs = Mapping[str, Mapping[str, Any]]
 """By role, the options of its main entry point."""
@@ -155,7 +156,7 @@ def unfit_host(host: Mapping[str, Any], limits: Limits) -> Iterator[Problem]:
 def _wrong_system(host: Mapping[str, Any], limits: Limits) -> Iterator[Problem]:
     name, release = host["os"].get("ID", "unknown"), host["os"].get("VERSION_ID", "")
     oldest = limits.distributions.get(name)
-    if oldest is None or _numbers(release) < _numbers(oldest):
+    if oldest is None or numbers(release) < numbers(oldest):
         expected = " or ".join(f"{ID} {version}" for ID, version in limits.distributions.items())
         yield Problem(f"{name} {release} will not do (expected {expected} or newer)", "install one of these")
     if host["machine"] not in ARCHITECTURES:
@@ -201,10 +202,6 @@ def _wrong_network(host: Mapping[str, Any]) -> Iterator[Problem]:
         unit = taken["unit"]
         wrong = f"port {taken['port']} is in use by {taken['process']}" + (f" ({unit})" if unit else "")
         yield Problem(wrong, f"on the host: systemctl disable --now {unit}" if unit else "stop that program")
-
-
-def _numbers(version: str) -> list[int]:
-    return [int(number) for number in re.findall(r"\d+", version)]
 
 
 def doubtful_host(host: Mapping[str, Any], address: str) -> Iterator[Problem]:
@@ -266,19 +263,13 @@ def cannot_encrypt(host: Mapping[str, Any], *, wanted: bool) -> Iterator[Problem
 
 def wrong_upgrade(installed: str, wanted: str) -> Iterator[Problem]:
     """Tell whether the way from one MicroK8s version to another is none Kubernetes allows."""
-    hop = _minor(wanted) - _minor(installed)
+    hop = minor(wanted) - minor(installed)
     if hop not in (0, 1):
         fix = (
-            f"go to 1.{_minor(installed) + 1} first"
-            if hop > 1
-            else f"stay with 1.{_minor(installed)} or newer"
+            f"go to 1.{minor(installed) + 1} first" if hop > 1 else f"stay with 1.{minor(installed)} or newer"
         )
         wrong = f"MicroK8s {installed} cannot become {wanted}: one minor version up at a time"
         yield Problem(f"{wrong} (homeserver_version_overrides.microk8s_channel)", fix)
-
-
-def _minor(version: str) -> int:
-    return _numbers(version)[1]
 
 
 def missing_channel(channel: str, found: list[str] | str | None) -> Iterator[Problem]:

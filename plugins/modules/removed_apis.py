@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homeserver.stack.plugins.module_utils import membership
+from ansible_collections.homeserver.stack.plugins.module_utils import membership, versions
 
 DOCUMENTATION = """
 module: removed_apis
@@ -56,13 +56,9 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule({"version": {"required": True}}, supports_check_mode=True)
     try:
-        module.exit_json(objects=sorted(_removed(_minor(module.params["version"]))))
+        module.exit_json(objects=sorted(_removed(versions.minor(module.params["version"]))))
     except SilentError as error:
         module.fail_json(msg=str(error))
-
-
-def _minor(version: str) -> int:
-    return int(version.removeprefix("v").split("/")[0].split(".")[1])
 
 
 def _removed(minor: int) -> Iterator[str]:

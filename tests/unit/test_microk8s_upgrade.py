@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.homeserver.stack.plugins.module_utils import membership, workloads
+from ansible_collections.homeserver.stack.plugins.module_utils import membership, versions, workloads
 from ansible_collections.homeserver.stack.plugins.modules import removed_apis
 
 from tests.support.rendering import Role
@@ -111,7 +111,7 @@ def test_an_api_that_does_not_answer_is_no_consent(tmp_path: Path, monkeypatch: 
 
 @pytest.mark.parametrize(("version", "minor"), [("v1.36.3", 36), ("1.37/stable", 37)])
 def test_the_minor_of_a_version_and_of_a_channel(version: str, minor: int) -> None:
-    assert removed_apis._minor(version) == minor
+    assert versions.minor(version) == minor
 
 
 def _deployment(name: str, available: int, wanted: int = 2) -> dict[str, Any]:

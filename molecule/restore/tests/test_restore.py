@@ -12,6 +12,7 @@ import pytest
 import requests
 import yaml
 
+from tests.support.dashboards import Question, asked, read
 from tests.support.database import ask
 from tests.support.home import Home, Kubectl, eventually
 from tests.support.logs import Logs
@@ -44,6 +45,12 @@ END_A_RESTORE = """for try in $(seq 60000); do
   sleep 0.02
 done
 exit 1"""
+SHOWN = [
+    question
+    for board in read().values()
+    for question in asked(board)
+    if "homeserver_backup_" in question.expr
+]
 KEPT_BY_OWNER = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "mine", "namespace": "mine"}}
 SILENCES = "/var/snap/microk8s/common/default-storage/monitoring-alertmanager-*/silences"
 AMTOOL = "-n monitoring exec alertmanager-0 -- amtool --alertmanager.url=http://localhost:9093"
@@ -270,3 +277,9 @@ def test_a_copy_is_proved_by_a_drill(machines: Machines) -> None:
 
     assert proved["drill"] > proved["check"] > proved["success"]
     assert proved["failures"] == {}
+
+
+@pytest.mark.usefixtures("restored")
+@pytest.mark.parametrize("question", SHOWN, ids=str)
+def test_the_dashboards_show_the_backups(prometheus: Prometheus, question: Question) -> None:
+    assert eventually(lambda: bool(prometheus.query(question.expr)), 60), question.expr
