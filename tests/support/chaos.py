@@ -48,14 +48,16 @@ class Fault:
         begin: Lets it happen.
         end: Ends it, once its alert has arrived; without, it is over by itself.
         alert: The alert that it causes; empty for one that is over before an alert is due.
-        is_interrupting: Whether a run of site.yml is interrupted, which is then repeated.
+        by_hand: Does what the owner has to do in the end, and tells what that is.
+        loses: What cannot but be lost.
     """
 
     name: str
     begin: Callable[[Victim], object]
     end: Callable[[Victim], object] | None = None
     alert: str = ""
-    is_interrupting: bool = False
+    by_hand: Callable[[Victim], str] | None = None
+    loses: str = ""
 
     @property
     def page(self) -> str:
@@ -132,7 +134,7 @@ def cost(victim: Victim, fault: Fault) -> Cost:
         if fault.end:
             fault.end(victim)
         over = time.time() if fault.end else began
-        by_hand = _repair(victim) if fault.is_interrupting else ""
+        by_hand = fault.by_hand(victim) if fault.by_hand else ""
         # First the pages: after a power cut the cluster still takes its pods for ready.
         assert eventually(pages.look, RECOVERY), pages.flaws
         _settle(victim)
@@ -170,13 +172,6 @@ def _told(victim: Victim, alert: str, since: float) -> float:
 
     victim.recorder.wait(arrived, PATIENCE)
     return came[0] - since
-
-
-def _repair(victim: Victim) -> str:
-    """Run site.yml, and tell so."""
-    run = victim.home.play("site.yml")
-    assert run.returncode == 0, run.stdout + run.stderr
-    return "run `site.yml` again"
 
 
 def _settle(victim: Victim) -> None:

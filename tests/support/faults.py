@@ -86,6 +86,43 @@ def _truncate_write_ahead_log(victim: Victim) -> None:
     _kill("monitoring", "prometheus")(victim)
 
 
+def _truncate_segment(victim: Victim) -> None:
+    """Cut short the last segment of the index that the hosts' lines go to."""
+    index = _written(victim)
+    victim.logs.ask(f"{index}/_flush", method="POST")
+    uuid = victim.logs.ask(f"{index}/_settings")[index]["settings"]["index"]["uuid"]
+    segment = f"ls -t $(find {_STORAGE}/logging-*elasticsearch* -path '*/{uuid}/0/index/*.cf[es]') | head -1"
+    victim.run(f"truncate --size=100 $({segment})")
+    _kill("logging", "elasticsearch")(victim)
+
+
+def _retain(victim: Victim) -> None:
+    """Run the job that replaces a damaged index, as its schedule does."""
+    victim.kubectl("-n logging create job replacing --from=cronjob/logstore-retain")
+    victim.kubectl("-n logging wait job/replacing --for=condition=Complete --timeout=300s")
+    victim.kubectl("-n logging delete job replacing")
+
+
+def _delete_index(victim: Victim) -> str:
+    """Delete the index before the one that is written to."""
+    series, _, number = _written(victim).rpartition("-")
+    victim.logs.ask(f"{series}-{int(number) - 1:06}", method="DELETE")
+    return "restore or delete the damaged index"
+
+
+def _written(victim: Victim) -> str:
+    """Return the index that the hosts' lines go to."""
+    found = victim.logs.ask("_alias/logs-host")
+    (index,) = (name for name in found if found[name]["aliases"]["logs-host"].get("is_write_index"))
+    return str(index)
+
+
+def _run_again(victim: Victim) -> str:
+    run = victim.home.play("site.yml")
+    assert run.returncode == 0, run.stdout + run.stderr
+    return "run `site.yml` again"
+
+
 def _add_address(victim: Victim) -> None:
     victim.run(f"ip link add {_LINK} type bridge && ip link set {_LINK} up")
     victim.run(f"ip address add 192.0.2.77/24 dev {_LINK}")
@@ -117,17 +154,26 @@ FAULTS = (
         _truncate_write_ahead_log,
         alert="PrometheusStorageFailing",
     ),
+    Fault(
+        "the last segment of an index is cut short",
+        _truncate_segment,
+        _retain,
+        alert="ElasticsearchNotGreen",
+        by_hand=_delete_index,
+        loses="that index' lines since the last snapshot",
+    ),
     _away("Elasticsearch is away", "logging", "statefulset/elasticsearch", "LogStoreDown"),
     _away("names are not resolved", "kube-system", "deployment/coredns", "ProbesMissing"),
     POWER_CUT,
     Fault("the power is cut during a rollout and a rollover of an index", _cut_power_of_changes),
-    Fault("the power is cut during `site.yml`", _cut_power_of_a_run, is_interrupting=True),
+    Fault("the power is cut during `site.yml`", _cut_power_of_a_run, by_hand=_run_again),
 )
 
 
 def row(fault: Fault, cost: Cost) -> str:
     """Return the row of a table in Markdown."""
-    lost = ", ".join([*cost.lost, *([f"{cost.lines} lines"] if cost.lines else [])])
+    lines = [f"{cost.lines} lines"] if cost.lines else []
+    lost = ", ".join([*cost.lost, *lines, *filter(None, [fault.loses])])
     cells = (
         f"[{fault.name}]({fault.page})",
         f"{fault.alert}, {cost.alert:.0f} s" if fault.alert else "none is due",
