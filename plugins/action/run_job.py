@@ -18,22 +18,27 @@ class ActionModule(ClusterAction):
         "definition": {"type": "dict", "required": True},
         "timeout": {"type": "int", "default": 300},
         "background": {"type": "bool", "default": False},
-        "name": {"type": "str"},
+        "begun": {"type": "bool", "default": False},
     }
     SKIPPED_IN_CHECK_MODE = True
 
     def act(self, arguments: Arguments, task_vars: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
         """Fail with what the Job wrote, if it fails."""
-        definition: Object = arguments["definition"]
-        # No other run has one of this name.
-        name = arguments["name"] or f"{definition['metadata']['name']}-{secrets.token_hex(3)}"
-        metadata = definition["metadata"] | {"name": name}
-        (job,) = prepare(arguments["application"], [{**definition, "metadata": metadata}])
+        definition = arguments["definition"]
+        if not arguments["begun"]:
+            definition = _with_unique_name(definition)
+        (job,) = prepare(arguments["application"], [definition])
         cluster = self.connect(arguments["kubeconfig"])
         if arguments["background"]:
             cluster.apply(job, dry_run=False)
-        elif arguments["name"]:
+        elif arguments["begun"]:
             finish(cluster, job, arguments["timeout"], say=self._display.display)
         else:
             run(cluster, job, arguments["timeout"], say=self._display.display)
-        return {"name": name}
+        return {"definition": definition}
+
+
+def _with_unique_name(job: Object) -> Object:
+    """Return the Job under a name that no other run uses."""
+    metadata = job["metadata"] | {"name": f"{job['metadata']['name']}-{secrets.token_hex(3)}"}
+    return {**job, "metadata": metadata}

@@ -22,12 +22,13 @@ options:
     type: int
     default: 300
   background:
-    description: Whether to begin it only. A task with its O(name) waits for it, and removes it.
+    description: Whether to begin it only. A task with O(begun) waits for it, and removes it.
     type: bool
     default: false
-  name:
-    description: RV(name) of a task that began it in the background, with the same O(definition).
-    type: str
+  begun:
+    description: Whether O(definition) is RV(definition) of a task that began it in the background.
+    type: bool
+    default: false
 attributes:
   check_mode: {support: full}
 author:
@@ -44,8 +45,8 @@ EXAMPLES = """
 """
 
 RETURN = """
-name:
-  description: The name of the Job, with its random suffix.
-  type: str
+definition:
+  description: The Job, with its random suffix.
+  type: dict
   returned: always
 """
