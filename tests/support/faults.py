@@ -160,7 +160,7 @@ FAULTS = (
         _retain,
         alert="ElasticsearchNotGreen",
         by_hand=_delete_index,
-        loses="that index' lines since the last snapshot",
+        loses="that index's lines since the last snapshot",
     ),
     _away("Elasticsearch is away", "logging", "statefulset/elasticsearch", "LogStoreDown"),
     _away("names are not resolved", "kube-system", "deployment/coredns", "ProbesMissing"),
