@@ -175,6 +175,8 @@ PLACEHOLDER_PAGE = Part(
 CALICO_MANIFEST = module_files(
     "calico-manifest", CALICO_MODULE, {"calico-vxlan.yaml": "manifests/calico-vxlan.yaml"}
 )
+# No machine runs it: the servers that tests save to.
+RCLONE_PROGRAM = _go_programs("rclone", "./...", {})
 # No machine runs these three. The registry is what a machine without a bundle pulls from.
 REGISTRY_PROGRAM = _go_programs("registry", "./...", {})
 # OpenSearch has the ingest processors that the lab's Elasticsearch comes without:

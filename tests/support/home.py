@@ -16,6 +16,7 @@ from testinfra.host import Host
 from testinfra.utils.ansible_runner import AnsibleRunner
 
 from lab.catalogue import pinned_versions
+from tests.support import terminal
 
 ROOT = Path(__file__).parents[2]
 
@@ -83,6 +84,13 @@ class Home:
         plain = os.environ | {"ANSIBLE_FORCE_COLOR": "false"} | environment
         command = ["ansible-playbook", *inventory, *arguments, playbook]
         return subprocess.run(command, cwd=ROOT, env=plain, capture_output=True, text=True, check=False)
+
+    def play_and_type(
+        self, question: str, answer: str, playbook: str, *arguments: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a playbook of the project on this home at a terminal, and answer what it asks."""
+        command = ["ansible-playbook", "-i", str(self.inventory), *arguments, playbook]
+        return terminal.answered(command, question, answer, ROOT, os.environ)
 
     def image(self, name: str) -> str:
         """Return the reference of an image in the versions file, as the machine knows it."""

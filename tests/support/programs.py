@@ -18,6 +18,7 @@ from lab.catalogue.programs import (
     OPENSEARCH_PROGRAM,
     PEBBLE_PROGRAMS,
     PROMETHEUS_PROGRAMS,
+    RCLONE_PROGRAM,
     REGISTRY_PROGRAM,
     elasticsearch_root,
 )
@@ -123,6 +124,15 @@ def registry() -> Path:
         LabError: It could not be built, or the host lacks something.
     """
     return _made(REGISTRY_PROGRAM) / "registry"
+
+
+def rclone() -> Path:
+    """Return rclone, which serves files over several protocols, and is built if necessary.
+
+    Raises:
+        LabError: It could not be built, or the host lacks something.
+    """
+    return _made(RCLONE_PROGRAM) / "rclone"
 
 
 def free_port() -> int:

@@ -17,22 +17,8 @@ from typing import Any
 
 import pytest
 
-from lab import host
-from tests.support.rendering import ROOT
+from tests.support.backup_program import LIVE, METRICS, PASSWORD, PROGRAM, VOLUME, WIKI, Machine
 from tests.support.waiting import wait_until
-
-PROGRAM = ROOT / "roles/backup/files/backup.py"
-PASSWORD = "long-enough-password"
-WIKI = "apps-wiki-data-pvc-11111111-2222-3333-4444-555555555555"
-METRICS = "monitoring-prometheus-pvc-21111111-2222-3333-4444-555555555555"
-LIVE = "logging-data-elasticsearch-0-pvc-31111111-2222-3333-4444-555555555555"
-VOLUME = WIKI.removeprefix("apps-wiki-data-")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _restic() -> None:
-    if not shutil.which("restic"):
-        host.ensure_packages(["restic"])
 
 
 @pytest.fixture(scope="module")
@@ -43,81 +29,6 @@ def backup() -> ModuleType:
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module
-
-
-class Machine:
-    """A machine's directories, and the program with its settings."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.directory, self.volumes = root / "saved", root / "volumes"
-        self.target, self.settings = root / "nas", root / "backup.json"
-        self.wiki = self.volumes / WIKI
-        for made in (self.wiki, self.target):
-            made.mkdir(parents=True)
-        self.configure()
-
-    def configure(self, **changed: Any) -> None:
-        values = {
-            "host": "home",
-            "founder": False,
-            "password": PASSWORD,
-            "keep": {"daily": 7, "weekly": 5, "monthly": 12},
-            "left_out": ["logging-data-elasticsearch-*"],
-            "prometheus": ["monitoring-prometheus-pvc-*"],
-            "snapshot_job": "logging/logstore-snapshot",
-            "directory": str(self.directory),
-            "volumes": str(self.volumes),
-            "metrics": str(self.root / "metrics"),
-            "control": str(self.root / "control.json"),
-            "kubectl": [str(self.root / "kubectl")],
-            "repositories": [{"name": "nas", "location": str(self.target)}],
-        }
-        self.settings.write_text(json.dumps(values | changed))
-
-    def command(self, job: str) -> list[str]:
-        return [sys.executable, str(PROGRAM), job, "--settings", str(self.settings)]
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return os.environ | {"RESTIC_CACHE_DIR": str(self.root / "cache")}
-
-    def run(self, job: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(job), env=self.environment, capture_output=True, text=True, check=False
-        )
-
-    def done(self, job: str) -> str:
-        ended = self.run(job)
-        assert ended.returncode == 0, ended.stderr
-        return ended.stdout
-
-    def fails(self, job: str) -> str:
-        ended = self.run(job)
-        assert ended.returncode == 1, ended.stdout
-        return ended.stderr
-
-    def restic(self, *arguments: str) -> str:
-        own = {"RESTIC_REPOSITORY": str(self.target), "RESTIC_PASSWORD": PASSWORD}
-        return subprocess.run(
-            ["restic", *arguments], env=self.environment | own, capture_output=True, text=True, check=True
-        ).stdout
-
-    def copies(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = json.loads(self.restic("snapshots", "--json"))
-        return found
-
-    def restored(self) -> Path:
-        """Return the newest copy, under the path of the machine."""
-        place = self.root / "restored"
-        shutil.rmtree(place, ignore_errors=True)
-        self.restic("restore", "latest", "--host", "home", "--tag", "homeserver", "--target", str(place))
-        return place / self.root.relative_to("/")
-
-    def metrics(self) -> dict[str, float]:
-        lines = (self.root / "metrics/homeserver_backup.prom").read_text().splitlines()
-        pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
-        return {name.removeprefix("homeserver_backup_"): float(value) for name, value in pairs}
 
 
 @pytest.fixture

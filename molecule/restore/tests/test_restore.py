@@ -76,7 +76,7 @@ class Lost:
         measured: When Prometheus measured something for sure, in seconds.
         logged: What a line of the logs had in it.
         disk: The disk with the backup.
-        password: The file with the password of the backup, on a slip of paper, as it were.
+        password: The password of the backup, on a slip of paper, as it were.
     """
 
     address: str
@@ -84,7 +84,7 @@ class Lost:
     measured: float
     logged: str
     disk: Path
-    password: Path
+    password: str
 
 
 @pytest.fixture(scope="module")
@@ -120,8 +120,7 @@ def lost(machines: Machines, prometheus: Prometheus, tmp_path_factory: pytest.Te
     machines.play("playbooks/backup.yml")
     ask(kubectl, "INSERT INTO notes VALUES ('after the last whole backup')")
 
-    password = place / "password"
-    password.write_text((home.secrets / "backup.password").read_text())
+    password = (home.secrets / "backup.password").read_text().strip()
     machines.host(home.name).check_output(STOP_A_SAVE)
     machines.cut(home.name)
     machines.start(home.name)
@@ -142,10 +141,11 @@ def restored(machines: Machines, lost: Lost) -> str:
     machines.up(1)
     machines.move(home.name)
     machines.plug(home.name, DISK, lost.disk)
-    machines.play(
-        "playbooks/restore_inventory.yml",
-        *("-e", f"restore_location={REPOSITORY}", "-e", f"restore_password_file={lost.password}"),
-    )
+    question = f"Password of the repository {REPOSITORY}"
+    typed = ("-e", f"restore_location={REPOSITORY}")
+    brought = home.play_and_type(question, lost.password, "playbooks/restore_inventory.yml", *typed)
+    assert brought.returncode == 0, brought.stdout
+    assert lost.password not in brought.stdout
     with ThreadPoolExecutor() as pool:
         ending = pool.submit(machines.host(home.name).check_output, END_A_RESTORE)
         said = machines.refused("playbooks/restore.yml")
@@ -283,3 +283,21 @@ def test_a_copy_is_proved_by_a_drill(machines: Machines) -> None:
 @pytest.mark.parametrize("question", SHOWN, ids=str)
 def test_the_dashboards_show_the_backups(prometheus: Prometheus, question: Question) -> None:
     assert eventually(lambda: bool(prometheus.query(question.expr)), 60), question.expr
+
+
+@pytest.mark.usefixtures("restored")
+def test_the_home_is_saved_over_ssh(machines: Machines) -> None:
+    host = machines.host(machines.home.name)
+    host.check_output(
+        "ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/id_ed25519"
+        " && cat ~/.ssh/id_ed25519.pub >> ~/.ssh/authorized_keys"
+        " && ssh-keyscan 127.0.0.1 >> ~/.ssh/known_hosts && mkdir /mnt/nas"
+    )
+    nas = {"name": "nas", "location": "sftp:root@127.0.0.1:/mnt/nas/home"}
+    machines.play("playbooks/schedule_backups.yml", "-e", json.dumps({"backup_repositories": [nas]}))
+    for job in ("", "-check", "-drill"):
+        host.check_output(f"systemctl start homeserver-backup{job}")
+    proved = json.loads(host.check_output(f"{SAVE} status"))["nas"]
+
+    assert proved["drill"] > proved["check"] > proved["success"]
+    assert proved["failures"] == {}

@@ -127,6 +127,10 @@ _EXPLAINED = (
         "it is full; what was saved before is still there -> free space there, or keep less: backup_keep",
     ),
     (
+        r"access key id you provided|request signature we calculated",
+        _REFUSED := "access is refused -> check its credentials",
+    ),
+    (
         r"ciphertext verification failed|hash mismatch|invalid data returned|does not match|pack \w+ contains"
         r"|not found in the index|repository contains errors|unexpected pack size|truncated|invalid ID",
         "it is damaged -> keep it as it is, check the disk, and see docs/runbooks/BackupFailing.md",
@@ -142,7 +146,7 @@ _EXPLAINED = (
         r"|connection reset|could not resolve|connection timed out|deadline exceeded",
         "it cannot be reached -> is it on, and is its name right?",
     ),
-    (r"access ?denied|permission denied|forbidden|401|403", "access is refused -> check its credentials"),
+    (r"access ?denied|permission denied|forbidden|401|403", _REFUSED),
 )
 _ABSENT = re.compile(
     r"is there a repository at the following location|unable to open config file|config file does not exist",

@@ -1,0 +1,117 @@
+"""A machine is saved over the network: to a REST server and to S3. Over ssh, the scenario restore does it."""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support.backup_program import Machine
+from tests.support.programs import free_port, rclone
+from tests.support.waiting import listens, wait_until
+
+KEY, SECRET = "keeper", "keepers-secret"
+HOME = "home"  # the name of the repository on a server
+
+
+@dataclass(frozen=True)
+class Remote:
+    """Where restic writes to, and what it needs for that besides its password.
+
+    Attributes:
+        location: The URL.
+        environment: Its keys, as `backup_repositories` has them.
+        wrong: The same with a key that the server does not know.
+    """
+
+    location: str
+    environment: Mapping[str, str]
+    wrong: tuple[str, Mapping[str, str]]
+
+
+@contextmanager
+def _serving(directory: Path, protocol: str, *options: str) -> Iterator[int]:
+    """Serve a directory, and return the port."""
+    port, log = free_port(), directory / "log"
+    (directory / "served").mkdir(exist_ok=True)
+    command = [str(rclone()), "serve", protocol, f"--addr=127.0.0.1:{port}", *options, f"{directory}/served"]
+    environment = os.environ | {"RCLONE_CONFIG": str(directory / "rclone.conf")}
+    with (
+        log.open("ab") as output,
+        subprocess.Popen(command, env=environment, stdout=output, stderr=output) as server,
+    ):
+        try:
+            wait_until(lambda: listens(port) or server.poll() is not None, log.read_text)
+            assert server.poll() is None, log.read_text()
+            yield port
+        finally:
+            server.terminate()
+
+
+@contextmanager
+def _rest(directory: Path) -> Iterator[Remote]:
+    with _serving(directory, "restic", f"--user={KEY}", f"--pass={SECRET}") as port:
+        where = f"127.0.0.1:{port}/{HOME}/"
+        yield Remote(f"rest:http://{KEY}:{SECRET}@{where}", {}, (f"rest:http://{KEY}:not-known@{where}", {}))
+
+
+@contextmanager
+def _s3(directory: Path) -> Iterator[Remote]:
+    with _serving(directory, "s3", f"--auth-key={KEY},{SECRET}") as port:
+        location = f"s3:http://127.0.0.1:{port}/{HOME}"
+        keys = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
+        yield Remote(location, keys, (location, keys | {"AWS_SECRET_ACCESS_KEY": "not-known"}))
+
+
+Serve = Callable[[Path], AbstractContextManager[Remote]]
+SERVERS: Mapping[str, Serve] = {"rest": _rest, "s3": _s3}
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def remote(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Remote]:
+    """A server with a place for a repository."""
+    with SERVERS[request.param](tmp_path_factory.mktemp(request.param)) as ready:
+        yield ready
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """A machine with something to save."""
+    return Machine(tmp_path)
+
+
+def _saving_to(machine: Machine, location: str, environment: Mapping[str, str]) -> None:
+    machine.configure(repositories=[{"name": "nas", "location": location, "environment": environment}])
+
+
+def test_a_machine_is_saved_and_its_copy_proved(machine: Machine, remote: Remote) -> None:
+    (machine.wiki / "page").write_text("kept")
+    _saving_to(machine, remote.location, remote.environment)
+    for job in ("save", "check", "drill"):
+        machine.done(job)
+
+    values = machine.metrics()
+    assert values['failed{repository="nas"}'] == 0
+    assert values['last_drill_timestamp_seconds{repository="nas"}'] > 0
+
+
+def test_a_key_that_the_server_does_not_know_is_told(machine: Machine, remote: Remote) -> None:
+    _saving_to(machine, *remote.wrong)
+    said = machine.fails("save")
+
+    assert "repository nas: access is refused -> check its credentials" in said
+    assert "not-known" not in said
+
+
+def test_a_server_that_is_off_is_told(machine: Machine) -> None:
+    for location in (
+        f"rest:http://127.0.0.1:{free_port()}/",
+        f"sftp://{KEY}@127.0.0.1:{free_port()}//{HOME}",
+    ):
+        _saving_to(machine, location, {})
+        assert "repository nas: it cannot be reached -> is it on, and is its name right?" in machine.fails(
+            "save"
+        )
