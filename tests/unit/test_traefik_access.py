@@ -5,7 +5,8 @@ import json
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_network
 from pathlib import Path
@@ -148,23 +149,30 @@ def test_a_guest_does_not_open_the_dashboard(app: str, tmp_path: Path) -> None:
         assert _ask(traefik, "traefik", path="/dashboard/", auth=admin) == 200
 
 
+def _at_once(request: Callable[[int], int]) -> Counter[int]:
+    """Send more requests at the same time than the limit lets pass on a slow machine; count the answers."""
+    number = 20
+    with ThreadPoolExecutor(number) as pool:
+        return Counter(pool.map(request, range(number)))
+
+
 def test_passwords_are_tried_at_a_limited_rate(app: str, tmp_path: Path) -> None:
     limit = {"traefik_password_limit_per_second": 1, "traefik_password_limit_burst": 3}
     with in_front_of(app, tmp_path, **VARIABLES, **limit) as traefik:
-        tries = [_ask(traefik, "open", STRANGER, auth=("ada", f"guess-{number}")) for number in range(6)]
+        tries = _at_once(lambda number: _ask(traefik, "open", STRANGER, auth=("ada", f"guess-{number}")))
 
-        assert tries[:3] == [401, 401, 401]
-        assert 429 in tries
+        assert tries.keys() == {401, 429}
+        assert tries[401] >= 3
         assert _ask(traefik, "open", auth=GUEST) == 200  # another client
 
 
 def test_a_client_with_too_many_requests_is_rejected(app: str, tmp_path: Path) -> None:
     limit = {"traefik_rate_limit_per_second": 1, "traefik_rate_limit_burst": 3}
     with in_front_of(app, tmp_path, **VARIABLES, **limit) as traefik:
-        answers = [_ask(traefik, "rare", STRANGER) for _ in range(6)]
+        answers = _at_once(lambda _: _ask(traefik, "rare", STRANGER))
 
-        assert answers[:3] == [200, 200, 200]
-        assert 429 in answers
+        assert answers.keys() == {200, 429}
+        assert answers[200] >= 3
         assert _ask(traefik, "rare") == 200
 
 
