@@ -82,6 +82,7 @@ def test_only_the_new_password_opens(
     assert {before[uid] for uid in before.keys() - _pods(kubectl).keys()} == restarted
 
 
+@pytest.mark.usefixtures("kubectl")  # on which those depend that are asked for by name
 def test_all_are_replaced_at_once(request: pytest.FixtureRequest, home: Home) -> None:
     secrets = yaml.safe_load((ROOT / "roles/common/vars/main/secrets.yml").read_text())["homeserver_secrets"]
     old = _files(home)
