@@ -17,7 +17,7 @@ import requests
 import yaml
 
 from tests.support.programs import elasticsearch, free_port, opensearch
-from tests.support.waiting import listens, wait_until
+from tests.support.waiting import wait_for_port
 
 _HEAP = "512m"
 # Neither runs as root. In this user namespace root is another user, who can still read root's files.
@@ -150,18 +150,9 @@ def _running(program: Path, directory: Path, environment: Mapping[str, str], por
             stderr=subprocess.STDOUT,
         )
     try:
-        _wait(process, directory, port)
+        # It may require a password or TLS.
+        wait_for_port(port, process, lambda: (directory / "output").read_text()[-3000:])
         yield
     finally:
         process.terminate()
         process.wait(timeout=60)
-
-
-def _wait(process: subprocess.Popen[bytes], directory: Path, port: int) -> None:
-    """Wait for any response, because it may require a password or TLS."""
-
-    def told() -> str:
-        return (directory / "output").read_text()[-3000:]
-
-    wait_until(lambda: listens(port) or process.poll() is not None, told)
-    assert process.poll() is None, told()

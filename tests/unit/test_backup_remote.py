@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.backup_program import Machine
 from tests.support.programs import free_port, rclone
-from tests.support.waiting import listens, wait_until
+from tests.support.waiting import wait_for_port
 
 KEY, SECRET = "keeper", "keepers-secret"
 HOME = "home"  # the name of the repository on a server
@@ -44,8 +44,7 @@ def _serving(directory: Path, protocol: str, *options: str) -> Iterator[int]:
         subprocess.Popen(command, env=environment, stdout=output, stderr=output) as server,
     ):
         try:
-            wait_until(lambda: listens(port) or server.poll() is not None, log.read_text)
-            assert server.poll() is None, log.read_text()
+            wait_for_port(port, server, log.read_text)
             yield port
         finally:
             server.terminate()

@@ -14,7 +14,7 @@ import yaml
 from tests.support.programs import collector, free_port
 from tests.support.recorder import Message, Recorder, recording
 from tests.support.tracing_role import Role
-from tests.support.waiting import listens, wait_until
+from tests.support.waiting import wait_for_port
 
 SERVER, CLIENT = 2, 3
 UNSET, ERROR = 0, 2
@@ -68,15 +68,10 @@ def _running(directory: Path, **variables: Any) -> Iterator[tuple[str, Recorder]
             subprocess.Popen([collector(), f"--config={file}"], stdout=log, stderr=log) as process,
         ):
             try:
-                _wait_for(port, process, directory / "log")
+                wait_for_port(port, process, (directory / "log").read_text)
                 yield f"http://127.0.0.1:{port}/v1/traces", recorder
             finally:
                 process.kill()
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    wait_until(lambda: listens(port) or process.poll() is not None, log.read_text)
-    assert process.poll() is None, log.read_text()
 
 
 def _span(trace: str, kind: int = SERVER, status: int = UNSET, milliseconds: int = 5) -> Span:

@@ -12,7 +12,7 @@ def _index(name: str, days_ago: float, size: int = 10, *, is_current: bool = Fal
 
 
 def _row(name: str, day: float, size: str | None = "5") -> dict[str, str | None]:
-    return {"index": name, "creation.date": str(int(day * DAY * 1000)), "store.size": size}
+    return {"index": name, "health": "green", "creation.date": str(int(day * DAY * 1000)), "store.size": size}
 
 
 def test_a_line_is_kept_for_the_retention_days() -> None:

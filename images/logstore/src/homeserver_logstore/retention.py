@@ -13,7 +13,7 @@ from typing import Any
 
 from homeserver_logstore.audit import record
 from homeserver_logstore.client import Elasticsearch, RefusedError
-from homeserver_logstore.indices import ALIASES, PATTERNS, behind
+from homeserver_logstore.indices import ALIASES, PATTERNS
 from homeserver_logstore.settings import Settings
 
 DAY = 24 * 3600.0
@@ -35,6 +35,7 @@ class Index:
         created: When it was created, in seconds since the epoch.
         newest: The latest possible time of its newest line: when the next index was created.
         is_current: Whether lines are still written to it.
+        is_red: Whether a part of it is missing.
     """
 
     name: str
@@ -43,11 +44,12 @@ class Index:
     created: float
     newest: float
     is_current: bool
+    is_red: bool = False
 
 
 def indices(elasticsearch: Elasticsearch) -> list[Index]:
     """Return all indices that count towards the budget."""
-    columns = "index,store.size,creation.date"
+    columns = "index,health,store.size,creation.date"
     rows = elasticsearch.get(f"_cat/indices/{','.join(PATTERNS)}", format="json", bytes="b", h=columns)
     return list(_in_series(rows, _written(elasticsearch), datetime.now(UTC).timestamp()))
 
@@ -71,7 +73,8 @@ def _in_series(rows: Iterable[dict[str, Any]], written: set[str], now: float) ->
         name = found[1] if found else row["index"]
         created = int(row["creation.date"]) / 1000
         size = int(row["store.size"] or 0)
-        series.setdefault(name, []).append(Index(row["index"], name, size, created, now, False))
+        is_red = row["health"] == "red"
+        series.setdefault(name, []).append(Index(row["index"], name, size, created, now, False, is_red))
     for members in series.values():
         members.sort(key=lambda each: (each.created, each.name))
         for index, follower in zip(members, [*members[1:], None], strict=True):
@@ -159,13 +162,10 @@ class Retention:
 
     def _red(self) -> dict[str, str]:
         """Return the write indices that lack a part, by alias."""
-        rows = self._elasticsearch.get(f"_cat/indices/{','.join(PATTERNS)}", format="json", h="index,health")
-        red = {row["index"] for row in rows if row["health"] == "red"}
         return {
-            alias: index
-            for alias in ALIASES
-            for index, is_written in behind(self._elasticsearch, alias).items()
-            if is_written and index in red
+            index.series: index.name
+            for index in indices(self._elasticsearch)
+            if index.is_red and index.is_current and index.series in ALIASES
         }
 
     def _replace_largest(self) -> list[Index]:
