@@ -63,9 +63,8 @@ def _read(file: Path) -> Any:
 
 
 def _contents(names: list[str], specs: dict[str, Any]) -> str:
-    lines = (
-        f"- [{name}](#{name}): {specs[name]['argument_specs']['main']['short_description']}" for name in names
-    )
+    own = {name: next(iter(specs[name]["argument_specs"].values())) for name in names}
+    lines = (f"- [{name}](#{name}): {own[name]['short_description']}" for name in names)
     return "\n".join([*lines, "- [Versions](#versions): Until when each is mended"]) + "\n"
 
 
@@ -76,13 +75,13 @@ def _versions(text: str) -> str:
 
 def _role(name: str, entry_points: dict[str, Any], examples: dict[str, Any]) -> str:
     sections = [f"## {name}\n"]
-    for entry_point, content in entry_points.items():
-        if entry_point != "main":
+    for number, (entry_point, content) in enumerate(entry_points.items()):
+        if number:
             sections.append(f"### {name}, `tasks_from: {entry_point}.yml`\n")
         sections.append(_paragraphs(content))
         options = content.get("options", {})
         sections.append(_table(name, options, _schemas(name, options)))
-        if entry_point == "main":
+        if not number:
             sections.append(_block(f"{name}: long defaults", _long_defaults(options)))
             sections.append(_block(f"{name}: examples of lists", _list_examples(options, examples)))
     return "\n".join(filter(None, sections))

@@ -22,7 +22,7 @@ class ActionModule(ActionBase):
         files = {image["reference"]: Path(image["file"]).expanduser() for image in self._task.args["images"]}
         found = self._sideload(files, {}, task_vars)
         missing = found["missing"]
-        result.update(changed=bool(missing), loaded=missing, waiting=found["waiting"])
+        result.update(changed=bool(missing), loaded=missing, references=list(files), waiting=found["waiting"])
         if missing and not self._task.check_mode:
             directory = self._remote_expand_user(_STAGING, sudoable=False)
             self._command(f"mkdir -p {directory}")

@@ -75,7 +75,7 @@ class ActionModule(ActionBase):
 
         return {
             path.name: _Role(
-                read(path / "meta/argument_specs.yml")["argument_specs"]["main"].get("options", {}),
+                _options(read(path / "meta/argument_specs.yml")["argument_specs"]),
                 read(path / "meta/constraints.yml"),
                 {**read(path / "defaults/main.yml"), "role_path": str(path)},
                 {name: value for file in path.glob("vars/**/*.yml") for name, value in read(file).items()},
@@ -85,6 +85,11 @@ class ActionModule(ActionBase):
 
     def _evaluate(self, variables: Mapping[str, Any], name: str) -> Any:
         return self._templar.copy_with_new_env(available_variables=variables).template(variables[name])
+
+
+def _options(entry_points: Mapping[str, Any]) -> Any:
+    """Return the options of a role itself, whose entry point is the first."""
+    return next(iter(entry_points.values())).get("options", {})
 
 
 def _lines(found: Iterable[tuple[str, Problem]]) -> list[str]:

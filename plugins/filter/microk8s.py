@@ -168,5 +168,5 @@ class FilterModule:
             worker_change,
             workers_left,
         )
-        judgements = (joining.is_member, joining.why_join)
+        judgements = (joining.is_member, joining.node_patch, joining.why_join)
         return {each.__name__: each for each in (*filters, *judgements)}

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import segno
-
 
 class FilterModule:
     """The filters by name."""
@@ -18,4 +16,7 @@ class FilterModule:
 
 def qr_code(text: str) -> str:
     """Draw a text as a QR code, an SVG element for HTML, which can be read with a quarter of it spoiled."""
+    # Each task that uses a filter of the collection reads the files of all.
+    import segno  # noqa: PLC0415
+
     return str(segno.make_qr(text, error="q").svg_inline(scale=4))

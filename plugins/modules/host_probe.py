@@ -86,6 +86,7 @@ def _host(ports: list[int], channel: str) -> dict[str, Any]:
     snapd_version = snapd.version()
     snaps = snapd.snaps() if snapd_version else {}
     microk8s = snaps.get("microk8s")
+    listed = _listed_addons() if microk8s else None
     look_up = channel and snapd_version and not (microk8s and microk8s.channel == channel)
     return {
         "os": host_facts.os_release(Path("/etc/os-release").read_text()),
@@ -106,8 +107,9 @@ def _host(ports: list[int], channel: str) -> dict[str, Any]:
         "cluster": membership.cluster(),
         "firewall": _FIREWALL.read_text() if _FIREWALL.exists() else "",
         "saves_to": _repositories(),
-        "addons": _enabled_addons() if microk8s else [],
         "channels": _channels() if look_up else None,
+        # Last, for the others are looked at meanwhile.
+        "addons": _enabled_addons(listed) if listed else [],
     }
 
 
@@ -119,12 +121,19 @@ def _repositories() -> list[str]:
         return []
 
 
-def _enabled_addons() -> list[str]:
-    """Return the enabled addons; none while MicroK8s is stopped or broken, since it cannot list them."""
-    status = subprocess.run(
-        [_MICROK8S, "status", "--format", "short"], capture_output=True, text=True, check=False
+def _listed_addons() -> subprocess.Popen[str]:
+    """Begin to list the addons, which takes a second."""
+    return subprocess.Popen(
+        [_MICROK8S, "status", "--format", "short"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     )
-    lines = (line.partition(": ") for line in status.stdout.splitlines())
+
+
+def _enabled_addons(listed: subprocess.Popen[str]) -> list[str]:
+    """Return the enabled addons; none while MicroK8s is stopped or broken, since it cannot list them."""
+    lines = (line.partition(": ") for line in listed.communicate()[0].splitlines())
     return [name.rpartition("/")[2] for name, _, state in lines if state == "enabled"]
 
 

@@ -53,6 +53,11 @@ loaded:
   type: list
   elements: str
   returned: always
+references:
+  description: All images, which are there now or wait to be loaded.
+  type: list
+  elements: str
+  returned: always
 waiting:
   description: The copied images that containerd has not loaded yet.
   type: list

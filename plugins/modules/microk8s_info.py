@@ -78,6 +78,14 @@ stopped:
   description: Whether MicroK8s was stopped by C(microk8s stop).
   type: bool
   returned: always
+sysctl_written:
+  description: The kernel settings in C(/etc/sysctl.d/60-homeserver.conf), as text.
+  type: str
+  returned: always
+volumes_mode:
+  description: The mode of the directory of volumes, as in C("0700"); empty if there is none.
+  type: str
+  returned: always
 written:
   description: The launch configuration in C(/etc/microk8s.yaml), as text.
   type: str
@@ -120,6 +128,8 @@ _OWNERS = Path("/etc/microk8s.yaml")
 _LAUNCHER = Path("/var/snap/microk8s/common/etc/launcher")
 _KUBELET = Path("/var/snap/microk8s/current/args/kubelet")
 _UPGRADE = Path("/var/lib/homeserver-upgrade/found.json")
+_SYSCTL = Path("/etc/sysctl.d/60-homeserver.conf")
+_VOLUMES = Path("/var/snap/microk8s/common/default-storage")
 _STOPPED = Path("/var/snap/microk8s/current/var/lock/stopped.lock")
 
 
@@ -142,6 +152,8 @@ def main() -> None:
             addresses=addresses,
             expiring=node_certificates.expiring(module.params["certificate_warning_days"]),
             member=membership.membership(),
+            sysctl_written=_read(_SYSCTL),
+            volumes_mode=_mode(_VOLUMES),
             datastore=membership.datastore_address(),
             kubelet=membership.kubelet_arguments(),
         )
@@ -183,6 +195,10 @@ def _applied() -> str:
 
 def _read(file: Path) -> str:
     return file.read_text() if file.exists() else ""
+
+
+def _mode(directory: Path) -> str:
+    return f"{directory.stat().st_mode & 0o7777:04o}" if directory.is_dir() else ""
 
 
 def _configuration(name: str) -> list[str]:

@@ -77,6 +77,10 @@ EXAMPLES = """
 """
 
 RETURN = """
+node_object:
+  description: Labels, annotations and taints of the node; empty on a worker, which may not read them.
+  type: dict
+  returned: always
 calico_address:
   description: The address of the node as Calico knows it.
   type: str
@@ -144,13 +148,15 @@ def main() -> None:
         module.fail_json(msg=str(error))
     for warning in node_certificates.warnings(module.params["certificate_warning_days"]):
         module.warn(warning)
+    node = _node()
     kubeconfig = hashlib.sha256(_KUBECONFIG.read_bytes().strip()).hexdigest()
     module.exit_json(
-        calico_address=_calico_address(),
+        calico_address=_calico_address(node),
         certificates=node_certificates.days_left(),
         kubeconfig_sha256=kubeconfig,
         missing_names=_missing_names(module.params["names"], module.params["address"]),
         node=node_name(),
+        node_object=node,
     )
 
 
@@ -429,9 +435,20 @@ def _canonical(name: str) -> str:
         return name.lower()
 
 
-def _calico_address() -> str:
-    path = r"--output=jsonpath={.metadata.annotations.projectcalico\.org/IPv4Address}"
-    return _kubectl("get", "node", node_name(), path).stdout.partition("/")[0]
+def _node() -> dict[str, Any]:
+    """Return what the role compares of the node's object; nothing on a worker, which may not read it."""
+    listing = _kubectl("get", "node", node_name(), "--output=json")
+    if listing.returncode:
+        return {}
+    node = json.loads(listing.stdout)
+    metadata = {name: node["metadata"].get(name, {}) for name in ("annotations", "labels")}
+    metadata["resourceVersion"] = node["metadata"]["resourceVersion"]
+    return {"metadata": metadata, "spec": {"taints": node["spec"].get("taints", [])}}
+
+
+def _calico_address(node: dict[str, Any]) -> str:
+    annotations = node["metadata"]["annotations"] if node else {}
+    return str(annotations.get("projectcalico.org/IPv4Address", "")).partition("/")[0]
 
 
 def _kubectl(*arguments: str) -> subprocess.CompletedProcess[str]:

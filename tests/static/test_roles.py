@@ -43,7 +43,7 @@ ENDS_WITHOUT_UNIT = re.compile(r".*_(count|interval|memory|percentage|ratio|shar
 TASKS = {"main", "check", "prepare", "images", "apply", "verify", "absent"}
 MORE_TASKS = {
     "backup": {"recovery_sheet", "save"},
-    "certificate_authority": {"sign"},
+    "certificate_authority": {"issue_anew", "sign"},
     "elk": {"certificate", "host", "host_absent", "leave", "prestart", "prestart_elasticsearch"},
     "microk8s": {
         *(

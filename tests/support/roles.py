@@ -27,8 +27,8 @@ class Role:
 
     @property
     def options(self) -> dict[str, Any]:
-        """The options of the role's main entry point, by name."""
-        options: dict[str, Any] = self.entry_points["main"].get("options", {})
+        """The options of the role itself, whose entry point is the first, by name."""
+        options: dict[str, Any] = next(iter(self.entry_points.values())).get("options", {})
         return options
 
     @property

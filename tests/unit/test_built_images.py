@@ -3,8 +3,13 @@
 import io
 import json
 import tarfile
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import pytest
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.loader import lookup_loader
 from ansible_collections.homeserver.stack.plugins.lookup.built_images import LookupModule
 
 
@@ -14,6 +19,13 @@ def archive(file: Path, content: object, name: str = "manifest.json") -> None:
     member.size = len(text)
     with tarfile.open(file, "w") as tar:
         tar.addfile(member, io.BytesIO(text))
+
+
+def named(source: Path, directory: Path, platform: str = "linux/amd64") -> dict[str, Any]:
+    """Return what the lookup images tells of an image."""
+    options = {"base": "python:3.13", "directory": str(directory), "platform": platform}
+    (image,) = lookup_loader.get("homeserver.stack.images").run([{"wiki": str(source)}], **options)
+    return dict(image)
 
 
 def test_every_archive_is_found_by_the_name_in_it(tmp_path: Path) -> None:
@@ -32,3 +44,26 @@ def test_what_is_no_archive_of_an_image_is_left_out(tmp_path: Path) -> None:
     archive(tmp_path / "nameless.tar", [{"RepoTags": None}])
     assert LookupModule().run([str(tmp_path)]) == []
     assert LookupModule().run([str(tmp_path / "missing")]) == []
+
+
+def test_an_image_is_named_by_its_content(tmp_path: Path) -> None:
+    source, directory = tmp_path / "wiki", tmp_path / "images"
+    directory.mkdir()
+    source.mkdir()
+    (source / "Dockerfile").write_text("FROM $BASE")
+    lookup = partial(named, source, directory)
+
+    first = lookup()
+    assert first["reference"].startswith("localhost/wiki:")
+    assert not first["built"]
+    Path(first["archive"]).touch()
+    assert lookup() == first | {"built": True}
+    assert lookup(platform="linux/arm64")["reference"] != first["reference"]
+    (source / "page").touch()
+    assert lookup()["reference"] != first["reference"]
+    assert not lookup()["built"]
+
+
+def test_a_source_without_a_dockerfile_is_named(tmp_path: Path) -> None:
+    with pytest.raises(AnsibleLookupError, match=rf"localhost/wiki: .*{tmp_path}"):
+        named(tmp_path, tmp_path)

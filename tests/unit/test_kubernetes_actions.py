@@ -31,6 +31,7 @@ TASKS: dict[str, dict[str, Any]] = {
         "live": [{"kind": "Secret", "name": "a", "namespace": "a"}],
     },
     "kubernetes_apply": {"application": "a", "definitions": [JOB]},
+    "kubernetes_info": {"kind": "Node"},
     "run_job": {"application": "a", "definition": JOB},
     "summary": {"address": "192.0.2.1", "secrets_dir": "/nowhere"},
     "wait_for_service": {"service": "a/a:80", "path": "/", "contains": "a"},

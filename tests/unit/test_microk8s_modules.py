@@ -473,7 +473,7 @@ def test_a_worker_is_asked_nothing_that_it_cannot_tell(monkeypatch: pytest.Monke
     monkeypatch.setattr(microk8s_ready, "_names_at", names)
     assert microk8s_ready._missing_names(["home.example"], "192.0.2.2") == ["192.0.2.2"]
     assert asked == [10250]
-    assert microk8s_ready._calico_address() == ""
+    assert microk8s_ready._calico_address(microk8s_ready._node()) == ""
     assert microk8s_ready._waiting_pods() == []
 
 
