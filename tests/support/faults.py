@@ -124,10 +124,17 @@ def _run_again(victim: Victim) -> str:
 
 
 def _add_address(victim: Victim) -> None:
+    """Let an interface come and go, as with a VPN, a bridge of Docker, or IPv6. No process may notice."""
+    main_process = "systemctl show --value --property=MainPID snap.microk8s.daemon-kubelite"
+    process, before = victim.run(main_process), victim.kubectl.containers()
     victim.run(f"ip link add {_LINK} type bridge && ip link set {_LINK} up")
-    victim.run(f"ip address add 192.0.2.77/24 dev {_LINK}")
+    victim.run(f"ip address add 192.0.2.77/24 dev {_LINK} && ip address add 2001:db8::77/64 dev {_LINK}")
     # MicroK8s looks for changes every five seconds.
     victim.run(f"sleep 12; ip link delete {_LINK}; sleep 12")
+    assert victim.run(main_process) == process
+    # A pod of a Job may have ended meanwhile.
+    after = victim.kubectl.containers()
+    assert before == {pod: after.get(pod, containers) for pod, containers in before.items()}
 
 
 # What is killed, and the namespace and name of its pods.
@@ -145,10 +152,11 @@ _KILLED = {
 _SINGLY = {app for _, app in _KILLED.values()}
 POWER_CUT = Fault("the power is cut", _cut_power)
 FAULTS = (
+    # The first, for what was killed may be started once more.
+    Fault("an address comes and goes", _add_address),
     *(Fault(f"{what} is killed", _kill(namespace, app)) for what, (namespace, app) in _KILLED.items()),
     Fault("every other pod is killed, one after another", _kill_others),
     Fault("the cluster's datastore is killed", _kill_datastore),
-    Fault("an address comes and goes", _add_address),
     Fault(
         "Prometheus' write-ahead log is cut short",
         _truncate_write_ahead_log,

@@ -1,35 +1,11 @@
-"""Addresses come and go without an effect on pods, and a home moves to another address by one run."""
-
-import time
+"""A home moves to another address by one run."""
 
 import pytest
 import requests
 from kubernetes import client, config
-from testinfra.host import Host
 
-from tests.support.home import Home, Kubectl
+from tests.support.home import Home
 from tests.support.machines import Machines, changes
-
-LINK = "visitor0"
-# MicroK8s looks for changes every five seconds.
-LOOKS = 12
-
-
-def test_pods_do_not_notice_an_interface_that_comes_and_goes(host: Host, kubectl: Kubectl) -> None:
-    """As with a VPN, a bridge of Docker, or IPv6."""
-    main_process = "systemctl show --value --property=MainPID snap.microk8s.daemon-kubelite"
-    before = kubectl.containers(), host.check_output(main_process)
-    try:
-        host.check_output(
-            f"ip link add {LINK} type bridge && ip link set {LINK} up"
-            f" && ip address add 192.0.2.77/24 dev {LINK} && ip address add 2001:db8::77/64 dev {LINK}"
-        )
-        time.sleep(LOOKS)
-        assert (kubectl.containers(), host.check_output(main_process)) == before
-    finally:
-        host.check_output(f"ip link delete {LINK}")
-    time.sleep(LOOKS)
-    assert (kubectl.containers(), host.check_output(main_process)) == before
 
 
 @pytest.fixture(scope="module")

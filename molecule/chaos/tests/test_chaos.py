@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.chaos import Fault, Victim, cost
-from tests.support.faults import FAULTS, noted, row
+from tests.support.faults import FAULTS, POWER_CUT, noted, row
 
 # The page whose last table is written, if any.
 PAGE = os.environ.get("HOMESERVER_BENCHMARK_PAGE")
@@ -14,6 +14,7 @@ PAGE = os.environ.get("HOMESERVER_BENCHMARK_PAGE")
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_nothing_is_lost(fault: Fault, victim: Victim, capfd: pytest.CaptureFixture[str]) -> None:
+    before = _restarts_of_jaeger(victim)
     found = cost(victim, fault)
 
     with capfd.disabled():
@@ -22,3 +23,11 @@ def test_nothing_is_lost(fault: Fault, victim: Victim, capfd: pytest.CaptureFixt
         Path(PAGE).write_text(noted(Path(PAGE).read_text(), row(fault, found)))
     assert not found.lost
     assert not found.lines
+    if fault is POWER_CUT:
+        # It waits for Elasticsearch, which takes longer to start.
+        assert _restarts_of_jaeger(victim) <= before + 1
+
+
+def _restarts_of_jaeger(victim: Victim) -> int:
+    (pod,) = victim.kubectl.get("-n tracing pods -l app.kubernetes.io/name=jaeger")["items"]
+    return int(pod["status"]["containerStatuses"][0]["restartCount"])

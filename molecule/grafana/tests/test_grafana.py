@@ -23,7 +23,7 @@ CHOICES = [choice for dashboard in read().values() for choice in choices(dashboa
 MISSING = {
     "node:temperature_max:celsius": "lab machines have no sensors",
     "container_cpu_cfs_throttled_periods_total": "none of the project's containers has a CPU limit",
-    "homeserver_backup_": "this home is not saved; that of the scenario restore is",
+    "homeserver_backup_": "this home is not saved before the scenario restore",
     "container_fs_writes_bytes_total": "the control groups of a container that is a machine do not count it",
 }
 
