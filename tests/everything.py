@@ -90,8 +90,8 @@ TOGETHER = (
 
 # What a run says that it leaves out.
 APART = (
-    "Not run here: the scenarios of several machines and rotate (make molecule-apart), and that of an "
-    "upgrade (make test-upgrade)"
+    "Not run here: the scenarios of several machines and rotate, and the faults that take minutes "
+    "(make molecule-apart), and that of an upgrade (make test-upgrade)"
 )
 
 

@@ -1,13 +1,14 @@
 import json
 import logging
 import socket
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from flask import Flask
 
-from homeserver_app import create_app, logs
+from homeserver_app import access, create_app, logs
 from homeserver_app.settings import Settings
 
 from .server import Server
@@ -110,6 +111,30 @@ def test_the_servers_log_is_json_with_one_line_per_request(tmp_path: Path) -> No
     assert errors[0]["request_id"] == "r-2"
     assert errors[0]["stack"].startswith("Traceback (most recent call last):")
     assert "RuntimeError: it broke\nin two lines" in errors[0]["stack"]
+
+
+def _late() -> str:
+    time.sleep(0.1)
+    return "late"
+
+
+@pytest.mark.parametrize(
+    ("path", "logged"),
+    [("/", False), ("/nowhere", True), ("/broken", True), ("/late", True), ("/readyz", False)],
+)
+def test_only_unusual_requests_are_logged_if_wanted(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, path: str, logged: bool
+) -> None:
+    monkeypatch.setattr(access, "SLOW_SECONDS", 0.1)
+    caplog.set_level(logging.INFO)
+    app = create_app(Settings(access_log="unusual"))
+    app.add_url_rule("/late", "late", view_func=_late)
+    app.add_url_rule("/broken", "broken", view_func=lambda: str(1 / 0))
+
+    app.test_client().get(path)
+
+    lines = [record for record in caplog.records if record.name == "homeserver_app.access"]
+    assert [record.fields["path"] for record in lines] == [path] * logged  # type: ignore[attr-defined]
 
 
 def test_a_request_that_is_not_http_is_logged_as_json(tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
             "loud",
             "HOMESERVER_APP_LOG_LEVEL must be one of debug, info, warning, error, not 'loud'",
         ),
+        ("ACCESS_LOG", "none", "HOMESERVER_APP_ACCESS_LOG must be one of all, unusual, not 'none'"),
         (
             "TRACING_ENDPOINT",
             "collector:4317",

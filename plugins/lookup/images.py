@@ -37,7 +37,7 @@ options:
 
 EXAMPLES = """
 - ansible.builtin.debug:
-    msg: "{{ query('homeserver.stack.images', sources, base=base, platform='linux/amd64', directory='/tmp') }}"
+    msg: "{{ query('homeserver.stack.images', sources, base=base, platform=platform, directory='/tmp') }}"
 """
 
 RETURN = """

@@ -50,6 +50,7 @@ class Fault:
         alert: The alert that it causes; empty for one that is over before an alert is due.
         by_hand: Does what the owner has to do in the end, and tells what that is.
         loses: What cannot but be lost.
+        long: Whether it takes minutes until its alert has arrived or all is healthy again.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Fault:
     alert: str = ""
     by_hand: Callable[[Victim], str] | None = None
     loses: str = ""
+    long: bool = False
 
     @property
     def page(self) -> str:

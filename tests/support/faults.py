@@ -52,7 +52,7 @@ def _scale(namespace: str, workload: str, replicas: int) -> Callable[[Victim], s
 
 def _away(name: str, namespace: str, workload: str, alert: str) -> Fault:
     """A part that is away until its alert has arrived."""
-    return Fault(name, _scale(namespace, workload, 0), _scale(namespace, workload, 1), alert)
+    return Fault(name, _scale(namespace, workload, 0), _scale(namespace, workload, 1), alert, long=True)
 
 
 def _cut_power(victim: Victim) -> None:
@@ -169,12 +169,13 @@ FAULTS = (
         alert="ElasticsearchNotGreen",
         by_hand=_delete_index,
         loses="that index's lines since the last snapshot",
+        long=True,
     ),
     _away("Elasticsearch is away", "logging", "statefulset/elasticsearch", "LogStoreDown"),
     _away("names are not resolved", "kube-system", "deployment/coredns", "ProbesMissing"),
     POWER_CUT,
-    Fault("the power is cut during a rollout and a rollover of an index", _cut_power_of_changes),
-    Fault("the power is cut during `site.yml`", _cut_power_of_a_run, by_hand=_run_again),
+    Fault("the power is cut during a rollout and a rollover of an index", _cut_power_of_changes, long=True),
+    Fault("the power is cut during `site.yml`", _cut_power_of_a_run, by_hand=_run_again, long=True),
 )
 
 

@@ -44,11 +44,12 @@ class Scenario:
         environment = os.environ | plain | self._environment | environment
         subprocess.run(command, cwd=ROOT, env=environment, check=True)
 
-    def verify(self, *names: str) -> None:
-        """Run these tests on the machine as it is."""
+    def verify(self, *names: str, marked: str = "") -> None:
+        """Run these tests on the machine as it is; of them, those whose markers fit an expression."""
         inventory = self.directory / "inventory"
         options = ["--hosts=control_plane", "--connection=ansible", f"--ansible-inventory={inventory}"]
-        self.run("pytest", "-v", "--durations=20", *options, *(f"molecule/{name}" for name in names))
+        chosen = ["-m", marked, *(f"molecule/{name}" for name in names)]
+        self.run("pytest", "-v", "--durations=20", *options, *chosen)
 
     @contextmanager
     def created(self, *create: str, destroy: tuple[str, ...]) -> Iterator[None]:

@@ -26,7 +26,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings = settings or Settings.from_environment(os.environ)
     metrics = Metrics(CollectorRegistry(), settings.revision)
     app = Flask(__name__)
-    access.install(app, metrics)
+    access.install(app, metrics, log_usual=settings.access_log == "all")
     tracing.install(app, settings)
     problems.install(app)
     faults.install(app, settings.fault)

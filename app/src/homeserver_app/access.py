@@ -11,12 +11,20 @@ from homeserver_app import browsers, health, tracing
 from homeserver_app.metrics import Answer, Metrics
 
 UNMATCHED = "unmatched"
+FAILED = 400
+SLOW_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
 
-def install(app: Flask, metrics: Metrics) -> None:
-    """Assign an id to every request, measure it, and log it."""
+def install(app: Flask, metrics: Metrics, *, log_usual: bool) -> None:
+    """Assign an id to every request, measure it, and log it.
+
+    Args:
+        app: The app.
+        metrics: What measures it.
+        log_usual: Whether requests that were answered well and soon are logged at the level info, too.
+    """
 
     @app.before_request
     def start_request() -> None:
@@ -34,7 +42,11 @@ def install(app: Flask, metrics: Metrics) -> None:
         response.headers["X-Request-Id"] = g.request_id
         if ids:
             response.headers["X-Trace-Id"] = ids["trace_id"]
-        _log_access(answer, seconds)
+        failed_or_slow = answer.status >= FAILED or seconds >= SLOW_SECONDS
+        asked = request.path not in health.PATHS
+        _log_access(
+            logging.INFO if asked and (failed_or_slow or log_usual) else logging.DEBUG, answer, seconds
+        )
         return response
 
     @app.teardown_request
@@ -52,7 +64,9 @@ def _request_id() -> str:
     return given if re.fullmatch(r"[\w.-]{1,128}", given, re.ASCII) else uuid.uuid4().hex
 
 
-def _log_access(answer: Answer, seconds: float) -> None:
+def _log_access(level: int, answer: Answer, seconds: float) -> None:
+    if not log.isEnabledFor(level):
+        return
     fields = {
         "path": request.path,
         "status": answer.status,
@@ -61,5 +75,4 @@ def _log_access(answer: Answer, seconds: float) -> None:
         "browser": answer.browser,
         "client_address": request.remote_addr,
     }
-    level = logging.DEBUG if request.path in health.PATHS else logging.INFO
     log.log(level, "%s %s %s", request.method, request.path, answer.status, extra={"fields": fields})

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -11,6 +11,7 @@ from homeserver_app import browsers
 
 PREFIX = "HOMESERVER_APP_"
 LOG_LEVELS = ("debug", "info", "warning", "error")
+ACCESS_LOGS = ("all", "unusual")
 
 
 class SettingsError(ValueError):
@@ -27,10 +28,13 @@ def _anything(value: str) -> str:
     return value
 
 
-def _log_level(value: str) -> str:
-    if value.lower() not in LOG_LEVELS:
-        raise ValueError(f"must be one of {', '.join(LOG_LEVELS)}")
-    return value.lower()
+def _one_of(choices: Sequence[str]) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value.lower() not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}")
+        return value.lower()
+
+    return parse
 
 
 def _between(least: int, most: int) -> Callable[[str], int]:
@@ -70,6 +74,7 @@ class Settings:
         name: The service's name in logs and traces.
         greeting: The text of the greeting.
         log_level: The least severe level that is logged.
+        access_log: Which requests are logged: all, or those that failed or were slow.
         host: The address to listen on.
         port: The TCP port of the app.
         metrics_port: The TCP port of the metrics.
@@ -88,7 +93,8 @@ class Settings:
 
     name: str = _setting("hello", _text)
     greeting: str = _setting("Hello from the home server!", _text)
-    log_level: str = _setting("info", _log_level)
+    log_level: str = _setting("info", _one_of(LOG_LEVELS))
+    access_log: str = _setting("all", _one_of(ACCESS_LOGS))
     host: str = _setting("0.0.0.0", _text)  # noqa: S104 -- a container's address is not known in advance
     port: int = _setting(8000, _between(1, 65535))
     metrics_port: int = _setting(9000, _between(1, 65535))

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from tests.support.chaos import Fault, Victim, cost
 from tests.support.faults import FAULTS, POWER_CUT, noted, row
@@ -12,7 +13,11 @@ from tests.support.faults import FAULTS, POWER_CUT, noted, row
 PAGE = os.environ.get("HOMESERVER_BENCHMARK_PAGE")
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def _parameter(fault: Fault) -> ParameterSet:
+    return pytest.param(fault, id=fault.name, marks=[pytest.mark.long] if fault.long else [])
+
+
+@pytest.mark.parametrize("fault", map(_parameter, FAULTS))
 def test_nothing_is_lost(fault: Fault, victim: Victim, capfd: pytest.CaptureFixture[str]) -> None:
     before = _restarts_of_jaeger(victim)
     found = cost(victim, fault)

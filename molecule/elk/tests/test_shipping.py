@@ -115,19 +115,28 @@ def test_an_unusual_line_is_found(logs: Logs, echo: Callable[[str, list[bytes]],
     assert not logs.found(f'message:forged AND kubernetes.pod.name:"{mark}" AND NOT message:"{mark}"')
 
 
-def test_a_request_is_in_the_logs_of_traefik_and_of_the_app(logs: Logs, home: Home) -> None:
-    mark = f"r-{uuid.uuid4().hex}"
-    headers = {"User-Agent": SAFARI, "X-Request-Id": mark}
-    requests.get(f"https://hello.{home.domain}/", headers=headers, verify=home.ca, timeout=10)
-    access = logs.wait(f'http.request.id:"{mark}"', "logs-traefik")[0]
-    app = logs.wait(f'http.request.id:"{mark}"', "logs-app")[0]
+def test_a_failed_request_is_in_the_logs_of_traefik_and_of_the_app(logs: Logs, home: Home) -> None:
+    well, failed = (_request(home, path) for path in ("", "nowhere"))
+    app = logs.wait(f'http.request.id:"{failed}"', "logs-app")[0]
+    access = logs.wait(f'http.request.id:"{failed}"', "logs-traefik")[0]
 
+    # One line is enough for one that went well.
+    assert logs.wait(f'http.request.id:"{well}"', "logs-traefik")
+    assert logs.found(f'http.request.id:"{well}"', "logs-app") == []
     for line in (access, app):
-        assert field(line, "http.response.status_code") == 200
+        assert field(line, "http.response.status_code") == 404
         assert field(line, "labels.browser") == "safari"
         assert field(line, "user_agent.original") == SAFARI
         assert field(line, "event.duration") > 0
     assert field(access, "trace.id") == field(app, "trace.id")
+
+
+def _request(home: Home, path: str) -> str:
+    """Request a page of the app, and return the request's id."""
+    mark = f"r-{uuid.uuid4().hex}"
+    headers = {"User-Agent": SAFARI, "X-Request-Id": mark}
+    requests.get(f"https://hello.{home.domain}/{path}", headers=headers, verify=home.ca, timeout=10)
+    return mark
 
 
 def test_the_hosts_log_is_found(logs: Logs, host: Host) -> None:
