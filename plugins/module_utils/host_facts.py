@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -58,8 +59,19 @@ def has_wireguard(modules: Path = Path("/sys/module"), modprobe: str = "/usr/sbi
 
 def default_interface(routes: str) -> str:
     """Return the interface of the IPv4 default route in /proc/net/route, or an empty text."""
+    return _default_route(routes)[0]
+
+
+def default_gateway(routes: str) -> str:
+    """Return the gateway of the IPv4 default route in /proc/net/route, or an empty text."""
+    # The kernel writes the address as a number, in the order of bytes of the processor.
+    gateway = bytes.fromhex(_default_route(routes)[2])[::-1]
+    return socket.inet_ntoa(gateway) if any(gateway) else ""
+
+
+def _default_route(routes: str) -> list[str]:
     rows = [line.split() for line in routes.splitlines()[1:]]
-    return next((row[0] for row in rows if row[1] == row[7] == "00000000"), "")
+    return next((row for row in rows if row[1] == row[7] == "00000000"), [""] * 8)
 
 
 def addresses(text: str) -> dict[str, dict[str, Any]]:

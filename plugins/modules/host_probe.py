@@ -83,6 +83,7 @@ def main() -> None:
 
 
 def _host(ports: list[int], channel: str) -> dict[str, Any]:
+    routes = Path("/proc/net/route").read_text()
     snapd_version = snapd.version()
     snaps = snapd.snaps() if snapd_version else {}
     microk8s = snaps.get("microk8s")
@@ -95,7 +96,8 @@ def _host(ports: list[int], channel: str) -> dict[str, Any]:
         "disk_free_gib": host_facts.disk_free_gib(Path("/var/snap")),
         "cgroups": host_facts.cgroups(),
         "hostname": socket.gethostname(),
-        "interface": host_facts.default_interface(Path("/proc/net/route").read_text()),
+        "interface": host_facts.default_interface(routes),
+        "gateway": host_facts.default_gateway(routes),
         "addresses": host_facts.ip_addresses(),
         "taken_ports": host_facts.taken_ports(ports),
         "idle_nftables": host_facts.has_idle_nftables(),

@@ -86,8 +86,10 @@ def test_the_default_route_is_found() -> None:
     head = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\n"
     local = "eth0\t0001A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\n"
     assert host_facts.default_interface(head + local) == ""
+    assert host_facts.default_gateway(head + local) == ""
     default = "wlan0\t00000000\t0101A8C0\t0003\t0\t0\t600\t00000000\n"
     assert host_facts.default_interface(head + local + default) == "wlan0"
+    assert host_facts.default_gateway(head + local + default) == "192.168.1.1"
 
 
 def test_addresses_from_dhcp_are_distinguished_from_fixed_ones() -> None:
