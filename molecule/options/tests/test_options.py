@@ -18,9 +18,11 @@ CHANGES = {
 
 
 def _pods(kubectl: Kubectl) -> dict[str, str]:
-    """Return the app of each pod that should not restart, by the pod's uid."""
+    """Return the app of each pod that should not restart, or its own name, by the pod's uid."""
     return {
-        pod["metadata"]["uid"]: pod["metadata"]["labels"].get("app.kubernetes.io/name", "")
+        pod["metadata"]["uid"]: pod["metadata"]["labels"].get(
+            "app.kubernetes.io/name", pod["metadata"]["name"]
+        )
         for pod in kubectl.get("pods -A")["items"]
         if not any(owner["kind"] == "Job" for owner in pod["metadata"].get("ownerReferences", []))
     }
@@ -35,5 +37,6 @@ def test_pods_that_do_not_use_a_changed_option_keep_running(home: Home, kubectl:
     assert run.returncode == 0, run.stdout + run.stderr
     after = _pods(kubectl)
 
-    gone = {before[uid] for uid in before.keys() - after.keys()}
-    assert gone == {app for _, app in CHANGES.values() if app}
+    # Of an app with more pods, one may have been too many.
+    replaced = set(before.values()) - {before[uid] for uid in before.keys() & after.keys()}
+    assert replaced == {app for _, app in CHANGES.values() if app}
