@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from jsonschema import Draft202012Validator
 from tests.support.manifests import WORKLOADS, Object, containers, name_of, of, pods
 from tests.support.programs import promtool
 from tests.support.rendering import ROOT, Role
+
+# It would read the definitions of all kinds again for each object.
+kubernetes_validate.utils.schema_contents = cache(kubernetes_validate.utils.schema_contents)
 
 KUBERNETES = "1.36"
 # Host paths that are written to: Filebeat's state, and files that fill a disk.

@@ -1,11 +1,12 @@
 """Where pods run in a home of several machines, and how soon they leave one that is dead."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support import rendering
-from tests.support.manifests import Object, name_of, of, pods, rendered
+from tests.support.manifests import Object, name_of, of, pods
 from tests.support.rendering import find
 
 # What has data on its node, by a volume or a path of the host, and waits for it.
@@ -22,10 +23,10 @@ STAYS = {
 SOON = {"node.kubernetes.io/not-ready": 20, "node.kubernetes.io/unreachable": 20}
 
 
-@pytest.fixture(scope="module")
-def several(tmp_path_factory: pytest.TempPathFactory) -> list[Object]:
+@pytest.fixture
+def several(objects_of: Callable[[str], list[Object]]) -> list[Object]:
     """The objects of a home of three machines."""
-    return rendered("several", tmp_path_factory.mktemp("several"))
+    return objects_of("several")
 
 
 def _patience(pod: Object) -> dict[str, int]:

@@ -56,7 +56,9 @@ class Role:
         for name in templates:
             source = trust_as_template((self._path / "templates" / name).read_text())
             text = self._templar.template(source, escape_backslashes=False) or ""
-            objects += [document for document in yaml.safe_load_all(text) if document]
+            # The parser in C takes a tenth of the time, and only plain strings.
+            documents = yaml.load_all(str(text), yaml.CSafeLoader)
+            objects += [document for document in documents if document]
         return objects
 
 

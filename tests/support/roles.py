@@ -1,6 +1,7 @@
 """The roles, as the static tests read them."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ class Role:
     @property
     def defaults(self) -> dict[str, Any]:
         """The values in defaults/main.yml, not rendered."""
-        return self._read("defaults/main.yml") or {}
+        return _read(self.path / "defaults/main.yml") or {}
 
     @property
     def options(self) -> dict[str, Any]:
@@ -34,11 +35,13 @@ class Role:
     @property
     def entry_points(self) -> dict[str, Any]:
         """The argument specs by entry point."""
-        specs: dict[str, Any] = self._read("meta/argument_specs.yml")["argument_specs"]
+        specs: dict[str, Any] = _read(self.path / "meta/argument_specs.yml")["argument_specs"]
         return specs
 
-    def _read(self, path: str) -> Any:
-        return yaml.safe_load((self.path / path).read_text())
+
+@cache
+def _read(path: Path) -> Any:
+    return yaml.safe_load(path.read_text())
 
 
 ROLES = [Role(path) for path in sorted((ROOT / "roles").iterdir()) if path.is_dir()]

@@ -20,6 +20,8 @@ from tests.support.programs import elasticsearch, free_port, opensearch
 from tests.support.waiting import wait_for_port
 
 _HEAP = "512m"
+# A server of some minutes does not earn back the time of Java's second compiler.
+_SHORT_LIVED = "-XX:TieredStopAtLevel=1"
 # Neither runs as root. In this user namespace root is another user, who can still read root's files.
 _NOT_ROOT = ("unshare", "--user", "--map-user=1000", "--map-group=1000") if not os.geteuid() else ()
 _OPEN_TO_ALL = {"xpack.security.enabled": False}
@@ -89,7 +91,8 @@ def elasticsearch_running(
     (configuration / "elasticsearch.yml").write_text(yaml.safe_dump(present))
     environment = {
         "ES_PATH_CONF": str(configuration),
-        "ES_JAVA_OPTS": " ".join((f"-Xms{_HEAP} -Xmx{_HEAP}", *java)),
+        "CLI_JAVA_OPTS": _SHORT_LIVED,
+        "ES_JAVA_OPTS": " ".join((f"-Xms{_HEAP} -Xmx{_HEAP}", _SHORT_LIVED, *java)),
     }
     with _running(home / "bin/elasticsearch", directory, environment, port):
         yield Engine(f"{scheme}://127.0.0.1:{port}", directory)
@@ -115,7 +118,7 @@ def opensearch_running(directory: Path) -> Iterator[Engine]:
     environment = {
         "OPENSEARCH_PATH_CONF": str(configuration),
         "OPENSEARCH_JAVA_HOME": str(java),
-        "OPENSEARCH_JAVA_OPTS": f"-Xms{_HEAP} -Xmx{_HEAP}",
+        "OPENSEARCH_JAVA_OPTS": f"-Xms{_HEAP} -Xmx{_HEAP} {_SHORT_LIVED}",
     }
     (directory / "data").mkdir()
     with _running(home / "bin/opensearch", directory, environment, port):

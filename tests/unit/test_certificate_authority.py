@@ -37,6 +37,11 @@ class Authority:
         self.secrets = home / "secrets"
         (home / "hosts.yml").write_text("all: {children: {control_plane: {hosts: {home: }}}}")
 
+    def copied(self, home: Path) -> "Authority":
+        """Return another with the same files."""
+        shutil.copytree(self.secrets, home / "secrets")
+        return Authority(home)
+
     def issue(self, *arguments: str, names: list[str] = NAMES, **variables: object) -> int:
         """Issue a certificate; return how many tasks changed something."""
         return self._run("issue.yml", *arguments, certificate_authority_dns_names=names, **variables)
@@ -83,11 +88,31 @@ class Authority:
 
 
 @pytest.fixture(scope="module")
-def issued(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """An authority that has issued one certificate."""
-    authority = Authority(tmp_path_factory.mktemp("home"))
+def first_issued(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """An authority that has issued one certificate; read only."""
+    authority = Authority(tmp_path_factory.mktemp("issued"))
     assert authority.issue() > 0
     return authority
+
+
+@pytest.fixture(scope="module")
+def first_begun(first_issued: Authority, tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """One with another authority that is to take its place; read only."""
+    authority = first_issued.copied(tmp_path_factory.mktemp("begun"))
+    assert authority.rotate("begin") > 0
+    return authority
+
+
+@pytest.fixture
+def issued(first_issued: Authority, tmp_path: Path) -> Authority:
+    """An authority that has issued one certificate."""
+    return first_issued.copied(tmp_path)
+
+
+@pytest.fixture
+def begun(first_begun: Authority, tmp_path: Path) -> Authority:
+    """One with another authority that is to take its place."""
+    return first_begun.copied(tmp_path)
 
 
 def test_a_dry_run_makes_no_file(tmp_path: Path) -> None:
@@ -141,13 +166,14 @@ def test_a_certificate_that_expires_soon_is_renewed(issued: Authority) -> None:
     assert issued.certificate("web").serial_number != before.serial_number
 
 
-def test_an_authority_that_would_expire_first_is_renewed_with_its_key(issued: Authority) -> None:
+def test_an_authority_that_would_expire_first_is_renewed_with_key_and_name(issued: Authority) -> None:
     before = issued.certificate("ca")
 
-    assert issued.issue(certificate_authority_leaf_days=3650) > 0
+    issued.issue(certificate_authority_leaf_days=3650, certificate_authority_common_name="Another")
 
     after = issued.certificate("ca")
     assert after.serial_number != before.serial_number
+    assert after.subject == before.subject
     assert after.public_key() == before.public_key()
     issued.certificate("web").verify_directly_issued_by(after)
 
@@ -159,25 +185,25 @@ def test_a_new_authority_issues_a_new_certificate(issued: Authority) -> None:
     issued.certificate("web").verify_directly_issued_by(issued.certificate("ca"))
 
 
-@pytest.mark.parametrize("for_clients", [False, True])
-def test_a_certificate_is_for_clients_only_if_requested(tmp_path: Path, for_clients: bool) -> None:
-    authority = Authority(tmp_path)
-    authority.issue(certificate_authority_for_clients=for_clients)
-    usage = authority.certificate("web").extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-
-    assert (ExtendedKeyUsageOID.CLIENT_AUTH in usage) == for_clients
-    assert ExtendedKeyUsageOID.SERVER_AUTH in usage
+def _usage(authority: Authority) -> list[x509.ObjectIdentifier]:
+    """What a certificate is for."""
+    return list(authority.certificate("web").extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
 
 
-def test_only_the_authority_is_removed_and_only_once(tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
-    authority.issue()
+def test_a_certificate_is_for_clients_only_if_requested(issued: Authority) -> None:
+    assert _usage(issued) == [ExtendedKeyUsageOID.SERVER_AUTH]
 
-    assert authority.remove("--check") == 1
-    assert (authority.secrets / "ca.crt").exists()
-    assert authority.remove() == 1
-    assert {path.name for path in authority.secrets.iterdir()} == {"web.crt", "web.key"}
-    assert authority.remove() == 0
+    (issued.secrets / "web.crt").unlink()
+    assert issued.issue(certificate_authority_for_clients=True) == 1
+    assert {*_usage(issued)} == {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}
+
+
+def test_only_the_authority_is_removed_and_only_once(issued: Authority) -> None:
+    assert issued.remove("--check") == 1
+    assert (issued.secrets / "ca.crt").exists()
+    assert issued.remove() == 1
+    assert {path.name for path in issued.secrets.iterdir()} == {"web.crt", "web.key"}
+    assert issued.remove() == 0
 
 
 def _accepted(authority: Authority, name: str, leaf: x509.Certificate) -> bool:
@@ -234,11 +260,9 @@ def test_a_name_that_no_device_would_believe_is_not_issued(issued: Authority) ->
     assert issued.certificate("web") == before
 
 
-def test_an_authority_without_limits_gets_them_and_keeps_its_key(tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
-    authority.issue()
-    leaf, limited = authority.certificate("web"), authority.certificate("ca")
-    key = serialization.load_pem_private_key((authority.secrets / "ca.key").read_bytes(), None)
+def test_an_authority_without_limits_gets_them_and_keeps_its_key(issued: Authority) -> None:
+    leaf, limited = issued.certificate("web"), issued.certificate("ca")
+    key = serialization.load_pem_private_key((issued.secrets / "ca.key").read_bytes(), None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     builder = x509.CertificateBuilder(limited.issuer, limited.subject, limited.public_key(), 1)
     builder = builder.not_valid_before(limited.not_valid_before_utc).not_valid_after(
@@ -248,13 +272,13 @@ def test_an_authority_without_limits_gets_them_and_keeps_its_key(tmp_path: Path)
         if not isinstance(extension.value, x509.NameConstraints):
             builder = builder.add_extension(extension.value, extension.critical)
     earlier = builder.sign(key, hashes.SHA256())
-    (authority.secrets / "ca.crt").write_bytes(earlier.public_bytes(serialization.Encoding.PEM))
+    (issued.secrets / "ca.crt").write_bytes(earlier.public_bytes(serialization.Encoding.PEM))
 
-    assert authority.issue() == 1
-    assert authority.certificate("ca").extensions.get_extension_for_class(x509.NameConstraints)
+    assert issued.issue() == 1
+    assert issued.certificate("ca").extensions.get_extension_for_class(x509.NameConstraints)
     # A device that trusts the earlier one notices nothing.
-    assert authority.certificate("ca").public_key() == earlier.public_key()
-    assert authority.certificate("web") == leaf
+    assert issued.certificate("ca").public_key() == earlier.public_key()
+    assert issued.certificate("web") == leaf
 
 
 def test_the_key_can_have_a_passphrase(tmp_path: Path) -> None:
@@ -271,25 +295,20 @@ def test_the_key_can_have_a_passphrase(tmp_path: Path) -> None:
     assert authority.issue(names=NAMES[:1], certificate_authority_passphrase="not-a-secret") == 1
 
 
-def test_a_broken_file_of_the_authority_is_told(tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
-    authority.issue()
-
+def test_a_broken_file_of_the_authority_is_told(issued: Authority) -> None:
     for name, content in {"ca.crt": "", "ca.key": "-----BEGIN PRIVATE KEY-----\nMIIB"}.items():
-        whole = (authority.secrets / name).read_text()
-        (authority.secrets / name).write_text(content)
-        assert f"{name} is empty or no longer whole" in authority.refused()
-        assert (authority.secrets / name).read_text() == content
-        (authority.secrets / name).write_text(whole)
+        whole = (issued.secrets / name).read_text()
+        (issued.secrets / name).write_text(content)
+        assert f"{name} is empty or no longer whole" in issued.refused()
+        assert (issued.secrets / name).read_text() == content
+        (issued.secrets / name).write_text(whole)
 
 
-def test_a_broken_certificate_is_issued_again(tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
-    authority.issue()
-    (authority.secrets / "web.crt").write_text("")
+def test_a_broken_certificate_is_issued_again(issued: Authority) -> None:
+    (issued.secrets / "web.crt").write_text("")
 
-    assert authority.issue() > 0
-    authority.certificate("web").verify_directly_issued_by(authority.certificate("ca"))
+    assert issued.issue() > 0
+    issued.certificate("web").verify_directly_issued_by(issued.certificate("ca"))
 
 
 def _trusted(authority: Authority) -> list[x509.Certificate]:
@@ -298,62 +317,47 @@ def _trusted(authority: Authority) -> list[x509.Certificate]:
     return x509.load_pem_x509_certificates(role.value("homeserver_ca").encode())
 
 
-def test_another_authority_takes_its_place_while_both_are_trusted(tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
-    authority.issue()
-    first, leaf = authority.certificate("ca"), authority.certificate("web")
-    assert _trusted(authority) == [first]
+def test_another_authority_takes_its_place_while_both_are_trusted(
+    first_issued: Authority, begun: Authority
+) -> None:
+    first, leaf = first_issued.certificate("ca"), first_issued.certificate("web")
+    assert _trusted(first_issued) == [first]
 
-    assert [authority.rotate("begin") > 0, authority.rotate("begin")] == [True, 0]
-    second = authority.certificate("ca.next")
-    assert _trusted(authority) == [first, second]
+    assert begun.rotate("begin") == 0
+    second = begun.certificate("ca.next")
+    assert _trusted(begun) == [first, second]
     assert second.public_key() != first.public_key()
     assert second.subject != first.subject
-    assert authority.issue() == 0
-    assert authority.certificate("web") == leaf
+    assert begun.issue() == 0
+    assert begun.certificate("web") == leaf
 
-    assert [authority.rotate("switch"), authority.rotate("switch")] == [2, 0]
-    assert _trusted(authority) == [second, first]
-    assert authority.issue() > 0
-    authority.certificate("web").verify_directly_issued_by(second)
+    assert [begun.rotate("switch"), begun.rotate("switch")] == [2, 0]
+    assert _trusted(begun) == [second, first]
+    assert begun.issue() > 0
+    begun.certificate("web").verify_directly_issued_by(second)
 
-    assert [authority.rotate("drop"), authority.rotate("drop")] == [1, 0]
-    assert _trusted(authority) == [second]
-    assert [authority.rotate("end"), authority.rotate("end")] == [1, 0]
-    assert {path.name for path in authority.secrets.iterdir()} == {"ca.crt", "ca.key", "web.crt", "web.key"}
-    assert authority.issue() == 0
+    assert [begun.rotate("drop"), begun.rotate("drop")] == [1, 0]
+    assert _trusted(begun) == [second]
+    assert [begun.rotate("end"), begun.rotate("end")] == [1, 0]
+    assert {path.name for path in begun.secrets.iterdir()} == {"ca.crt", "ca.key", "web.crt", "web.key"}
+    assert begun.issue() == 0
 
 
 @pytest.mark.parametrize("moved", [[], ["key"]], ids=["before", "between the files"])
-def test_a_switch_that_was_interrupted_is_completed(tmp_path: Path, moved: list[str]) -> None:
-    authority = Authority(tmp_path)
-    authority.issue()
-    authority.rotate("begin")
-    first, second = authority.certificate("ca"), authority.certificate("ca.next")
-    shutil.copy(authority.secrets / "ca.crt", authority.secrets / "ca.previous.crt")
+def test_a_switch_that_was_interrupted_is_completed(begun: Authority, moved: list[str]) -> None:
+    first, second = begun.certificate("ca"), begun.certificate("ca.next")
+    shutil.copy(begun.secrets / "ca.crt", begun.secrets / "ca.previous.crt")
     for ending in moved:
-        (authority.secrets / f"ca.next.{ending}").rename(authority.secrets / f"ca.{ending}")
+        (begun.secrets / f"ca.next.{ending}").rename(begun.secrets / f"ca.{ending}")
 
-    authority.rotate("switch")
-    assert _trusted(authority) == [second, first]
-    assert authority.issue() > 0
-    authority.certificate("web").verify_directly_issued_by(second)
-
-
-def test_a_renewed_authority_keeps_its_name(tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
-    authority.issue()
-    before = authority.certificate("ca")
-
-    authority.issue(certificate_authority_leaf_days=3650, certificate_authority_common_name="Another")
-    assert authority.certificate("ca").serial_number != before.serial_number
-    assert authority.certificate("ca").subject == before.subject
+    begun.rotate("switch")
+    assert _trusted(begun) == [second, first]
+    assert begun.issue() > 0
+    begun.certificate("web").verify_directly_issued_by(second)
 
 
-def test_an_authority_of_another_name_issues_again(tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
-    authority.issue()
-    (authority.secrets / "ca.crt").unlink()
+def test_an_authority_of_another_name_issues_again(issued: Authority) -> None:
+    (issued.secrets / "ca.crt").unlink()
 
-    authority.issue(certificate_authority_common_name="Another")
-    authority.certificate("web").verify_directly_issued_by(authority.certificate("ca"))
+    issued.issue(certificate_authority_common_name="Another")
+    issued.certificate("web").verify_directly_issued_by(issued.certificate("ca"))
