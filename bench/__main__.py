@@ -81,6 +81,13 @@ def _stages() -> Iterator[Row]:
     yield "`site.yml`, first run, compared with by hand", f"{first / sum(parts.values()):.2f} times"
 
 
+def _runs_and_requests() -> Iterator[Row]:
+    with _machine("bench") as (machine, _):
+        for run in ("first", "second"):
+            yield f"`site.yml`, {run} run", f"{seconds(lambda: _play(machine, 'site.yml')):.1f} s"
+        yield from traces.cost(machine, _play, partial(_load_through_traefik, machine))
+
+
 def _second_machine() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as kept, _machine("bench") as (machine, _):
         _play(machine, "site.yml")
@@ -94,7 +101,11 @@ def _recovery() -> Iterator[Row]:
 
 
 # What can be measured alone, by its name on the command line.
-_PARTS: dict[str, Callable[[], Iterator[Row]]] = {"machines": _second_machine, "recovery": _recovery}
+_PARTS: dict[str, Callable[[], Iterator[Row]]] = {
+    "machines": _second_machine,
+    "recovery": _recovery,
+    "requests": _runs_and_requests,
+}
 
 
 def _machines(machine: Machine, recipe: baseline.Recipe) -> Iterator[Row]:

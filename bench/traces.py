@@ -22,6 +22,7 @@ _SERVICES = {"traefik", "hello"}
 _AMOUNTS: dict[str, dict[str, object]] = {
     "without traces": {"homeserver_tracing_endpoint": ""},
     "with one in ten traced": {"traefik_tracing_sample_percent": 10},
+    "with every request traced, and logged by the app, too": {"flask_app_access_log": "all"},
     "with every request traced": {},
 }
 # Each applies the changed variables.
