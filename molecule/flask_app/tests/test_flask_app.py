@@ -112,9 +112,10 @@ def busy(home: Home, kubectl: Kubectl) -> Iterator[Future[bool]]:
 
 
 @pytest.mark.usefixtures("busy")
-def test_one_request_is_found_in_both_logs_by_its_ids(home: Home, kubectl: Kubectl, hello: str) -> None:
+def test_a_failed_request_is_found_in_both_logs_by_its_ids(home: Home, kubectl: Kubectl, hello: str) -> None:
     mark = uuid.uuid4().hex
-    answer = requests.get(hello, headers={"User-Agent": f"verify/{mark}"}, verify=home.ca, timeout=10)
+    agent = {"User-Agent": f"verify/{mark}"}
+    answer = requests.get(f"{hello}nowhere", headers=agent, verify=home.ca, timeout=10)
 
     (at_app,) = kubectl.logged("apps", "hello", mark)
     (at_traefik,) = kubectl.logged("traefik", "traefik", mark)
@@ -123,7 +124,7 @@ def test_one_request_is_found_in_both_logs_by_its_ids(home: Home, kubectl: Kubec
     assert at_app["trace_id"] == at_traefik["trace_id"]
     assert at_app["user_agent"] == f"verify/{mark}"
     assert at_app["client_address"] == at_traefik["ClientHost"]
-    assert (at_app["status"], at_app["route"]) == (200, "/")
+    assert (at_app["status"], at_app["route"]) == (404, "unmatched")
     assert at_app["pod"].startswith("hello-")
 
 
