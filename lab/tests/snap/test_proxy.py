@@ -35,10 +35,11 @@ def api() -> Iterator[int]:
 
 
 @pytest.fixture
-def port(node: Node) -> int:
-    """A worker's proxy, on a port of this host."""
+def port(node: Node, api: int) -> int:
+    """A worker's proxy, on a port of this host, which is chosen after the server has taken its own."""
     (node.data / "var/lock/clustered.lock").touch()
     port = _free_port()
+    assert port != api
     arguments.change("kube-apiserver", {"--secure-port": str(port)})
     threading.Thread(target=lambda: asyncio.run(proxy.serve()), daemon=True).start()
     return port

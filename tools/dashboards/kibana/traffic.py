@@ -42,7 +42,9 @@ def build() -> list[Json]:
             [
                 Panel(ranking("requests-by-browser", "Requests by browser", TRAEFIK, BROWSER, STATUS), HALF),
                 Panel(
-                    ranking("requests-by-app-route", "Requests by route of apps", APPS, APP_ROUTE, STATUS),
+                    ranking(
+                        "requests-by-app-route", "Logged requests by route of apps", APPS, APP_ROUTE, STATUS
+                    ),
                     HALF,
                 ),
             ],
