@@ -204,9 +204,9 @@ def _create(name: str, home: str, kind: str, supplies: Supplies, report: Report)
     _clear(name)
     backend = BACKENDS[kind]
     address = free_address(backend.subnet, (machine.address for machine in machines()))
-    memory_mib = int(os.environ.get("HOMESERVER_LAB_MEMORY", "0"))
+    memory_mib, disk_gib = (int(os.environ.get(f"HOMESERVER_LAB_{what}", "0")) for what in ("MEMORY", "DISK"))
     founder = None if name == home else home
-    machine = Machine(name, kind, address, backend.ssh_port, founder, memory_mib)
+    machine = Machine(name, kind, address, backend.ssh_port, founder, memory_mib, disk_gib)
     save(machine)
     machine.make_keys()
     backend.create(machine, supplies.system)

@@ -43,6 +43,7 @@ class Machine:
     port: int  # of its sshd
     founder: str | None = None  # the first machine of its home; None in the record of that one
     memory_mib: int = 0  # 0 for the backend's default
+    disk_gib: int = 0  # likewise
 
     @property
     def home(self) -> str:

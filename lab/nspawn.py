@@ -65,7 +65,9 @@ class Nspawn:
             LabError: There is no disk space, or a program failed.
         """
         root = _root(machine.name)
-        _unpack(system, root)
+        _make_root(machine, root)
+        run("tar", "--extract", f"--file={system}", _directory_option(root), "--numeric-owner",
+            "--preserve-permissions", "--xattrs", "--xattrs-include=*")  # fmt: skip
         _give_identity(machine, root)
 
     def start(self, machine: Machine) -> None:
@@ -76,6 +78,7 @@ class Nspawn:
         """
         network.ensure(network.bridge())
         network.forget_neighbours(network.bridge())
+        _mount(machine)
         _boot(machine, _root(machine.name))
 
     def move(self, machine: Machine) -> None:
@@ -85,6 +88,7 @@ class Nspawn:
             LabError: The machine is running, but does not take it.
         """
         root = _root(machine.name)
+        _mount(machine)
         hosts = root / "etc/hosts"
         own_line = re.compile(rf"^\S+ {machine.name}$", re.MULTILINE)
         hosts.write_text(own_line.sub(f"{machine.address} {machine.name}", hosts.read_text()))
@@ -113,6 +117,8 @@ class Nspawn:
             network.remove_if_unused(network.bridge())
         _remove_control_groups(name)
         _forget(name, root)
+        if root.is_mount():
+            run("umount", str(root))
 
 
 def _root(name: str) -> Path:
@@ -144,12 +150,25 @@ def _supervises(name: str, one: process.Process) -> bool:
     return Path(one.argv[0]).name in {"sh", "systemd-nspawn"} and _directory_option(_root(name)) in one.argv
 
 
-def _unpack(system: Path, root: Path) -> None:
+def _make_root(machine: Machine, root: Path) -> None:
+    """Make the directory of its file system, on a disk of its own if that has a size."""
     if shutil.disk_usage(root.parent).free < _FREE_BYTES:
         raise LabError(f"less than {_FREE_BYTES // 2**30} GiB are free in {root.parent}")
     root.mkdir()
-    run("tar", "--extract", f"--file={system}", _directory_option(root), "--numeric-owner",
-        "--preserve-permissions", "--xattrs", "--xattrs-include=*")  # fmt: skip
+    if machine.disk_gib:
+        run("mkfs.ext4", "-q", "-m", "0", str(_disk(machine.name)), f"{machine.disk_gib}G")
+        _mount(machine)
+
+
+def _disk(name: str) -> Path:
+    return lab_directory() / name / "disk.img"
+
+
+def _mount(machine: Machine) -> None:
+    """Mount its disk, if it has one that is not mounted yet."""
+    root = _root(machine.name)
+    if machine.disk_gib and not root.is_mount():
+        run("mount", "--options=loop", str(_disk(machine.name)), str(root))
 
 
 def _give_identity(machine: Machine, root: Path) -> None:

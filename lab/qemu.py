@@ -20,7 +20,7 @@ from lab.recipes import cloud_image
 
 _PACKAGES = (*MACHINE_PACKAGES, "qemu-system-x86", "qemu-utils", "genisoimage")
 _UBUNTU = "https://cloud-images.ubuntu.com/releases/noble/release/ubuntu-24.04-server-cloudimg-amd64.img"
-_DISK_SIZE = "40G"
+_DISK_GIB = 40
 _MEMORY_MIB = 4096
 _FORWARDED_PORTS = (80, 443, 16443)
 
@@ -172,7 +172,7 @@ def _make_disk(machine: Machine, image: Path) -> None:
     base, _ = _disk_and_kernel(image)
     kind = json.loads(run("qemu-img", "info", "--output=json", str(base)))["format"]
     run("qemu-img", "create", "-q", "-f", "qcow2", "-b", str(base), "-F", kind,
-        str(machine.directory / "disk.qcow2"), _DISK_SIZE)  # fmt: skip
+        str(machine.directory / "disk.qcow2"), f"{machine.disk_gib or _DISK_GIB}G")  # fmt: skip
 
 
 def _boot(machine: Machine, acceleration: tuple[str, ...]) -> None:

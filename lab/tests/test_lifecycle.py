@@ -214,9 +214,11 @@ def test_a_machine_is_switched_off_and_on_with_its_disk_and_its_memory(
     backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOMESERVER_LAB_MEMORY", "512")
+    monkeypatch.setenv("HOMESERVER_LAB_DISK", "30")
     stray = up("a").directory / "stray"
     stray.touch()
     monkeypatch.delenv("HOMESERVER_LAB_MEMORY")
+    monkeypatch.delenv("HOMESERVER_LAB_DISK")
     lifecycle.cut("a")
     assert backend.cleared[-1] == "a"
     assert not lifecycle.running("a")
@@ -225,7 +227,7 @@ def test_a_machine_is_switched_off_and_on_with_its_disk_and_its_memory(
         lifecycle.start("a", lambda _: None)
     assert stray.exists()
     assert backend.cleared == ["a"], "what a machine left that ended by itself"
-    assert [machine.memory_mib for machine in backend.started] == [512, 512]
+    assert [(machine.memory_mib, machine.disk_gib) for machine in backend.started] == [(512, 30)] * 2
     assert backend.created == ["a"]
 
 

@@ -159,8 +159,12 @@ def test_a_home_of_two_machines_is_switched_off_and_on(
     lab: Lab, lab_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOMESERVER_LAB_MEMORY", "512")
+    monkeypatch.setenv("HOMESERVER_LAB_DISK", "3")
     lab("up", "--name", HOME, "--nodes=2")
     monkeypatch.delenv("HOMESERVER_LAB_MEMORY")
+    monkeypatch.delenv("HOMESERVER_LAB_DISK")
+    # A disk of its own is filled without an effect on this host's.
+    assert "No space left" in in_machine(WORKER, "fallocate --length=4G /zeros 2>&1; rm -f /zeros")
 
     # Like a container's, in a hierarchy that the machine's systemd does not tidy up itself.
     group = "$(findmnt -rnt cgroup,cgroup2 -o TARGET | grep -m1 -E '(memory|cgroup)$')/container"
