@@ -14,20 +14,30 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = """
 module: host_service
-short_description: Installs a systemd service with its files, or removes it
+short_description: Installs systemd units with their files, or removes them
 description:
-  - Writes directories, files and the unit, enables the service and runs it.
-    It is restarted if a file or the unit changed.
-  - This is one call for what would otherwise be one for each file and one for the service.
-  - What it writes belongs to root. What is removed is the service, its files and its directories.
+  - Writes directories, files and units, and enables and runs those units that are to run.
+    They are restarted if a file or one of the units changed.
+  - This is one call for what would otherwise be one for each file and each unit.
+  - What it writes belongs to root. What is removed are the units, the files and the directories.
 options:
-  name:
-    description: Name of the unit, such as C(homeserver-firewall.service).
-    type: str
+  units:
+    description: The units, those that others need first.
+    type: list
+    elements: dict
     required: true
-  unit:
-    description: Content of the unit. Required if O(state=present).
-    type: str
+    options:
+      name:
+        description: Its name, such as C(homeserver-firewall.service).
+        type: str
+        required: true
+      content:
+        description: What is in it. Required if O(state=present).
+        type: str
+      run:
+        description: Whether it is enabled and runs. The service of a timer does not.
+        type: bool
+        default: true
   directories:
     description: Modes of directories, as in C("0755"), by their paths.
     type: dict
@@ -55,12 +65,12 @@ options:
         elements: str
         default: []
   proof:
-    description: Command that fails if the service has to be restarted although systemd takes it for active.
+    description: Command that fails if what runs has to be restarted although systemd takes it for active.
     type: list
     elements: str
     default: []
   state:
-    description: Whether the service is there.
+    description: Whether all this is there.
     type: str
     choices: [present, absent]
     default: present
@@ -74,12 +84,13 @@ attributes:
 
 EXAMPLES = """
 - homeserver.stack.host_service:
-    name: blinker.service
-    unit: |
-      [Service]
-      ExecStart=/usr/local/bin/blinker
-      [Install]
-      WantedBy=multi-user.target
+    units:
+      - name: blinker.service
+        content: |
+          [Service]
+          ExecStart=/usr/local/bin/blinker
+          [Install]
+          WantedBy=multi-user.target
     files:
       - path: /usr/local/bin/blinker
         content: "{{ lookup('ansible.builtin.file', 'blinker') }}"
@@ -104,7 +115,7 @@ class Change:
         check: Whether this is a dry run.
         paths: The directories and files.
         diff: The contents before and after.
-        done: What was done with the service.
+        done: What systemd was asked to do.
     """
 
     check: bool
@@ -114,54 +125,59 @@ class Change:
 
 
 def present(params: dict[str, Any], change: Change) -> None:
-    """Write what is not there yet, and run the service.
+    """Write what is not there yet, and run what is to run.
 
     Raises:
-        ServiceError: a file is wrong, or systemd cannot run the service.
+        ServiceError: a file is wrong, or systemd cannot run a unit.
     """
     for path, mode in params["directories"].items():
         _directory(Path(path), int(mode, 8), change)
-    unit = _UNITS / params["name"]
+    directories = len(change.paths)
     for each in params["files"]:
         _file(Path(each["path"]), each["content"], each, change)
-    before = len(change.paths)
-    _file(unit, params["unit"], {"mode": "0644", "check": []}, change)
-    if len(change.paths) > before:
+    files = len(change.paths)
+    for unit in params["units"]:
+        _file(_UNITS / unit["name"], unit["content"], {"mode": "0644", "check": []}, change)
+    if len(change.paths) > files:
         _act(change, "daemon-reload")
-    if change.check and not unit.exists():
-        return
-    state = _state(params["name"])
+    # A directory is no reason to restart.
+    outdated = len(change.paths) > directories or not _succeeds(params["proof"])
+    for unit in params["units"]:
+        if unit["run"] and not (change.check and not (_UNITS / unit["name"]).exists()):
+            _run_unit(unit["name"], change, outdated=outdated)
+
+
+def _run_unit(name: str, change: Change, *, outdated: bool) -> None:
+    state = _state(name)
     if state["UnitFileState"] != "enabled":
-        _act(change, "enable", params["name"])
+        _act(change, "enable", name)
     if state["ActiveState"] not in ("active", "activating"):
-        _act(change, "start", params["name"])
-    elif _is_file_in(change.paths, params) or not _succeeds(params["proof"]):
-        _act(change, "restart", params["name"])
+        _act(change, "start", name)
+    elif outdated:
+        _act(change, "restart", name)
 
 
 def absent(params: dict[str, Any], change: Change) -> None:
-    """Stop the service, and remove it with all that is its own.
+    """Stop the units, and remove them with all that is theirs.
 
     Raises:
-        ServiceError: systemd cannot stop it.
+        ServiceError: systemd cannot stop them.
     """
-    unit = _UNITS / params["name"]
-    is_there = unit.exists()
-    if is_there:
-        _act(change, "disable", params["name"])
-        _act(change, "stop", params["name"])
-    for path in (unit, *(Path(each["path"]) for each in params["files"]), *map(Path, params["directories"])):
+    there = [unit for unit in params["units"] if (_UNITS / unit["name"]).exists()]
+    # A timer before the service that it would start.
+    for unit in sorted(there, key=lambda unit: not unit["run"]):
+        if unit["run"]:
+            _act(change, "disable", unit["name"])
+        _act(change, "stop", unit["name"])
+    units = [_UNITS / unit["name"] for unit in there]
+    files = [Path(each["path"]) for each in params["files"]]
+    for path in (*units, *files, *map(Path, params["directories"])):
         if path.exists():
             change.paths.append(path)
             if not change.check:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-    if is_there:
+    if there:
         _act(change, "daemon-reload")
-
-
-def _is_file_in(paths: list[Path], params: dict[str, Any]) -> bool:
-    """Return whether a file or the unit is among the paths; a directory is no reason to restart."""
-    return bool(set(paths) - set(map(Path, params["directories"])))
 
 
 def _directory(path: Path, mode: int, change: Change) -> None:
@@ -261,16 +277,19 @@ def main() -> None:
         "mode": {"type": "str", "default": "0644"},
         "check": {"type": "list", "elements": "str", "default": []},
     }
+    unit = {
+        "name": {"type": "str", "required": True},
+        "content": {"type": "str"},
+        "run": {"type": "bool", "default": True},
+    }
     module = AnsibleModule(
         {
-            "name": {"type": "str", "required": True},
-            "unit": {"type": "str"},
+            "units": {"type": "list", "elements": "dict", "options": unit, "required": True},
             "directories": {"type": "dict", "default": {}},
             "files": {"type": "list", "elements": "dict", "options": file, "default": []},
             "proof": {"type": "list", "elements": "str", "default": []},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
-        required_if=[("state", "present", ("unit",))],
         supports_check_mode=True,
         no_log=True,  # the whole content of files would go to the host's log
     )

@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.homeserver.stack.plugins.modules import host_service
 from ansible_collections.homeserver.stack.plugins.modules.host_service import Change, ServiceError
 
-NAME = "blinker.service"
+NAME, ONCE = "blinker.timer", "blinker.service"
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="files are given to root")
 pytestmark = as_root
 
@@ -30,7 +30,7 @@ class Systemd:
         verb = command[1]
         if verb == "show":
             return "".join(f"{name}={value}\n" for name, value in self.state.items())
-        self.asked.append(verb)
+        self.asked.append(" ".join(command[1:]))
         self.state |= {
             "start": {"ActiveState": "active"},
             "stop": {"ActiveState": "inactive"},
@@ -56,8 +56,10 @@ def play(systemd: Systemd, tmp_path: Path) -> Callable[..., Change]:
     def _play(*, check_mode: bool = False, state: str = "present", **different: Any) -> Change:
         program = {"path": str(tmp_path / "bin/blinker"), "content": "blink\n", "mode": "0755", "check": []}
         params = {
-            "name": NAME,
-            "unit": "[Service]\n",
+            "units": [
+                {"name": ONCE, "content": "[Service]\n", "run": False},
+                {"name": NAME, "content": different.pop("unit", "[Service]\n"), "run": True},
+            ],
             "directories": {str(tmp_path / "data"): "0770"},
             "files": [program | different.pop("program", {})],
             "proof": [],
@@ -83,7 +85,7 @@ def test_it_is_written_enabled_and_started_once(
     assert (tmp_path / "bin/blinker").read_text() == "blink\n"
     assert (tmp_path / f"units/{NAME}").read_text() == "[Service]\n"
     assert (_mode(tmp_path / "bin/blinker"), _mode(tmp_path / "data")) == ("0755", "0770")
-    assert systemd.asked == ["daemon-reload", "enable", "start"]
+    assert systemd.asked == ["daemon-reload", f"enable {NAME}", f"start {NAME}"]
 
     again = play()
 
@@ -127,7 +129,7 @@ def test_a_directory_is_no_reason_to_restart(play: Callable[..., Change], tmp_pa
 def test_a_dry_run_shows_what_would_be(play: Callable[..., Change], systemd: Systemd, tmp_path: Path) -> None:
     first = play(check_mode=True)
 
-    assert [each["after"] for each in first.diff] == ["blink\n", "[Service]\n"]
+    assert [each["after"] for each in first.diff] == ["blink\n", "[Service]\n", "[Service]\n"]
     assert not (tmp_path / "bin").exists()
     play()
     second = play(check_mode=True, program={"content": "blink twice\n"})
@@ -157,7 +159,9 @@ def test_it_is_removed_with_all_that_is_its_own(
 
     play(state="absent")
 
-    assert systemd.asked == ["disable", "stop", "daemon-reload"]
-    assert not any((tmp_path / name).exists() for name in ("bin/blinker", "data", f"units/{NAME}"))
+    assert systemd.asked == [f"disable {NAME}", f"stop {NAME}", f"stop {ONCE}", "daemon-reload"]
+    assert not any(
+        (tmp_path / name).exists() for name in ("bin/blinker", "data", f"units/{NAME}", f"units/{ONCE}")
+    )
     assert play(state="absent").paths == []
     assert systemd.asked == []
