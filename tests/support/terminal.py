@@ -19,14 +19,17 @@ def answered(
     if not child:
         os.chdir(cwd)
         os.execvpe(command[0], list(command), environment)  # noqa: S606 (no shell is meant)
-    shown = ""
+    shown, typed = "", False
     while True:
-        if select.select([terminal], [], [], _PAUSE)[0]:
+        silent = not select.select([terminal], [], [], _PAUSE)[0]
+        if not silent:
             if not (part := _read(terminal)):
                 break
             shown += part
-        if question in shown and not termios.tcgetattr(terminal)[3] & termios.ECHO:
+        # Not again as soon as the program goes on: then it no longer hides what is typed.
+        if question in shown and (silent or not typed) and not termios.tcgetattr(terminal)[3] & termios.ECHO:
             os.write(terminal, f"{answer}\r".encode())
+            typed = True
     _, status = os.waitpid(child, 0)
     os.close(terminal)
     return subprocess.CompletedProcess(command, os.waitstatus_to_exitcode(status), shown, "")
