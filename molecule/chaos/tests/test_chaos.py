@@ -17,7 +17,7 @@ def _parameter(fault: Fault) -> ParameterSet:
     return pytest.param(fault, id=fault.name, marks=[pytest.mark.long] if fault.long else [])
 
 
-@pytest.mark.parametrize("fault", map(_parameter, FAULTS))
+@pytest.mark.parametrize("fault", [_parameter(fault) for fault in FAULTS])
 def test_nothing_is_lost(fault: Fault, victim: Victim, capfd: pytest.CaptureFixture[str]) -> None:
     before = _restarts_of_jaeger(victim)
     found = cost(victim, fault)
