@@ -28,14 +28,14 @@ options:
     required: true
     options:
       name:
-        description: Its name, such as C(homeserver-firewall.service).
+        description: Its name, such as C(blinker.service), or C(ssh.service.d/blinker.conf) for a drop-in.
         type: str
         required: true
       content:
         description: What is in it. Required if O(state=present).
         type: str
       run:
-        description: Whether it is enabled and runs. The service of a timer does not.
+        description: Whether it is enabled and runs. The service of a timer does not, nor does a drop-in.
         type: bool
         default: true
   directories:
@@ -168,7 +168,8 @@ def absent(params: dict[str, Any], change: Change) -> None:
     for unit in sorted(there, key=lambda unit: not unit["run"]):
         if unit["run"]:
             _act(change, "disable", unit["name"])
-        _act(change, "stop", unit["name"])
+        if not unit["name"].endswith(".conf"):  # a drop-in stops nothing
+            _act(change, "stop", unit["name"])
     units = [_UNITS / unit["name"] for unit in there]
     files = [Path(each["path"]) for each in params["files"]]
     for path in (*units, *files, *map(Path, params["directories"])):

@@ -13,6 +13,7 @@ FILES = (
     "/etc/sysctl.d/60-homeserver.conf",
     "/etc/systemd/system/homeserver-backup.timer",
     "/etc/systemd/system/homeserver-journal.service",
+    "/etc/systemd/system/snap.microk8s.daemon-kubelite.service.d",
     "/opt/cni",
     "/snap/microk8s",
     "/usr/local/lib/homeserver-journal.py",

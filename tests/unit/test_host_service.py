@@ -165,3 +165,17 @@ def test_it_is_removed_with_all_that_is_its_own(
     )
     assert play(state="absent").paths == []
     assert systemd.asked == []
+
+
+def test_a_drop_in_is_read_and_removed_without_an_effect_on_what_runs(
+    play: Callable[..., Change], systemd: Systemd, tmp_path: Path
+) -> None:
+    drop_in = {"name": "ssh.service.d/ours.conf", "content": "[Service]\n", "run": False}
+
+    play(units=[drop_in])
+    assert (tmp_path / "units/ssh.service.d/ours.conf").read_text() == "[Service]\n"
+    assert systemd.asked == ["daemon-reload"]
+
+    play(units=[drop_in], state="absent")
+    assert not (tmp_path / "units/ssh.service.d/ours.conf").exists()
+    assert systemd.asked == ["daemon-reload"]

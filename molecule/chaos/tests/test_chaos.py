@@ -11,6 +11,8 @@ from tests.support.faults import FAULTS, POWER_CUT, noted, row
 
 # The page whose last table is written, if any.
 PAGE = os.environ.get("HOMESERVER_BENCHMARK_PAGE")
+# Without the pods that were evicted.
+_JAEGER = "-n tracing pods -l app.kubernetes.io/name=jaeger --field-selector=status.phase=Running"
 
 
 def _parameter(fault: Fault) -> ParameterSet:
@@ -34,5 +36,5 @@ def test_nothing_is_lost(fault: Fault, victim: Victim, capfd: pytest.CaptureFixt
 
 
 def _restarts_of_jaeger(victim: Victim) -> int:
-    (pod,) = victim.kubectl.get("-n tracing pods -l app.kubernetes.io/name=jaeger")["items"]
+    (pod,) = victim.kubectl.get(_JAEGER)["items"]
     return int(pod["status"]["containerStatuses"][0]["restartCount"])
