@@ -194,30 +194,29 @@ def _file(path: Path, content: str, options: dict[str, Any], change: Change) -> 
     before = path.read_text() if path.is_file() else ""
     mode = int(options["mode"], 8)
     if content != before:
-        written = _checked(content, options["check"])
+        if options["check"]:
+            _check(content, options["check"])
         change.paths.append(path)
         change.diff.append(
             {"before": before, "after": content, "before_header": str(path), "after_header": str(path)}
         )
         if not change.check:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write(path, written, mode)
+            _write(path, content, mode)
     if path.is_file():
         _own(path, mode, change)
 
 
-def _checked(content: str, command: list[str]) -> str:
-    """Return a content that a command finds right.
+def _check(content: str, command: list[str]) -> None:
+    """Let a command look at a content.
 
     Raises:
-        ServiceError: it does not.
+        ServiceError: it finds it wrong.
     """
-    if command:
-        with tempfile.NamedTemporaryFile("w", suffix=".new") as file:
-            file.write(content)
-            file.flush()
-            _run([part.replace("%s", file.name) for part in command])
-    return content
+    with tempfile.NamedTemporaryFile("w", suffix=".new") as file:
+        file.write(content)
+        file.flush()
+        _run([part.replace("%s", file.name) for part in command])
 
 
 def _write(path: Path, content: str, mode: int) -> None:

@@ -169,7 +169,8 @@ def test_a_certificate_that_expires_soon_is_renewed(issued: Authority) -> None:
 def test_an_authority_that_would_expire_first_is_renewed_with_key_and_name(issued: Authority) -> None:
     before = issued.certificate("ca")
 
-    issued.issue(certificate_authority_leaf_days=3650, certificate_authority_common_name="Another")
+    renewed = issued.issue(certificate_authority_leaf_days=3650, certificate_authority_common_name="Another")
+    assert renewed > 0
 
     after = issued.certificate("ca")
     assert after.serial_number != before.serial_number
