@@ -84,4 +84,5 @@ def test_the_record_is_json_for_other_programs(lab_directory: Path) -> None:
         "port": 22,
         "founder": None,
         "memory_mib": 0,
+        "disk_gib": 0,
     }
