@@ -21,6 +21,8 @@ HOME = Scenario(
         "HOMESERVER_LAB_DIR": str(LAB.with_name(f"{LAB.name}-several")),
         "HOMESERVER_LAB_BRIDGE": "homelab1",
         "HOMESERVER_LAB_SUBNET": "10.215.0.0/24",
+        # A disk that can be full, and GiB to spare for what a home needs.
+        "HOMESERVER_LAB_DISK": "40",
     }
 )
 

@@ -197,6 +197,17 @@ def test_every_container_has_probes(objects: list[Object]) -> None:
             assert probed is (name_of(workload) not in UNPROBED), name_of(workload)
 
 
+def test_a_full_disk_evicts_neither_a_hosts_pods_nor_what_alerts(objects: list[Object]) -> None:
+    """A DaemonSet makes evicted pods anew without end, so its pods would be away for long afterwards."""
+    critical = {name for name, pod in pods(objects) if pod.get("priorityClassName", "").startswith("system-")}
+    everywhere = {name_of(workload) for workload in of(objects, "DaemonSet")}
+
+    assert critical - {"Deployment traefik/traefik"} == everywhere | {
+        "StatefulSet monitoring/alertmanager",
+        "StatefulSet monitoring/prometheus",
+    }
+
+
 def test_every_image_is_pinned(objects: list[Object]) -> None:
     assert [
         name for name, container in containers(objects) if ":" not in container["image"].split("/")[-1]

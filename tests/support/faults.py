@@ -12,6 +12,8 @@ Object = dict[str, Any]
 _CTR = "/snap/bin/microk8s ctr"
 _STORAGE = "/var/snap/microk8s/common/default-storage"
 _LINK = "visitor0"
+_FILLER = "/var/filler"
+_FREE = "$(df --output=avail --block-size=1M /var | tail -1)"
 _SECTION = f"""{benchmark.FAULTS}
 Measured by `make chaos`: faults happen to a home in the lab, one after another, while two clients load a page of an
 app without pause. The seconds count from when a fault is over; those of an alert, from when it begins. What an alert is
@@ -123,6 +125,17 @@ def _run_again(victim: Victim) -> str:
     return "run `site.yml` again"
 
 
+def _fill_disk(victim: Victim) -> None:
+    """Leave less than the alert asks for, and more than Kubernetes does."""
+    victim.run(f"fallocate --length=$(({_FREE} - 2048))M {_FILLER}")
+
+
+def _empty_disk(victim: Victim) -> None:
+    """Fill the disk to the last byte, and free it a minute later."""
+    victim.run(f"fallocate --length=$(({_FREE} - 100))M {_FILLER}.more; ! cat /dev/zero >{_FILLER}.rest")
+    victim.run(f"sleep 60; rm {_FILLER}*")
+
+
 def _add_address(victim: Victim) -> None:
     """Let an interface come and go, as with a VPN, a bridge of Docker, or IPv6. No process may notice."""
     main_process = "systemctl show --value --property=MainPID snap.microk8s.daemon-kubelite"
@@ -171,6 +184,7 @@ FAULTS = (
         loses="that index's lines since the last snapshot",
         long=True,
     ),
+    Fault("the disk fills up to the last byte", _fill_disk, _empty_disk, alert="DiskNearlyFull", long=True),
     _away("Elasticsearch is away", "logging", "statefulset/elasticsearch", "LogStoreDown"),
     _away("names are not resolved", "kube-system", "deployment/coredns", "ProbesMissing"),
     POWER_CUT,
