@@ -128,5 +128,5 @@ docs: $(READY) ## Write docs/reference.md from the roles' argument specs
 pictures: $(READY) ## Write docs/pictures/ from a running home, as in: make pictures ARGS='-i inventory/home'
 	python -m tools.pictures $(ARGS)
 
-bench: $(READY) ## Measure speed and memory on a new machine, write docs/benchmark.md (as root)
-	python -m bench
+bench: $(READY) ## Measure speed and memory on new machines, write docs/benchmark.md (as root), as in: make bench ARGS='--only home --times 3'
+	python -m bench $(ARGS)

@@ -11,6 +11,7 @@ from typing import Any
 import requests
 
 from bench import remote
+from bench.page import Row, row
 from bench.remote import KUBECTL
 from lab.machine import Machine
 
@@ -80,26 +81,21 @@ class Run:
         return count / (ended - self.began)
 
 
-def rows(machine: Machine) -> Iterator[tuple[str, str]]:
+def rows(machine: Machine) -> Iterator[Row]:
     """Let pods log, and search for their lines as a reader would."""
     with _store(machine) as store:
         for (rate, seconds), when in ((_QUIET, "on a quiet day"), (_BUSY, f"at {_BUSY[0]} lines per second")):
             waited = _logged(machine, store, f"bench-{rate}", rate * seconds, rate).waited(rate)
             centiles = quantiles(waited, n=100)
-            yield (
-                f"from a line to finding it, {when}: p50, p99",
-                f"{centiles[49]:.1f} s, {centiles[98]:.1f} s",
-            )
+            for centile in (50, 99):
+                what = f"from a line to finding it, {when}: p{centile}"
+                yield row("Logs", what, centiles[centile - 1], "s")
         fastest = _logged(machine, store, "bench-at-once", _AT_ONCE, _AT_ONCE * 1000).rate
-        yield (
-            f"lines per second, of {_AT_ONCE} written at once, until all were found",
-            f"{fastest:.0f}, none lost",
-        )
+        what = f"lines until all were found, of {_AT_ONCE} written at once"
+        yield row("Logs", what, fastest, "per second", more_is_better=True)
         size = store.get("logs-*/_stats/docs,store")["_all"]["primaries"]
-        yield (
-            "disk for each line that is kept",
-            f"{size['store']['size_in_bytes'] / size['docs']['count']:.0f} bytes",
-        )
+        bytes_per_line = size["store"]["size_in_bytes"] / size["docs"]["count"]
+        yield row("Logs", "disk for each line that is kept", bytes_per_line, "bytes")
 
 
 @contextmanager

@@ -2,11 +2,13 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from bench import remote
+from bench import load, remote
 from bench.clock import seconds
+from bench.load import Answers
+from bench.page import Row, row
 from bench.remote import KUBECTL
 from lab import lifecycle
 from lab.build import Report
@@ -14,40 +16,38 @@ from lab.machine import Machine, machines_of
 from plugins.module_utils import http_probe
 from plugins.module_utils.kubernetes import rollout
 
+_GROUP = "Machines"
 _PATIENCE = 600  # seconds
 _APP = "-n apps -l app.kubernetes.io/name=hello"
-
-Load = Callable[[str], Mapping[str, str]]
-"""Loads the app through Traefik at an address, and returns the results by name."""
 
 
 def rows(
     founder: Machine,
     join: Callable[[Machine], None],
     play: Callable[..., None],
-    load: Load,
     report: Report,
-) -> Iterator[tuple[str, str]]:
+) -> Iterator[Row]:
     """Let a machine join by site.yml, cut its power, and let another of its name join by hand.
 
     Args:
         founder: The home's first machine, which site.yml has set up.
         join: Makes a fresh machine a worker by hand.
         play: Runs a playbook on the home, with variables.
-        load: Loads the app.
         report: Receives the progress.
     """
-    load(founder.address)  # programs are faster after a warm-up
-    yield "the app at one machine: requests", _rate(load(founder.address))
+    load.prepare(founder, report)
+    load.through_traefik(founder)  # programs are faster after a warm-up
+    yield _rate("the app at one machine", [load.through_traefik(founder)])
     worker = _another(founder, report)
     joined = _seconds_until_serving(founder, worker, lambda: play("site.yml"))
-    yield "a second machine, from `site.yml`'s start until it serves", f"{joined:.1f} s"
+    yield row(_GROUP, "a second machine, from `site.yml`'s start until it serves", joined, "s")
     wanted = _spread(founder, worker)
     with ThreadPoolExecutor() as pool:
-        rates = [_rate(result) for result in pool.map(load, (founder.address, worker.address))]
-    yield "the app at two machines at once, which share the cores: requests", " and ".join(rates)
+        addresses = (founder.address, worker.address)
+        results = list(pool.map(lambda address: load.through_traefik(founder, address=address), addresses))
+    yield _rate("the app at two machines at once", results)
     moved = _seconds_until_elsewhere(founder, worker, wanted)
-    yield "from a power cut until an app's pods run elsewhere", f"{moved:.1f} s"
+    yield row(_GROUP, "from a power cut until an app's pods run elsewhere", moved, "s")
     lifecycle.down(worker.name)
     play("playbooks/forget.yml", node=worker.name)
     before, worker = worker, _another(founder, report)
@@ -55,12 +55,14 @@ def rows(
         raise RuntimeError(f"{worker.name} has the address {worker.address} and not {before.address}")
     by_hand = seconds(lambda: join(worker))
     by_hand += seconds(lambda: _wait(lambda: _serves(founder, worker), "an answer of it"))
-    yield "a second machine by hand: snap, images, join, until it serves", f"{by_hand:.1f} s"
-    yield "a second machine, compared with by hand", f"{joined / by_hand:.2f} times"
+    yield row(_GROUP, "a second machine by hand: snap, images, join, until it serves", by_hand, "s")
+    yield row(_GROUP, "a second machine, compared with by hand", joined / by_hand, "times")
 
 
-def _rate(result: Mapping[str, str]) -> str:
-    return result["rate"]
+def _rate(what: str, results: Sequence[Answers]) -> Row:
+    """Return the requests per second of all."""
+    together = sum(result.rate for result in results)
+    return row(_GROUP, f"{what}: requests", together, "per second", more_is_better=True)
 
 
 def _another(founder: Machine, report: Report) -> Machine:

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from bench import remote
+from bench.page import Row, row
 from bench.remote import KUBECTL
 from lab import network
 from lab.machine import Machine
@@ -14,41 +15,36 @@ from tests.support.dashboards import Question, asked, read
 from tests.support.recorder import Message, Recorder, recording
 
 _PROMETHEUS = "/api/v1/namespaces/monitoring/services/prometheus:9090/proxy/api/v1"
+_GROUP = "Metrics and alerts"
 _ALERT = "ProbeFailed"
 _PATIENCE = 300  # seconds
 _HOURS = 6  # of a panel, when its dashboard opens
 
 _QUERIES = {
-    "Prometheus: series": ("sum(prometheus_tsdb_head_series)", "{:.0f}"),
-    "Prometheus: samples per second": (
-        "sum(rate(prometheus_tsdb_head_samples_appended_total[2m]))",
-        "{:.0f}",
-    ),
-    "Prometheus: memory": ('process_resident_memory_bytes{job="prometheus"} / 2^20', "{:.0f} MiB"),
+    "Prometheus: series": ("sum(prometheus_tsdb_head_series)", ""),
+    "Prometheus: samples": ("sum(rate(prometheus_tsdb_head_samples_appended_total[2m]))", "per second"),
+    "Prometheus: memory": ('process_resident_memory_bytes{job="prometheus"} / 2^20', "MiB"),
     # After a rollout, Prometheus still scrapes a terminated pod until it learns that it is gone.
-    "Prometheus: longest scrape": ("max(scrape_duration_seconds and up == 1) * 1000", "{:.0f} ms"),
-    "Prometheus: all rules once": ("sum(prometheus_rule_group_last_duration_seconds) * 1000", "{:.0f} ms"),
+    "Prometheus: longest scrape": ("max(scrape_duration_seconds and up == 1) * 1000", "ms"),
+    "Prometheus: all rules once": ("sum(prometheus_rule_group_last_duration_seconds) * 1000", "ms"),
 }
 
 
-def rows(machine: Machine) -> Iterator[tuple[str, str]]:
+def rows(machine: Machine) -> Iterator[Row]:
     """Query the machine's Prometheus for its own metrics, then time every dashboard query."""
-    for what, (query, form) in _QUERIES.items():
+    for what, (query, unit) in _QUERIES.items():
         (found,) = _api(machine, "query", query=query)["result"]
-        yield what, form.format(float(found["value"][1]))
+        yield row(_GROUP, what, float(found["value"][1]), unit)
     seconds = {
         question: _seconds(machine, question)
         for dashboard in read().values()
         for question in asked(dashboard)
     }
-    slowest = max(seconds, key=seconds.__getitem__)
-    yield (
-        f"Prometheus: slowest of {len(seconds)} questions of the dashboards ({slowest})",
-        (f"{seconds[slowest] * 1000:.0f} ms"),
-    )
+    slowest = max(seconds.values())
+    yield row(_GROUP, "Prometheus: slowest question of the dashboards", slowest * 1000, "ms")
 
 
-def fault_to_message(machine: Machine, play: Callable[..., None]) -> Iterator[tuple[str, str]]:
+def fault_to_message(machine: Machine, play: Callable[..., None]) -> Iterator[Row]:
     """Stop an app, and measure the time until the alert message arrives.
 
     Args:
@@ -61,10 +57,8 @@ def fault_to_message(machine: Machine, play: Callable[..., None]) -> Iterator[tu
         remote.run(machine, f"{KUBECTL} -n apps scale deployment hello --replicas=0")
         started = time.time()
         recorder.wait(lambda: bool(_received(recorder)), _PATIENCE)
-        yield (
-            f"seconds from an app's end to the message, of which the rule waits {_rule_waits(machine):.0f}",
-            f"{_received(recorder)[0].at - started:.0f} s",
-        )
+        took = _received(recorder)[0].at - started - _rule_waits(machine)
+        yield row(_GROUP, "from an app's end to the message, beyond what the rule waits", took, "s")
 
 
 def _received(recorder: Recorder) -> list[Message]:

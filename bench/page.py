@@ -1,23 +1,133 @@
-"""The page with all measurements: a table of rows, and a part about faults."""
+"""The page with all measurements: a table for each group of rows, and a part about faults."""
 
 import os
 import platform
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from statistics import median
 
 FAULTS = "\n## Faults\n"
+ENOUGH = 3  # measurements, for a spread that tells something
 
-Row = tuple[str, str]
+# Each with what a reader has to know about its rows.
+GROUPS = {
+    "Build": "All that a machine of the lab runs.",
+    "Runs": "By hand means: the same snap, images and manifests, installed with snap, ctr and\n"
+    "`kubectl apply --server-side`, which is the least it can take.",
+    "Requests": "From 20 clients of vegeta, which share the cores.",
+    "Logs": "Lines of a pod, until Elasticsearch finds them.",
+    "Traces": "Until Jaeger shows the spans of Traefik and of the app.",
+    "Metrics and alerts": "What Prometheus says about itself, and an app that is gone.",
+    "Idle": "A home that nobody uses. Memory is shared out among those that share it.",
+    "Machines": "All machines of the lab share the cores.",
+    "Upgrades": "Measured by `make test-upgrade`.",
+    "Backups": "To a directory on the same disk, of data that cannot be compressed.",
+}
+_AIMS = {
+    "everything built, nothing cached": "15 min",
+    "`site.yml`, second run": "15 s",
+    "`site.yml`, first run, compared with by hand": "1.25 times",
+    "the app through Traefik, compared with its Service": "0.70 times",
+    "the app through Traefik with every request traced: p50 at 100 per second": "3 ms",
+    "the app through Traefik with every request traced: p99 at 100 per second": "20 ms",
+    "lines until all were found, of 100000 written at once": "5000 per second",
+    "disk for each line that is kept": "150 bytes",
+    "from an app's end to the message, beyond what the rule waits": "30 s",
+    "memory of the whole machine": "3072 MiB",
+    "processor": "0.15 cores",
+    "a second machine, compared with by hand": "1.3 times",
+}
+_HEADER = "| what | measured | spread | before | aim |\n| --- | --- | --- | --- | --- |\n"
+_WORSE = ", **now worse**"
+_NUMBER = re.compile(r"-?[0-9.]+")
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was measured, once or several times.
+
+    Attributes:
+        group: One of GROUPS.
+        what: As in its table.
+        values: Each measurement.
+        unit: Of the values.
+        more_is_better: Whether a greater value is the better one.
+        before: What the page said before, as in its table.
+    """
+
+    group: str
+    what: str
+    values: tuple[float, ...]
+    unit: str
+    more_is_better: bool = False
+    before: str = ""
+
+    @property
+    def measured(self) -> str:
+        """The median, with its unit."""
+        return f"{_plain(median(self.values))} {self.unit}".rstrip()
+
+    @property
+    def spread(self) -> str:
+        """The least and the greatest value; empty for a single one."""
+        low, high = min(self.values), max(self.values)
+        return f"{_plain(low)} to {_plain(high)}" if len(self.values) > 1 else ""
+
+    def is_worse_than(self, other: "Row") -> bool:
+        """Whether it got worse by more than its own spread."""
+        if len(self.values) < ENOUGH:
+            return False
+        more = median(self.values) - median(other.values)
+        return (-more if self.more_is_better else more) > max(self.values) - min(self.values)
+
+    def compared_with(self, other: "Row") -> "Row":
+        """Return it with what the other says as before."""
+        return replace(self, before=other.measured + (_WORSE if self.is_worse_than(other) else ""))
+
+
+def row(group: str, what: str, value: float, unit: str, *, more_is_better: bool = False) -> Row:
+    """Return a row of one measurement."""
+    return Row(group, what, (value,), unit, more_is_better)
+
+
+def merged(rows: Iterable[Row]) -> list[Row]:
+    """Return one row for each thing that was measured, with all of its values."""
+    found: dict[str, Row] = {}
+    for each in rows:
+        values = found[each.what].values if each.what in found else ()
+        found[each.what] = replace(each, values=values + each.values)
+    return list(found.values())
+
+
+def worse(rows: Iterable[Row]) -> list[Row]:
+    """Return the rows that got worse."""
+    return [each for each in rows if each.before.endswith(_WORSE)]
 
 
 def rows_of(text: str) -> list[Row]:
-    """Return the rows of a page that `page` made."""
+    """Return the rows of a page that `page` made; of many values, the least, the median and the greatest."""
     measured, _, _ = text.partition(FAULTS)
-    lines = [line for line in measured.splitlines() if line.startswith("| ")][2:]
-    return [(what, measured) for line in lines for what, _, measured in [line[2:-2].rpartition(" | ")]]
+    found: list[Row] = []
+    group = ""
+    for line in measured.splitlines():
+        if line.startswith("## "):
+            group = line.removeprefix("## ")
+        elif line.startswith("| ") and f"{line}\n" not in _HEADER:
+            what, value, spread, before, _ = line[2:].rsplit(" |", 5)[:5]
+            number, _, unit = value.strip().partition(" ")
+            low, *high = map(float, _NUMBER.findall(spread) or [number])
+            values = (low, float(number), *high) if high else (low,)
+            found.append(Row(group, what, values, unit, before=before.strip()))
+    return found
 
 
-def replaced(rows: list[Row], anew: list[Row]) -> list[Row]:
-    """Return the rows with those that were measured anew, in their places or at the end."""
-    return list((dict(rows) | dict(anew)).items())
+def replaced(rows: Iterable[Row], anew: Iterable[Row]) -> list[Row]:
+    """Return the rows with the groups that were measured anew, compared with what they were."""
+    before = {each.what: each for each in rows}
+    measured = [each.compared_with(before[each.what]) if each.what in before else each for each in anew]
+    groups = {each.group for each in measured}
+    return [each for each in before.values() if each.group not in groups] + measured
 
 
 def faults_of(text: str) -> str:
@@ -26,18 +136,41 @@ def faults_of(text: str) -> str:
     return title + faults
 
 
-def page(rows: list[Row], faults: str) -> str:
+def page(rows: Iterable[Row], faults: str) -> str:
     """Return the page of all rows, and the part about faults."""
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     machine = (
         f"{os.cpu_count()} cores and {memory_gib:.0f} GiB, {platform.freedesktop_os_release()['PRETTY_NAME']}"
     )
-    table = "\n".join(f"| {what} | {measured} |" for what, measured in rows)
+    by_group: dict[str, list[Row]] = {group: [] for group in GROUPS}
+    for each in rows:
+        by_group[each.group].append(each)
     return (
         "# Benchmark\n\n"
         f"Measured by `make bench` in the lab, on {machine}.\n"
-        "By hand means: the same snap, images and manifests, "
-        "installed with snap, ctr and `kubectl apply --server-side`, which is the least it can take.\n"
-        "What one run measured can be compared; on another day the same machine may be slower.\n\n"
-        f"| what | measured |\n| --- | --- |\n{table}\n{faults}"
+        "What was measured several times has its median here, and its spread from least to greatest.\n"
+        "What is **now worse** is so by more than its spread. What one run measured can be compared; on\n"
+        f"another day the same machine may be slower.\n{_tables(by_group)}{faults}"
     )
+
+
+def _tables(by_group: Mapping[str, list[Row]]) -> str:
+    return "".join(
+        f"\n## {group}\n\n{GROUPS[group]}\n\n{_HEADER}{''.join(map(_line, rows))}"
+        for group, rows in by_group.items()
+        if rows
+    )
+
+
+def _line(each: Row) -> str:
+    cells = (each.what, each.measured, each.spread, each.before, _AIMS.get(each.what, ""))
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _plain(number: float) -> str:
+    """Return a number with three digits that tell something."""
+    if not number:
+        return "0"
+    size = abs(number)
+    digits = 0 if size >= 100 else 1 if size >= 10 else 2
+    return f"{number:.{digits}f}"

@@ -9,6 +9,7 @@ from typing import Any
 
 from bench import remote
 from bench.clock import seconds
+from bench.page import Row, row
 from bench.remote import KUBECTL
 from lab import lifecycle
 from lab.build import Report
@@ -19,6 +20,7 @@ from plugins.module_utils import http_probe
 # Of which a home with photos has thousands of times as much; what restic does with it is the same.
 _MIB = 512
 _A_DAY_LATER_MIB = 16
+_GROUP = "Backups"
 _DISK = "/mnt/disk"
 _REPOSITORY = f"{_DISK}/home"
 _CLAIM = "photos"
@@ -28,7 +30,7 @@ _VOLUMES = "/var/snap/microk8s/common/default-storage"
 Play = Callable[..., None]
 
 
-def rows(machine: Machine, play: Play, report: Report) -> Iterator[tuple[str, str]]:
+def rows(machine: Machine, play: Play, report: Report) -> Iterator[Row]:
     """Save the home twice, lose it, and restore it to a new machine.
 
     Args:
@@ -43,11 +45,15 @@ def rows(machine: Machine, play: Play, report: Report) -> Iterator[tuple[str, st
     play(machine, "site.yml", **saved)
     took = seconds(lambda: _save(machine))
     size = _size(machine)
-    yield f"first backup of a home with {_MIB} MiB of an app's data", f"{took:.1f} s, {size} MiB"
+    first = f"first backup of a home with {_MIB} MiB of an app's data"
+    yield row(_GROUP, first, took, "s")
+    yield row(_GROUP, f"… its size: {first}", size, "MiB")
     _write(machine, directory, "second", _A_DAY_LATER_MIB)
     took = seconds(lambda: _save(machine))
     added = _size(machine) - size
-    yield f"next backup, {_A_DAY_LATER_MIB} MiB later", f"{took:.1f} s, {added} MiB more"
+    following = f"next backup, {_A_DAY_LATER_MIB} MiB later"
+    yield row(_GROUP, following, took, "s")
+    yield row(_GROUP, f"… its size: {following}", added, "MiB")
     with tempfile.TemporaryDirectory() as elsewhere:
         disk, password = Path(elsewhere) / "disk.tar", Path(elsewhere) / "password"
         _take(machine, disk)
@@ -59,8 +65,9 @@ def rows(machine: Machine, play: Play, report: Report) -> Iterator[tuple[str, st
         given = {"restore_location": _REPOSITORY, "restore_password_file": str(password)}
         took = seconds(lambda: _restore(anew, play, given))
     _check(anew)
-    yield "from an empty machine to the old home, whose pages answer", f"{took:.1f} s"
-    yield "… which is, of what is restored", f"{size / took:.1f} MiB per second"
+    yield row(_GROUP, "from an empty machine to the old home, whose pages answer", took, "s")
+    restored = size / took
+    yield row(_GROUP, "… which is, of what is restored", restored, "MiB per second", more_is_better=True)
 
 
 def _volume(machine: Machine) -> str:

@@ -3,14 +3,15 @@
 import json
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from statistics import quantiles
 from typing import Any
 
 import requests
 import urllib3
 
-from bench import remote
+from bench import load, remote
+from bench.page import Row, row
 from lab import inventory
 from lab.machine import Machine
 
@@ -25,36 +26,40 @@ _AMOUNTS: dict[str, dict[str, object]] = {
     "with every request traced, and logged by the app, too": {"flask_app_access_log": "all"},
     "with every request traced": {},
 }
+_COMPARED = "the app through Traefik, compared with its Service"
 # Each applies the changed variables.
 _PLAYBOOKS = ("playbooks/traefik.yml", "playbooks/apps.yml")
 
 
-def rows(machine: Machine) -> Iterator[tuple[str, str]]:
+def rows(machine: Machine) -> Iterator[Row]:
     """Send requests through Traefik, and search for the trace of each until both services are in it."""
     with remote.service(machine, "tracing", "jaeger", 16686) as port:
         centiles = quantiles(_waits(machine, f"http://127.0.0.1:{port}/api/traces"), n=100)
-    yield "from a request to finding its trace: p50, p99", f"{centiles[49]:.1f} s, {centiles[98]:.1f} s"
+    for centile in (50, 99):
+        what = f"from a request to finding its trace: p{centile}"
+        yield row("Traces", what, centiles[centile - 1], "s")
 
 
-def cost(
-    machine: Machine, play: Callable[..., None], load: Callable[[], Mapping[str, str]]
-) -> Iterator[tuple[str, str]]:
+def cost(machine: Machine, play: Callable[..., None]) -> Iterator[Row]:
     """Load the app with more and fewer traces, under otherwise equal conditions.
 
     Args:
         machine: The machine, which has tracing before and after.
         play: Runs a playbook on it with variables.
-        load: Loads the app through Traefik, and returns the results by name.
     """
-    load()  # Java and Go programs are faster after a warm-up
+    load.through_traefik(machine)  # Java and Go programs are faster after a warm-up
     for which, variables in _AMOUNTS.items():
         for playbook in _PLAYBOOKS:
-            play(machine, playbook, **variables)
-        result = load()
-        yield (
-            f"the app through Traefik {which}: requests, p50, p99",
-            f"{result['rate']}, {result['p50']}, {result['p99']}",
-        )
+            play(playbook, **variables)
+        what = f"the app through Traefik {which}"
+        fastest = load.through_traefik(machine)
+        yield load.full_speed(what, fastest)
+        yield from load.usual(what, load.through_traefik(machine, load.USUAL))
+    what = "the app by its Service"
+    directly = load.at_service(machine)
+    yield load.full_speed(what, directly)
+    yield from load.usual(what, load.at_service(machine, load.USUAL))
+    yield row("Requests", _COMPARED, fastest.rate / directly.rate, "times", more_is_better=True)
 
 
 def _waits(machine: Machine, traces: str) -> list[float]:

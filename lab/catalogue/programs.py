@@ -125,6 +125,8 @@ CNI_PROGRAMS = _go_programs(
 )
 # No machine runs it: an ACME authority for tests, with a name server for its challenges.
 PEBBLE_PROGRAMS = _go_programs("pebble", "tool", {})
+# Only the benchmark uses it.
+VEGETA_PROGRAMS = _go_programs("vegeta", "tool", {})
 HTTPBIN_PROGRAM = _go_programs("httpbin", "tool", {})
 PROMETHEUS_PROGRAMS = _go_programs(
     "prometheus",

@@ -27,7 +27,7 @@ COMMANDS = {
     "make unit": "make test, in parts",
     "ansible-galaxy collection install -r requirements.yml": "tests/unit/test_installed_collection.py",
     "ansible-playbook homeserver.stack.site -i my/inventory": "tests/unit/test_installed_collection.py",
-    "make bench": "manual: it takes half an hour, and its result is committed",
+    "make bench": "manual: it takes more than an hour, and its result is committed",
     ".venv/bin/ansible-playbook site.yml": "scenario site, with the lab's inventory",
     ".venv/bin/ansible-playbook playbooks/reset.yml -e microk8s_confirm_removal=home": "scenario removal",
     ".venv/bin/ansible-playbook playbooks/reset.yml -e microk8s_confirm_removal=home "

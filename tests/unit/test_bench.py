@@ -29,19 +29,49 @@ def test_the_rate_is_from_the_first_line_written_to_the_last_found() -> None:
     assert Run(began=100, found=[(101, 50), (110, 1000)]).rate == pytest.approx(100)
 
 
-def test_a_part_that_is_measured_alone_replaces_its_rows_of_the_page() -> None:
-    rows = [("one", "1 s"), ("two, `a|b` or a | b", "2 s"), ("three", "3 s")]
+def test_a_part_that_is_measured_alone_replaces_its_group_of_the_page() -> None:
+    rows = [
+        page.row("Runs", "one", 0, "s"),
+        page.Row("Logs", "two, `a|b` or a | b", (1.5, 2, 4), "per second", before="3.00 per second"),
+        page.row("Logs", "three", 1234, ""),
+    ]
     faults = f"{page.FAULTS}\n| a fault | 1 s |\n"
     assert page.rows_of(page.page(rows, faults)) == rows
     assert page.faults_of(page.page(rows, faults)) == faults
 
-    anew = page.replaced(rows, [("two, `a|b` or a | b", "4 s"), ("four", "5 s")])
-    assert anew == [("one", "1 s"), ("two, `a|b` or a | b", "4 s"), ("three", "3 s"), ("four", "5 s")]
+    anew = page.replaced(rows, [page.row("Logs", name, 4, "s") for name in (rows[1].what, "four")])
+    assert [each.what for each in anew] == ["one", rows[1].what, "four"]
+    assert [each.before for each in anew] == ["", "2.00 per second", ""]
+
+
+def test_what_is_measured_several_times_has_a_median_and_a_spread() -> None:
+    (found,) = page.merged([page.row("Runs", "one", value, "s") for value in (12, 9, 30)])
+    assert (found.measured, found.spread) == ("12.0 s", "9.00 to 30.0")
+
+
+@pytest.mark.parametrize(
+    ("values", "more_is_better", "worse"),
+    [
+        ((11, 12, 12.5), False, True),
+        ((11, 12, 12.5), True, False),
+        ((9, 12, 13), False, False),  # the spread is as wide
+        ((8, 8.5, 9), True, True),
+        ((8, 8.5, 9), False, False),
+        ((20,), False, False),  # no spread is known
+    ],
+)
+def test_a_row_is_worse_by_more_than_its_own_spread(
+    values: tuple[float, ...], *, more_is_better: bool, worse: bool
+) -> None:
+    before = page.row("Runs", "one", 10, "s")
+    (found,) = page.replaced([before], [page.Row("Runs", "one", values, "s", more_is_better)])
+    assert page.worse([found]) == ([found] if worse else [])
+    assert found.before.startswith("10.0 s")
 
 
 def test_the_committed_page_is_one_that_is_written() -> None:
     text = bench.PAGE.read_text()
-    table = text[text.index("| what") :]
+    table = text[text.index("\n## ") :]
     assert page.page(page.rows_of(text), page.faults_of(text)).endswith(table)
 
 

@@ -11,7 +11,7 @@ import pytest
 import requests
 import yaml
 
-from bench.page import Row, faults_of, page, replaced, rows_of
+from bench.page import Row, faults_of, page, replaced, row, rows_of
 from lab.build import build_earlier
 from lab.catalogue.programs import EARLIER_KUBERNETES, KUBERNETES
 from tests.support.chaos import Pages
@@ -44,7 +44,7 @@ def machines(home: Home) -> Machines:
 
 
 @pytest.fixture(scope="module")
-def row(machines: Machines) -> str:
+def mark(machines: Machines) -> str:
     """Run a home with the earlier version; return what its database keeps."""
     bundle = build_earlier(print)
     (machines.home.inventory / "group_vars/all/the_owners.yml").write_text(yaml.safe_dump(SERVED))
@@ -60,11 +60,11 @@ def _version(machines: Machines) -> str:
     return str(node["status"]["nodeInfo"]["kubeletVersion"])
 
 
-def _assert_whole(machines: Machines, row: str) -> None:
+def _assert_whole(machines: Machines, mark: str) -> None:
     """Check that all answers, and that nothing is lost or left over."""
     pages = Pages(machines.home)
     assert eventually(lambda: all(not flaw for name, flaw in _flaws(pages).items() if name != "jaeger"), 60)
-    assert row in ask(machines.kubectl, "SELECT mark FROM marks").splitlines()
+    assert mark in ask(machines.kubectl, "SELECT mark FROM marks").splitlines()
     assert not machines.host(machines.home.name).file(STATE).exists
     (node,) = machines.nodes().values()
     assert not node["spec"].get("unschedulable")
@@ -75,7 +75,7 @@ def _flaws(pages: Pages) -> dict[str, str]:
     return pages.flaws
 
 
-def test_a_version_that_does_not_work_is_taken_back(machines: Machines, row: str) -> None:
+def test_a_version_that_does_not_work_is_taken_back(machines: Machines, mark: str) -> None:
     option = "microk8s_extra_kubelet_args"
     wrong = {option: {**machines.home.variables.get(option, {}), WRONG: "1"}}
 
@@ -84,7 +84,7 @@ def test_a_version_that_does_not_work_is_taken_back(machines: Machines, row: str
     assert f"{EARLIER_KUBERNETES} runs again, with all that ran before" in said
     assert f"there is no flag {WRONG}" in said
     assert _version(machines) == EARLIER_KUBERNETES
-    _assert_whole(machines, row)
+    _assert_whole(machines, mark)
 
 
 class Outage:
@@ -120,7 +120,7 @@ def _note(*measured: Row) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
-def test_a_killed_run_is_finished_by_the_next(machines: Machines, row: str) -> None:
+def test_a_killed_run_is_finished_by_the_next(machines: Machines, mark: str) -> None:
     home = machines.home
     hello = f"https://hello.{home.domain}/"
     api = Outage(home)
@@ -133,16 +133,15 @@ def test_a_killed_run_is_finished_by_the_next(machines: Machines, row: str) -> N
         said = machines.play("playbooks/microk8s.yml")
         seconds = time.monotonic() - began
 
-    failed = answers.total() - answers["200"]
     _note(
-        (f"{UPGRADE}, on one machine", f"{seconds:.0f} s"),
-        (f"{UPGRADE}: requests that failed", f"{failed} of {answers.total()}"),
-        (f"{UPGRADE}: its API was away", f"{api.seconds:.0f} s"),
+        row("Upgrades", f"{UPGRADE}, on one machine", seconds, "s"),
+        row("Upgrades", f"{UPGRADE}: requests that failed", answers.total() - answers["200"], ""),
+        row("Upgrades", f"{UPGRADE}: its API was away", api.seconds, "s"),
     )
     assert "becomes" not in said
     assert _version(machines) == KUBERNETES
     machines.play("site.yml")
-    _assert_whole(machines, row)
+    _assert_whole(machines, mark)
 
 
 def test_a_second_run_changes_nothing(machines: Machines) -> None:
