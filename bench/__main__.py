@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from bench import baseline, idle, load, logs, machines, monitoring, recovery, traces
+from bench import baseline, growth, idle, load, logs, machines, monitoring, recovery, traces
 from bench.clock import seconds
 from bench.page import Row, faults_of, merged, page, replaced, row, rows_of, worse
 from lab import lifecycle
@@ -106,12 +106,19 @@ def _recovery() -> Iterator[Row]:
         yield from recovery.rows(machine, _play, _report)
 
 
+def _growth() -> Iterator[Row]:
+    with _machine("bench") as (machine, _):
+        _play(machine, "site.yml")
+        yield from growth.rows(machine, partial(_play, machine))
+
+
 # What can be measured alone, by its name on the command line.
 _PARTS: dict[str, Callable[[], Iterator[Row]]] = {
     "home": _home,
     "requests": _requests,
     "machines": _second_machine,
     "recovery": _recovery,
+    "growth": _growth,
 }
 
 

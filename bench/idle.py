@@ -22,11 +22,17 @@ def rows(machine: Machine) -> Iterator[Row]:
     """Yield the processor time and memory of the whole machine, then the memory of each large program."""
     first, last = remote.run(machine, f"{_TICKS}; sleep {_SECONDS}; {_TICKS}").split()
     yield row(_GROUP, "processor", (int(last) - int(first)) / 100 / _SECONDS, "cores")
-    programs: dict[str, float] = {}
-    for line in remote.run(machine, _SHARES).splitlines():
-        name, _, kib = line.partition("\t")
-        programs[name] = programs.get(name, 0) + int(kib or 0) / 1024
+    programs = memory(machine)
     yield row(_GROUP, "memory of the whole machine", sum(programs.values()), "MiB")
     for name, mib in sorted(programs.items(), key=lambda program: -program[1]):
         if mib >= _WORTH_A_ROW:
             yield row(_GROUP, f"… of {name}", mib, "MiB")
+
+
+def memory(machine: Machine) -> dict[str, float]:
+    """Return the MiB of all processes of each name."""
+    programs: dict[str, float] = {}
+    for line in remote.run(machine, _SHARES).splitlines():
+        name, _, kib = line.partition("\t")
+        programs[name] = programs.get(name, 0) + int(kib or 0) / 1024
+    return programs

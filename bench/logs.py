@@ -43,20 +43,38 @@ for number in range(count):
 
 
 @dataclass(frozen=True)
-class _Store:
+class Store:
     """A connection to Elasticsearch from this host."""
 
     url: str
     session: requests.Session
 
-    def post(self, path: str, body: object = None) -> Any:
-        answer = self.session.post(f"{self.url}/{path}", json=body, timeout=60)
-        answer.raise_for_status()
-        return answer.json()
-
     def get(self, path: str) -> Any:
-        answer = self.session.get(f"{self.url}/{path}", timeout=60)
-        answer.raise_for_status()
+        """Return what it answers."""
+        return self._ask("GET", path)
+
+    def post(self, path: str, body: object = None) -> Any:
+        """Return what it answers to a body."""
+        return self._ask("POST", path, json=body)
+
+    def put(self, path: str, body: object) -> None:
+        """Change a setting."""
+        self._ask("PUT", path, json=body)
+
+    def delete(self, path: str) -> None:
+        """Delete an index."""
+        self._ask("DELETE", path)
+
+    def bulk(self, index: str, lines: str) -> Any:
+        """Return what it answers to operations on an index, each in one or two lines of JSON."""
+        return self._ask(
+            "POST", f"{index}/_bulk", data=lines, headers={"Content-Type": "application/x-ndjson"}
+        )
+
+    def _ask(self, method: str, path: str, **body: Any) -> Any:
+        answer = self.session.request(method, f"{self.url}/{path}", timeout=600, **body)
+        if not answer.ok:
+            raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text[:500]}")
         return answer.json()
 
 
@@ -83,23 +101,24 @@ class Run:
 
 def rows(machine: Machine) -> Iterator[Row]:
     """Let pods log, and search for their lines as a reader would."""
-    with _store(machine) as store:
+    with store(machine) as connection:
         for (rate, seconds), when in ((_QUIET, "on a quiet day"), (_BUSY, f"at {_BUSY[0]} lines per second")):
-            waited = _logged(machine, store, f"bench-{rate}", rate * seconds, rate).waited(rate)
+            waited = _logged(machine, connection, f"bench-{rate}", rate * seconds, rate).waited(rate)
             centiles = quantiles(waited, n=100)
             for centile in (50, 99):
                 what = f"from a line to finding it, {when}: p{centile}"
                 yield row("Logs", what, centiles[centile - 1], "s")
-        fastest = _logged(machine, store, "bench-at-once", _AT_ONCE, _AT_ONCE * 1000).rate
+        fastest = _logged(machine, connection, "bench-at-once", _AT_ONCE, _AT_ONCE * 1000).rate
         what = f"lines until all were found, of {_AT_ONCE} written at once"
         yield row("Logs", what, fastest, "per second", more_is_better=True)
-        size = store.get("logs-*/_stats/docs,store")["_all"]["primaries"]
+        size = connection.get("logs-*/_stats/docs,store")["_all"]["primaries"]
         bytes_per_line = size["store"]["size_in_bytes"] / size["docs"]["count"]
         yield row("Logs", "disk for each line that is kept", bytes_per_line, "bytes")
 
 
 @contextmanager
-def _store(machine: Machine) -> Iterator[_Store]:
+def store(machine: Machine) -> Iterator[Store]:
+    """Connect to the Elasticsearch of a machine."""
     secrets = machine.directory / "secrets" / machine.name
     with (
         remote.service(machine, "logging", "elasticsearch", 9200) as port,
@@ -108,10 +127,10 @@ def _store(machine: Machine) -> Iterator[_Store]:
         session.auth = ("admin", (secrets / "kibana_admin.password").read_text().strip())
         session.trust_env = False  # the environment may name other authorities
         session.verify = str(secrets / "ca.crt")
-        yield _Store(f"https://localhost:{port}", session)
+        yield Store(f"https://localhost:{port}", session)
 
 
-def _logged(machine: Machine, store: _Store, pod: str, count: int, rate: float) -> Run:
+def _logged(machine: Machine, store: Store, pod: str, count: int, rate: float) -> Run:
     """Let a pod log, and wait until Elasticsearch finds all of its lines.
 
     Raises:
@@ -124,7 +143,7 @@ def _logged(machine: Machine, store: _Store, pod: str, count: int, rate: float) 
         remote.run(machine, f"{KUBECTL} -n {_NAMESPACE} delete pod {pod} --wait=false")
 
 
-def _found(store: _Store, pod: str, count: int) -> Run:
+def _found(store: Store, pod: str, count: int) -> Run:
     question = {
         "query": {"term": {"kubernetes.pod.name": pod}},
         "size": 0,

@@ -21,20 +21,19 @@ _PATIENCE = 300  # seconds
 _HOURS = 6  # of a panel, when its dashboard opens
 
 _QUERIES = {
-    "Prometheus: series": ("sum(prometheus_tsdb_head_series)", ""),
-    "Prometheus: samples": ("sum(rate(prometheus_tsdb_head_samples_appended_total[2m]))", "per second"),
-    "Prometheus: memory": ('process_resident_memory_bytes{job="prometheus"} / 2^20', "MiB"),
+    "series": ("sum(prometheus_tsdb_head_series)", ""),
+    "samples": ("sum(rate(prometheus_tsdb_head_samples_appended_total[2m]))", "per second"),
+    "memory": ('process_resident_memory_bytes{job="prometheus"} / 2^20', "MiB"),
     # After a rollout, Prometheus still scrapes a terminated pod until it learns that it is gone.
-    "Prometheus: longest scrape": ("max(scrape_duration_seconds and up == 1) * 1000", "ms"),
-    "Prometheus: all rules once": ("sum(prometheus_rule_group_last_duration_seconds) * 1000", "ms"),
+    "longest scrape": ("max(scrape_duration_seconds and up == 1) * 1000", "ms"),
+    "all rules once": ("sum(prometheus_rule_group_last_duration_seconds) * 1000", "ms"),
 }
 
 
 def rows(machine: Machine) -> Iterator[Row]:
     """Query the machine's Prometheus for its own metrics, then time every dashboard query."""
-    for what, (query, unit) in _QUERIES.items():
-        (found,) = _api(machine, "query", query=query)["result"]
-        yield row(_GROUP, what, float(found["value"][1]), unit)
+    for what, figure in figures(machine):
+        yield row(_GROUP, f"Prometheus: {what}", *figure)
     seconds = {
         question: _seconds(machine, question)
         for dashboard in read().values()
@@ -42,6 +41,18 @@ def rows(machine: Machine) -> Iterator[Row]:
     }
     slowest = max(seconds.values())
     yield row(_GROUP, "Prometheus: slowest question of the dashboards", slowest * 1000, "ms")
+
+
+def figures(machine: Machine) -> Iterator[tuple[str, tuple[float, str]]]:
+    """Yield what Prometheus takes, each by its name and in a unit."""
+    for what, (query, unit) in _QUERIES.items():
+        yield what, (value(machine, query), unit)
+
+
+def value(machine: Machine, query: str) -> float:
+    """Return what Prometheus answers to a query for one number; 0 for none."""
+    found = _api(machine, "query", query=query)["result"]
+    return float(found[0]["value"][1]) if found else 0.0
 
 
 def fault_to_message(machine: Machine, play: Callable[..., None]) -> Iterator[Row]:

@@ -1,0 +1,182 @@
+"""What grows with a home: runs with its apps, memory with pods and series, searches with kept lines."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from bench import idle, monitoring, remote
+from bench.clock import seconds
+from bench.logs import Store, store
+from bench.page import Row, row
+from bench.remote import KUBECTL
+from lab.machine import Machine
+
+APPS = (1, 10, 50)
+SERIES = (50_000, 100_000, 200_000)
+LINES = (1, 10, 50)  # million
+_GROUP = "Growth"
+_PATIENCE = 600  # seconds
+_HELLO = "{{ flask_app_hello }}"
+_PER_POD = 10_000  # series
+_MILLION = 1_000_000
+_BULK = 10_000  # lines
+_INDEX = "logs-growth"
+# Of the answers, seconds that Elasticsearch took.
+_SEARCHES = {
+    "the newest 50 that hold a word": {
+        "query": {"match": {"message": "favicon"}},
+        "size": 50,
+        "sort": [{"@timestamp": "desc"}],
+    },
+    "all by status": {"size": 0, "aggs": {"status": {"terms": {"field": "http.response.status_code"}}}},
+}
+# Serves a number of series at all paths.
+_EXPORTER = """
+import http.server, sys
+page = "".join(f'growth{{number="{n}"}} {n}\\n' for n in range(int(sys.argv[1]))).encode()
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; version=0.0.4")
+        self.end_headers()
+        self.wfile.write(page)
+    def log_message(self, *_): pass
+http.server.ThreadingHTTPServer(("", 8000), Handler).serve_forever()
+"""
+
+Play = Callable[..., None]
+
+
+def rows(machine: Machine, play: Play) -> Iterator[Row]:
+    """Let a home grow in each way, one after the other.
+
+    Args:
+        machine: The home, which site.yml has set up.
+        play: Runs a playbook on it, with variables.
+    """
+    yield from _lines(machine)
+    yield from _series(machine, play)
+    yield from _apps(machine, play)
+
+
+def _apps(machine: Machine, play: Play) -> Iterator[Row]:
+    """Run more and more apps of one pod each."""
+    for count in APPS:
+        apps = [_HELLO, *map(_another, range(1, count))]
+        play("site.yml", flask_app_apps=apps)
+        took = seconds(lambda: play("site.yml", flask_app_apps=apps))  # noqa: B023
+        yield row(_GROUP, f"`site.yml`, second run, with {count} apps", took, "s")
+        pods = len(remote.run(machine, f"{KUBECTL} get pods -A --no-headers").splitlines())
+        what = f"memory of the whole machine, with {count} apps"
+        yield row(_GROUP, what, sum(idle.memory(machine).values()), "MiB")
+        yield row(_GROUP, f"… pods, with {count} apps", pods, "")
+
+
+def _another(number: int) -> dict[str, Any]:
+    return {
+        "name": f"app-{number}",
+        "image": "ghcr.io/mccutchen/go-httpbin:2.26.0",
+        "port": 8080,
+        "liveness_path": "/status/200",
+        "readiness_path": "/status/200",
+        "replicas": 1,
+    }
+
+
+def _series(machine: Machine, play: Play) -> Iterator[Row]:
+    """Scrape more and more series from an app, and see what Prometheus takes."""
+    for count in SERIES:
+        play("playbooks/apps.yml", flask_app_apps=[_HELLO, _exporter(count)])
+        play("playbooks/monitoring.yml", prometheus_samples_per_target=2 * _PER_POD)
+        _wait_for_series(machine, count)
+        for what, figure in monitoring.figures(machine):
+            if what != "series":
+                yield row(_GROUP, f"Prometheus, with {count} series more: {what}", *figure)
+
+
+def _exporter(series: int) -> dict[str, Any]:
+    return {
+        "name": "growth",
+        "source": "{{ flask_app_hello.source }}",
+        "command": ["python3", "-c", _EXPORTER, str(_PER_POD)],
+        "metrics_port": 8000,
+        "replicas": series // _PER_POD,
+    }
+
+
+def _wait_for_series(machine: Machine, count: int) -> None:
+    """Wait until two more scrapes found all, so that memory shows it.
+
+    Raises:
+        TimeoutError: Prometheus has fewer.
+    """
+    found = 0.0
+    deadline = time.monotonic() + _PATIENCE
+    while found < count:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"Prometheus has {found:.0f} of {count} series")
+        time.sleep(1)
+        found = monitoring.value(machine, "count(growth)")
+    time.sleep(60)
+
+
+def _lines(machine: Machine) -> Iterator[Row]:
+    """Keep more and more lines like the app's, and search them.
+
+    The first millions are written. Their copies share the disk, but have to be searched all the same.
+    """
+    with store(machine) as logs:
+        (like,) = logs.post("logs-apps/_search", {"size": 1})["hits"]["hits"]
+        written = copies = 0
+        for millions in LINES:
+            if millions <= LINES[1]:
+                _write(logs, like["_source"], written, millions * _MILLION)
+                written = millions * _MILLION
+                yield row(_GROUP, f"disk for {millions} million lines", _size(logs) / 2**20, "MiB")
+            while copies < millions * _MILLION // written - 1:
+                copies += 1
+                _copy(logs, copies)
+            for what, question in _SEARCHES.items():
+                yield row(
+                    _GROUP, f"searching {millions} million lines: {what}", _seconds(logs, question), "s"
+                )
+        logs.delete(f"{_INDEX}*")
+
+
+def _write(logs: Store, like: Mapping[str, Any], first: int, end: int) -> None:
+    """Write lines that differ as an app's do: in time, ids, path and duration."""
+    for begin in range(first, end, _BULK):
+        lines = [_line(like, number) for number in range(begin, begin + _BULK)]
+        body = "".join(f'{{"create":{{}}}}\n{json.dumps(line)}\n' for line in lines)
+        if logs.bulk(_INDEX, body)["errors"]:
+            raise RuntimeError("Elasticsearch refused lines")
+    logs.post(f"{_INDEX}/_forcemerge?max_num_segments=5")
+    logs.post(f"{_INDEX}/_refresh")
+
+
+def _line(like: Mapping[str, Any], number: int) -> dict[str, Any]:
+    at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() - number / 10))
+    path = ("/", "/orders", "/favicon.ico", f"/orders/{number}")[number % 4]
+    return {
+        **like,
+        "@timestamp": f"{at}.{number % 1000:03}Z",
+        "message": f"GET {path} 200",
+        "trace.id": f"{number * 2654435761:032x}",
+        "span.id": f"{number * 40503:016x}",
+    }
+
+
+def _copy(logs: Store, number: int) -> None:
+    logs.put(f"{_INDEX}/_settings", {"index.blocks.write": True})
+    logs.post(f"{_INDEX}/_clone/{_INDEX}-{number}?wait_for_active_shards=1")
+
+
+def _size(logs: Store) -> int:
+    size: int = logs.get(f"{_INDEX}/_stats/store")["_all"]["primaries"]["store"]["size_in_bytes"]
+    return size
+
+
+def _seconds(logs: Store, question: Mapping[str, Any]) -> float:
+    """Return how long a search takes whose answer is not remembered."""
+    return float(logs.post(f"{_INDEX}*/_search?request_cache=false", question)["took"]) / 1000
