@@ -49,7 +49,7 @@ class Fault:
         end: Ends it, once its alert has arrived; without, it is over by itself.
         alert: The alert that it causes; empty for one that is over before an alert is due.
         by_hand: Does what the owner has to do in the end, and tells what that is.
-        loses: What cannot but be lost.
+        loses: What cannot but be lost; log lines may be of it.
         long: Whether it takes minutes until its alert has arrived or all is healthy again.
     """
 

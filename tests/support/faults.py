@@ -13,7 +13,6 @@ _CTR = "/snap/bin/microk8s ctr"
 _STORAGE = "/var/snap/microk8s/common/default-storage"
 _LINK = "visitor0"
 _FILLER = "/var/filler"
-_FREE = "$(df --output=avail --block-size=1M /var | tail -1)"
 _SECTION = f"""{benchmark.FAULTS}
 Measured by `make chaos`: faults happen to a home in the lab, one after another, while two clients load a page of an
 app without pause. The seconds count from when a fault is over; those of an alert, from when it begins. What an alert is
@@ -127,13 +126,21 @@ def _run_again(victim: Victim) -> str:
 
 def _fill_disk(victim: Victim) -> None:
     """Leave less than the alert asks for, and more than Kubernetes does."""
-    victim.run(f"fallocate --length=$(({_FREE} - 2048))M {_FILLER}")
+    _leave(victim, 2048)
 
 
 def _empty_disk(victim: Victim) -> None:
-    """Fill the disk to the last byte, and free it a minute later."""
-    victim.run(f"fallocate --length=$(({_FREE} - 100))M {_FILLER}.more; ! cat /dev/zero >{_FILLER}.rest")
-    victim.run(f"sleep 60; rm {_FILLER}*")
+    """Let Kubernetes evict pods, then fill the disk to the last byte, which stops Kubernetes; free it."""
+    _leave(victim, 512)
+    victim.run("sleep 60")
+    _leave(victim, 100)
+    victim.run(f"! cat /dev/zero >{_FILLER}; sleep 30; rm {_FILLER}*")
+
+
+def _leave(victim: Victim, mebibytes: int) -> None:
+    """Let this be free on the disk."""
+    free = "$(df --output=avail --block-size=1M /var | tail -1)"
+    victim.run(f"fallocate --length=$(({free} - {mebibytes}))M {_FILLER}.{mebibytes}")
 
 
 def _add_address(victim: Victim) -> None:
@@ -184,7 +191,14 @@ FAULTS = (
         loses="that index's lines since the last snapshot",
         long=True,
     ),
-    Fault("the disk fills up to the last byte", _fill_disk, _empty_disk, alert="DiskNearlyFull", long=True),
+    Fault(
+        "the disk fills up to the last byte",
+        _fill_disk,
+        _empty_disk,
+        alert="DiskNearlyFull",
+        loses="what could not be written",
+        long=True,
+    ),
     _away("Elasticsearch is away", "logging", "statefulset/elasticsearch", "LogStoreDown"),
     _away("names are not resolved", "kube-system", "deployment/coredns", "ProbesMissing"),
     POWER_CUT,
