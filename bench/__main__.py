@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bench import baseline, growth, idle, load, logs, machines, monitoring, recovery, traces
 from bench.clock import seconds
-from bench.page import Row, faults_of, merged, page, replaced, row, rows_of, worse
+from bench.page import Row, faults_of, merged, page, replaced, row, rows_of, without_stale, worse
 from lab import lifecycle
 from lab.build import build
 from lab.machine import Machine
@@ -39,7 +39,7 @@ def main() -> None:
         stages = _from_scratch(stages)
     measured = merged(map(_shown, stages))
     old = PAGE.read_text()
-    rows = replaced(rows_of(old), measured)
+    rows = without_stale(replaced(rows_of(old), measured), measured)
     PAGE.write_text(page(rows, faults_of(old)))
     print(PAGE.read_text())
     for each in worse(rows):

@@ -124,11 +124,17 @@ def rows_of(text: str) -> list[Row]:
 
 
 def replaced(rows: Iterable[Row], anew: Iterable[Row]) -> list[Row]:
-    """Return the rows with the groups that were measured anew, compared with what they were."""
-    before = {each.what: each for each in rows}
-    measured = [each.compared_with(before[each.what]) if each.what in before else each for each in anew]
-    groups = {each.group for each in measured}
-    return [each for each in before.values() if each.group not in groups] + measured
+    """Return the rows with those that were measured anew, each compared with what it was."""
+    known = {each.what: each for each in rows}
+    for each in anew:
+        known[each.what] = each.compared_with(known[each.what]) if each.what in known else each
+    return list(known.values())
+
+
+def without_stale(rows: Iterable[Row], measured: Iterable[Row]) -> list[Row]:
+    """Return the rows without those that nobody measures any more, as the groups that were measured show."""
+    groups = {each.what: each.group for each in measured}
+    return [each for each in rows if each.what in groups or each.group not in groups.values()]
 
 
 def faults_of(text: str) -> str:

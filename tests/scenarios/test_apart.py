@@ -50,7 +50,11 @@ def test_chaos() -> None:
 
 
 def test_upgrade() -> None:
-    HOME.verify("upgrade")
+    HOME.verify("upgrade/tests/test_upgrade.py")
+
+
+def test_upgrade_of_two_machines() -> None:
+    HOME.verify("upgrade/tests/test_upgrade_of_two.py")
 
 
 def _install() -> None:

@@ -39,9 +39,11 @@ def test_a_part_that_is_measured_alone_replaces_its_group_of_the_page() -> None:
     assert page.rows_of(page.page(rows, faults)) == rows
     assert page.faults_of(page.page(rows, faults)) == faults
 
-    anew = page.replaced(rows, [page.row("Logs", name, 4, "s") for name in (rows[1].what, "four")])
-    assert [each.what for each in anew] == ["one", rows[1].what, "four"]
-    assert [each.before for each in anew] == ["", "2.00 per second", ""]
+    measured = [page.row("Logs", name, 4, "s") for name in (rows[1].what, "four")]
+    anew = page.replaced(rows, measured)
+    assert [each.what for each in anew] == ["one", rows[1].what, "three", "four"]
+    assert [each.before for each in anew] == ["", "2.00 per second", "", ""]
+    assert page.without_stale(anew, measured) == [anew[0], anew[1], anew[3]]
 
 
 def test_what_is_measured_several_times_has_a_median_and_a_spread() -> None:

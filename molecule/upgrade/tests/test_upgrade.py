@@ -8,20 +8,18 @@ import time
 from pathlib import Path
 
 import pytest
-import requests
 import yaml
 
-from bench.page import Row, faults_of, page, replaced, row, rows_of
-from lab.build import build_earlier
+from bench.page import row
 from lab.catalogue.programs import EARLIER_KUBERNETES, KUBERNETES
 from tests.support.chaos import Pages
 from tests.support.database import ask
-from tests.support.home import ROOT, Home, eventually
+from tests.support.home import ROOT, eventually
 from tests.support.machines import Machines, changes
 from tests.support.repeatedly import repeatedly
 from tests.support.traffic import steady_traffic
+from tests.support.upgrade import GROUP, Outage, install_earlier, note, versions
 
-PAGE = os.environ.get("HOMESERVER_BENCHMARK_PAGE")
 UPGRADE = "MicroK8s goes up by a minor version"
 BETA = "networking.k8s.io/v1beta1"
 # The next version but one does not serve it any more.
@@ -38,26 +36,13 @@ exit 1"""
 
 
 @pytest.fixture(scope="module")
-def machines(home: Home) -> Machines:
-    """The machine of the home, with its logs."""
-    return Machines(home, options=("-e", '{"homeserver_tracing_enabled": false}'))
-
-
-@pytest.fixture(scope="module")
 def mark(machines: Machines) -> str:
     """Run a home with the earlier version; return what its database keeps."""
-    bundle = build_earlier(print)
     (machines.home.inventory / "group_vars/all/the_owners.yml").write_text(yaml.safe_dump(SERVED))
-    machines.play("site.yml", "-e", f"homeserver_bundle={bundle}")
-    assert _version(machines) == EARLIER_KUBERNETES
+    install_earlier(machines)
     assert eventually(lambda: "1" in ask(machines.kubectl, "SELECT 1"), 120)
     ask(machines.kubectl, "CREATE TABLE IF NOT EXISTS marks (mark uuid)")
     return ask(machines.kubectl, "INSERT INTO marks VALUES (gen_random_uuid()) RETURNING mark")
-
-
-def _version(machines: Machines) -> str:
-    (node,) = machines.nodes().values()
-    return str(node["status"]["nodeInfo"]["kubeletVersion"])
 
 
 def _assert_whole(machines: Machines, mark: str) -> None:
@@ -83,40 +68,8 @@ def test_a_version_that_does_not_work_is_taken_back(machines: Machines, mark: st
 
     assert f"{EARLIER_KUBERNETES} runs again, with all that ran before" in said
     assert f"there is no flag {WRONG}" in said
-    assert _version(machines) == EARLIER_KUBERNETES
+    assert versions(machines) == {EARLIER_KUBERNETES}
     _assert_whole(machines, mark)
-
-
-class Outage:
-    """How long the API of Kubernetes was away.
-
-    Attributes:
-        seconds: The longest time without an answer.
-    """
-
-    def __init__(self, home: Home) -> None:
-        """It answers now."""
-        self._url = f"https://{home.address}:16443/readyz"
-        self._answered = time.monotonic()
-        self.seconds = 0.0
-
-    def look(self) -> None:
-        """Ask it once."""
-        try:
-            # Its certificate is its own; whoever has no name may not ask everything, and has reached it.
-            requests.get(self._url, verify=False, timeout=2)  # noqa: S501
-        except requests.RequestException:
-            return
-        self.seconds = max(self.seconds, time.monotonic() - self._answered)
-        self._answered = time.monotonic()
-
-
-def _note(*measured: Row) -> None:
-    """Print what was measured, and write it to the page, if one is given."""
-    print(*measured, sep="\n")  # noqa: T201
-    if PAGE:
-        text = Path(PAGE).read_text()
-        Path(PAGE).write_text(page(replaced(rows_of(text), list(measured)), faults_of(text)))
 
 
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
@@ -133,13 +86,13 @@ def test_a_killed_run_is_finished_by_the_next(machines: Machines, mark: str) -> 
         said = machines.play("playbooks/microk8s.yml")
         seconds = time.monotonic() - began
 
-    _note(
-        row("Upgrades", f"{UPGRADE}, on one machine", seconds, "s"),
-        row("Upgrades", f"{UPGRADE}: requests that failed", answers.total() - answers["200"], ""),
-        row("Upgrades", f"{UPGRADE}: its API was away", api.seconds, "s"),
+    note(
+        row(GROUP, f"{UPGRADE}, on one machine", seconds, "s"),
+        row(GROUP, f"{UPGRADE}: requests that failed", answers.total() - answers["200"], ""),
+        row(GROUP, f"{UPGRADE}: its API was away", api.seconds, "s"),
     )
     assert "becomes" not in said
-    assert _version(machines) == KUBERNETES
+    assert versions(machines) == {KUBERNETES}
     machines.play("site.yml")
     _assert_whole(machines, mark)
 
