@@ -154,7 +154,7 @@ def test_prometheus_scrapes_as_often_as_its_rules_expect(objects: list[Object]) 
     configuration = yaml.safe_load(data["prometheus.yml"])
 
     assert configuration["global"]["scrape_interval"] == "15s"
-    assert configuration["global"]["evaluation_interval"] == "15s"
+    assert configuration["global"]["evaluation_interval"] == "5s"
     assert configuration["global"]["scrape_timeout"] == "10s"
     assert configuration["storage"]["tsdb"]["out_of_order_time_window"] == "10m"
 
