@@ -137,6 +137,13 @@ def _empty_disk(victim: Victim) -> None:
     victim.run(f"! cat /dev/zero >{_FILLER}; sleep 30; rm {_FILLER}*")
 
 
+def _restart_prometheus(victim: Victim) -> str:
+    """Do what is asked for where a write-ahead log has a gap."""
+    victim.kubectl("-n monitoring delete pod prometheus-0")
+    victim.kubectl("-n monitoring wait pod/prometheus-0 --for=condition=Ready --timeout=120s")
+    return "restart Prometheus"
+
+
 def _leave(victim: Victim, mebibytes: int) -> None:
     """Let this be free on the disk."""
     free = "$(df --output=avail --block-size=1M /var | tail -1)"
@@ -196,6 +203,7 @@ FAULTS = (
         _fill_disk,
         _empty_disk,
         alert="DiskNearlyFull",
+        by_hand=_restart_prometheus,
         loses="what could not be written",
         long=True,
     ),
