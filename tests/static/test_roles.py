@@ -44,7 +44,7 @@ TASKS = {"main", "check", "prepare", "images", "apply", "verify", "absent"}
 MORE_TASKS = {
     "backup": {"recovery_sheet", "save"},
     "certificate_authority": {"issue_anew", "sign"},
-    "elk": {"certificate", "host", "host_absent", "leave", "prestart", "prestart_elasticsearch"},
+    "elk": {"certificate", "host", "host_absent", "join", "leave", "prestart", "prestart_elasticsearch"},
     "microk8s": {
         *(
             "certificates",

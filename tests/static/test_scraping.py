@@ -36,9 +36,9 @@ OTHERS: dict[str, dict[str, Any]] = {
     "apps": {"kubernetes_sd_configs": [{"role": "pod", "namespaces": {"names": ["apps"]}}]},
     "pods": {"kubernetes_sd_configs": [{"role": "pod"}]},
     "services": {"kubernetes_sd_configs": [{"role": "endpointslice"}]},
-    "probe": {"metrics_path": "/probe", "scrape_interval": "30s"},
-    "probe-traefik": {"metrics_path": "/probe", "scrape_interval": "30s", "params": {"module": ["host"]}},
-    "probe-kubernetes": {"metrics_path": "/probe", "scrape_interval": "30s", "params": {"module": ["tls"]}},
+    "probe": {"metrics_path": "/probe"},
+    "probe-traefik": {"metrics_path": "/probe", "params": {"module": ["host"]}},
+    "probe-kubernetes": {"metrics_path": "/probe", "params": {"module": ["tls"]}},
 }
 OPTIONAL = {"kube-state-metrics", "nas", "router"}  # in everything_on only
 CONSTANT = ("kubernetes_sd_configs", "scheme", "metrics_path", "scrape_interval", "params", "honor_labels")
