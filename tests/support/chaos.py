@@ -49,7 +49,8 @@ class Fault:
         end: Ends it, once its alert has arrived; without, it is over by itself.
         alert: The alert that it causes; empty for one that is over before an alert is due.
         by_hand: Does what the owner has to do in the end, and tells what that is.
-        loses: What cannot but be lost; log lines may be of it.
+        loses: What cannot but be lost.
+        loses_lines: Whether lines of answered requests are of that.
         long: Whether it takes minutes until its alert has arrived or all is healthy again.
     """
 
@@ -59,6 +60,7 @@ class Fault:
     alert: str = ""
     by_hand: Callable[[Victim], str] | None = None
     loses: str = ""
+    loses_lines: bool = False
     long: bool = False
 
     @property

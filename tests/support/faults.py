@@ -205,6 +205,7 @@ FAULTS = (
         alert="DiskNearlyFull",
         by_hand=_restart_prometheus,
         loses="what could not be written",
+        loses_lines=True,
         long=True,
     ),
     _away("Elasticsearch is away", "logging", "statefulset/elasticsearch", "LogStoreDown"),

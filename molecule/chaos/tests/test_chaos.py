@@ -29,7 +29,7 @@ def test_nothing_is_lost(fault: Fault, victim: Victim, capfd: pytest.CaptureFixt
     if PAGE:
         Path(PAGE).write_text(noted(Path(PAGE).read_text(), row(fault, found)))
     assert not found.lost
-    assert not found.lines or fault.loses
+    assert not found.lines or fault.loses_lines
     if fault is POWER_CUT:
         # It waits for Elasticsearch, which takes longer to start.
         assert _restarts_of_jaeger(victim) <= before + 1
