@@ -35,18 +35,30 @@ def days_left() -> dict[str, int]:
 
 def expiring(days: int) -> list[str]:
     """Return those that expire within so many days and can be signed anew."""
-    soon = {name for name, left in days_left().items() if left < days}
-    return [name for name in _renewable() if name in soon and _is_signed_here(name)]
+    return _ours(_soon(days_left(), days))
 
 
-def warnings(days: int) -> list[str]:
-    """Return a sentence for each that expires within so many days, with what renews it."""
-    soon = {name: left for name, left in days_left().items() if left < days}
-    ours = expiring(days)
+def warnings(left: dict[str, int], days: int) -> list[str]:
+    """Return a sentence for each that expires within so many days, with what renews it.
+
+    Args:
+        left: the days until each expires, by its name.
+        days: how many are too few.
+    """
+    soon = _soon(left, days)
+    ours = _ours(soon)
     return [
-        f"the certificate {name}.crt of MicroK8s expires in {left} days -> {_renewal(name, ours)}"
-        for name, left in soon.items()
+        f"the certificate {name}.crt of MicroK8s expires in {remaining} days -> {_renewal(name, ours)}"
+        for name, remaining in soon.items()
     ]
+
+
+def _soon(left: dict[str, int], days: int) -> dict[str, int]:
+    return {name: remaining for name, remaining in left.items() if remaining < days}
+
+
+def _ours(soon: dict[str, int]) -> list[str]:
+    return [name for name in _renewable() if name in soon and _is_signed_here(name)]
 
 
 def _renewal(name: str, ours: list[str]) -> str:

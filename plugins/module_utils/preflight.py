@@ -41,7 +41,6 @@ PACKAGES = (
     "jsonschema",
     "kubernetes",
     "logstash-pipeline-parser",
-    "passlib",
     "pathspec",
     "segno",
 )

@@ -143,16 +143,16 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        wait(module.params["deployments"], module.params["unawaited"], module.params["timeout"])
+        node = wait(module.params["deployments"], module.params["unawaited"], module.params["timeout"])
     except UnfitError as error:
         module.fail_json(msg=str(error))
-    for warning in node_certificates.warnings(module.params["certificate_warning_days"]):
+    certificates = node_certificates.days_left()
+    for warning in node_certificates.warnings(certificates, module.params["certificate_warning_days"]):
         module.warn(warning)
-    node = _node()
     kubeconfig = hashlib.sha256(_KUBECONFIG.read_bytes().strip()).hexdigest()
     module.exit_json(
         calico_address=_calico_address(node),
-        certificates=node_certificates.days_left(),
+        certificates=certificates,
         kubeconfig_sha256=kubeconfig,
         missing_names=_missing_names(module.params["names"], module.params["address"]),
         node=node_name(),
@@ -160,21 +160,25 @@ def main() -> None:
     )
 
 
-def wait(deployments: list[str], unawaited: list[str], timeout: int) -> None:
-    """Wait at most `timeout` seconds, without those in which an image is pulled.
+def wait(deployments: list[str], unawaited: list[str], timeout: int) -> dict[str, Any]:
+    """Wait at most `timeout` seconds, without those in which an image is pulled; return the node's object.
+
+    A worker may not read it, so there it is empty.
 
     Raises:
         UnfitError: it is not fit by then, or a service does not come up.
     """
     started = time.monotonic()
     services, images = Services(), Images()
-    while lacking := services.look() or _lacking(deployments, unawaited, images) or services.unsteady():
+    seen: list[dict[str, Any]] = []
+    while lacking := services.look() or _lacking(deployments, unawaited, images, seen) or services.unsteady():
         waited = time.monotonic() - started - images.seconds
         if waited > _PATIENCE and (broken := services.broken()):
             raise UnfitError(_report(lacking, broken))
         if waited > timeout:
             raise UnfitError(_report(f"{lacking}, after {timeout} s", ""))
         time.sleep(_INTERVAL)
+    return _compared(_nodes(seen).get(node_name()))
 
 
 class Services:
@@ -256,8 +260,8 @@ class Images:
         return json.loads(listing.stdout)["items"] if listing.returncode == 0 else []
 
 
-def _lacking(deployments: list[str], unawaited: list[str], images: Images) -> str:
-    """Return the first reason why MicroK8s is not ready, or an empty text."""
+def _lacking(deployments: list[str], unawaited: list[str], images: Images, seen: list[dict[str, Any]]) -> str:
+    """Return the first reason why MicroK8s is not ready, or an empty text; keep the objects that it has."""
     if pending := sorted(_LAUNCHER.glob("*.yaml")):
         return f"the launch configuration {pending[0]} is not applied"
     if is_worker():
@@ -267,9 +271,9 @@ def _lacking(deployments: list[str], unawaited: list[str], images: Images) -> st
     )
     if listing.returncode:
         return f"the API server does not answer: {''.join(listing.stderr.splitlines()[-1:])}"
-    objects = json.loads(listing.stdout)["items"]
-    images.look([entry for entry in objects if entry["kind"] == "Pod"])
-    return _unready_node(objects) or _unfinished_workload(objects, deployments, unawaited) or _open_access()
+    seen[:] = json.loads(listing.stdout)["items"]
+    images.look([entry for entry in seen if entry["kind"] == "Pod"])
+    return _unready_node(seen) or _unfinished_workload(seen, deployments, unawaited) or _open_access()
 
 
 def _closed_way() -> str:
@@ -299,12 +303,15 @@ def _kubelet_is_well() -> bool:
 
 
 def _unready_node(objects: list[dict[str, Any]]) -> str:
-    name = node_name()
-    nodes = {entry["metadata"]["name"]: entry for entry in objects if entry["kind"] == "Node"}
+    name, nodes = node_name(), _nodes(objects)
     if name not in nodes:
         return f"the node {name} has not registered"
     node = nodes[name]
     return "" if is_ready(node) else f"the node {name} is not ready: {readiness(node)['message']}"
+
+
+def _nodes(objects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {entry["metadata"]["name"]: entry for entry in objects if entry["kind"] == "Node"}
 
 
 def _unfinished_workload(objects: list[dict[str, Any]], deployments: list[str], unawaited: list[str]) -> str:
@@ -435,12 +442,10 @@ def _canonical(name: str) -> str:
         return name.lower()
 
 
-def _node() -> dict[str, Any]:
-    """Return what the role compares of the node's object; nothing on a worker, which may not read it."""
-    listing = _kubectl("get", "node", node_name(), "--output=json")
-    if listing.returncode:
+def _compared(node: dict[str, Any] | None) -> dict[str, Any]:
+    """Return what the role compares of the node's object."""
+    if node is None:
         return {}
-    node = json.loads(listing.stdout)
     metadata = {name: node["metadata"].get(name, {}) for name in ("annotations", "labels")}
     metadata["resourceVersion"] = node["metadata"]["resourceVersion"]
     return {"metadata": metadata, "spec": {"taints": node["spec"].get("taints", [])}}

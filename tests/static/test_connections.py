@@ -60,9 +60,10 @@ INFRASTRUCTURE = {
     # After a deployment, a marked line is traced to Elasticsearch.
     ("arrival", "filebeat"),
     ("arrival", "logstash"),
-    # Grafana shows and silences alerts. Alertmanager's automation cleans up a full disk.
+    # Grafana shows and silences alerts. Alertmanager's automations clean up a full disk and restart Prometheus.
     ("grafana", "alertmanager"),
     ("alertmanager", "receiver"),
+    ("alertmanager", "prometheus"),
 }
 
 # Apps of an owner, who are not drawn.

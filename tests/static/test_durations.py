@@ -122,7 +122,8 @@ def test_notifications_are_repeated_in_time(
     receiver = {"alertmanager_webhook": [{"url": "http://robot.apps:8080/"}]}
     route = _routes(**variables, **receiver)
     times = ("group_wait", "group_interval", "repeat_interval")
-    watchdog, told = route["routes"]
+    (watchdog,) = (each for each in route["routes"] if each["receiver"] == "nobody")
+    (told,) = (each for each in route["routes"] if each["receiver"] == "webhook-1")
 
     assert tuple(route[time] for time in times) == waits
     assert tuple(watchdog[time] for time in times) == deadman

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import bcrypt
 import pytest
 import yaml
-from passlib.hash import bcrypt
 
 from tests.support import manifests, rendering
 from tests.support.manifests import Object, containers, name_of, of, pods
@@ -231,7 +231,7 @@ def test_a_password_opens_the_account_it_was_made_for(rendered: list[Object], pl
 
     assert hashes.keys() == LETS_IN[place].keys()
     for user, file in LETS_IN[place].items():
-        assert bcrypt.verify(manifests.value(file), hashes[user]), user
+        assert bcrypt.checkpw(manifests.value(file).encode(), hashes[user].encode()), user
 
 
 def test_every_user_has_its_role(rendered: list[Object]) -> None:

@@ -137,13 +137,6 @@ def _empty_disk(victim: Victim) -> None:
     victim.run(f"! cat /dev/zero >{_FILLER}; sleep 30; rm {_FILLER}*")
 
 
-def _restart_prometheus(victim: Victim) -> str:
-    """Do what is asked for where a write-ahead log has a gap."""
-    victim.kubectl("-n monitoring delete pod prometheus-0")
-    victim.kubectl("-n monitoring wait pod/prometheus-0 --for=condition=Ready --timeout=120s")
-    return "restart Prometheus"
-
-
 def _leave(victim: Victim, mebibytes: int) -> None:
     """Let this be free on the disk."""
     free = "$(df --output=avail --block-size=1M /var | tail -1)"
@@ -177,6 +170,15 @@ _KILLED = {
     "Jaeger": ("tracing", "jaeger"),
 }
 _SINGLY = {app for _, app in _KILLED.values()}
+FULL_DISK = Fault(
+    "the disk fills up to the last byte",
+    _fill_disk,
+    _empty_disk,
+    alert="DiskNearlyFull",
+    loses="what could not be written",
+    loses_lines=True,
+    long=True,
+)
 POWER_CUT = Fault("the power is cut", _cut_power)
 FAULTS = (
     # The first, for what was killed may be started once more.
@@ -198,16 +200,7 @@ FAULTS = (
         loses="that index's lines since the last snapshot",
         long=True,
     ),
-    Fault(
-        "the disk fills up to the last byte",
-        _fill_disk,
-        _empty_disk,
-        alert="DiskNearlyFull",
-        by_hand=_restart_prometheus,
-        loses="what could not be written",
-        loses_lines=True,
-        long=True,
-    ),
+    FULL_DISK,
     _away("Elasticsearch is away", "logging", "statefulset/elasticsearch", "LogStoreDown"),
     _away("names are not resolved", "kube-system", "deployment/coredns", "ProbesMissing"),
     POWER_CUT,

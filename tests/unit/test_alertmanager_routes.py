@@ -87,6 +87,10 @@ def test_a_receiver_with_filters_gets_the_matching_alerts(
     assert route(FAMILY, alertname=alert, severity=severity, team=team) == of_everything | specially
 
 
+def test_prometheus_is_restarted_by_its_own_alert(route: Route) -> None:
+    assert route({}, alertname="PrometheusRestartDue", severity="info", team="home") == {"restart-1"}
+
+
 @pytest.mark.parametrize(
     ("alert", "told"),
     [("DiskNearlyFull", {"automation-1"}), ("DiskFillingUp", {"automation-1"}), ("NodeDown", {"nobody"})],

@@ -2,7 +2,7 @@
 
 import copy
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable
 from contextlib import nullcontext
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.object
     NEEDS,
     Identity,
     identity,
+    kind_of,
     owner_application,
     prepare,
     template_hash,
@@ -34,6 +35,8 @@ from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.waitin
 Object = dict[str, Any]
 
 CLUSTER_WIDE = ("Namespace", "CustomResourceDefinition")
+SYSTEM = "kube-system"
+RECORD = Identity("", "ConfigMap", SYSTEM, "homeserver-demo")
 APPLIED = [{"manager": "homeserver", "operation": "Apply"}]
 
 
@@ -75,9 +78,15 @@ class FakeCluster:
         )
 
     def of_application(
-        self, application: str, _objects: list[Object] | None = None
+        self, application: str, objects: Iterable[Object] = (), kinds: Container[str] | None = None
     ) -> dict[Identity, Object]:
-        return {key: obj for key, obj in self.objects.items() if owner_application(obj) == application}
+        wanted = set(map(kind_of, objects))
+        return {
+            key: obj
+            for key, obj in self.objects.items()
+            if owner_application(obj) == application
+            and (kinds is None or kind_of(obj) in kinds or kind_of(obj) in wanted)
+        }
 
     def get(self, obj: Object) -> Object | None:
         return self.objects.get(identity(obj))
@@ -86,6 +95,9 @@ class FakeCluster:
         if obj.get("refuse"):
             raise ApiError(422, "Invalid", "spec.x: is wrong")
         namespace = obj["metadata"].get("namespace")
+        if namespace == SYSTEM:
+            self.objects[identity(obj)] = obj
+            return obj
         if namespace and Identity("", "Namespace", "", namespace) not in self.objects:
             raise ApiError(404, "NotFound", f'namespaces "{namespace}" not found')
         before = self.objects.get(identity(obj))
@@ -103,6 +115,9 @@ class FakeCluster:
         return applied
 
     def delete(self, obj: Object) -> None:
+        if obj["metadata"].get("namespace") == SYSTEM:
+            self.objects.pop(identity(obj), None)
+            return
         self.calls.append(f"delete {identity(obj)}")
         if not obj["metadata"].get("finalizers"):
             del self.objects[identity(obj)]
@@ -194,6 +209,45 @@ def test_applies_everything_once(cluster: FakeCluster) -> None:
     second = application(cluster)
     second.present(wanted)
     assert (cluster.calls, second.outcome.diff) == ([], [])
+
+
+def test_lists_only_the_kinds_of_the_run_before(cluster: FakeCluster) -> None:
+    application(cluster).present([NAMESPACE, an_object("ConfigMap"), an_object("Service")])
+    assert cluster.objects[RECORD]["data"] == {"kinds": "ConfigMap Namespace Service"}
+    unrecorded = identity(cluster.put(an_object("Ingress")))
+    application(cluster).present([NAMESPACE, an_object("ConfigMap")])
+    assert unrecorded in cluster.objects
+    assert cluster.objects[RECORD]["data"] == {"kinds": "ConfigMap Namespace"}
+
+
+def test_lists_all_kinds_without_a_record(cluster: FakeCluster) -> None:
+    application(cluster).present([NAMESPACE, an_object("ConfigMap")])
+    del cluster.objects[RECORD]
+    cluster.put(an_object("Ingress"))
+    application(cluster).present([NAMESPACE, an_object("ConfigMap")])
+    assert cluster.calls[-1] == "delete Ingress demo/web"
+
+
+def test_deletes_what_an_interrupted_run_applied(cluster: FakeCluster) -> None:
+    application(cluster).present([NAMESPACE, an_object("ConfigMap")])
+    with pytest.raises(ApplicationError):
+        application(cluster, timeout=10).present([NAMESPACE, an_object("ConfigMap"), a_workload()])
+    application(cluster).present([NAMESPACE, an_object("ConfigMap")])
+    assert cluster.calls[-1] == "delete Deployment demo/web"
+
+
+def test_keeps_the_kind_of_a_volume_that_stays(cluster: FakeCluster) -> None:
+    application(cluster).present([NAMESPACE, an_object("PersistentVolumeClaim", spec={})])
+    application(cluster).present([NAMESPACE])
+    assert cluster.objects[RECORD]["data"] == {"kinds": "Namespace PersistentVolumeClaim"}
+
+
+def test_a_dry_run_and_a_removal_leave_no_record(cluster: FakeCluster) -> None:
+    application(cluster, check_mode=True).present([an_object("ConfigMap")])
+    assert RECORD not in cluster.objects
+    application(cluster).present([NAMESPACE, an_object("ConfigMap")])
+    application(cluster).absent()
+    assert RECORD not in cluster.objects
 
 
 def test_applies_only_what_differs(cluster: FakeCluster) -> None:
@@ -504,7 +558,8 @@ class Rollout:
 IMAGE = {"waiting": {"reason": "ImagePullBackOff", "message": "web:1: not found"}}
 OVERLOADED = {"waiting": {"reason": "ImagePullBackOff", "message": "503 Service Unavailable"}}
 CREATED = {"waiting": {"reason": "ContainerCreating"}}
-CRASHED = {"waiting": {"reason": "CrashLoopBackOff"}}
+BACK_OFF = "back-off 40s restarting failed container=web pod=web-1_demo(1)"
+CRASHED = {"waiting": {"reason": "CrashLoopBackOff", "message": BACK_OFF}}
 ENDED = {"terminated": {"exitCode": 3}}
 
 

@@ -77,7 +77,7 @@ def test_what_expires_soon_or_has_expired_is_renewed(issue: Callable[..., None],
 def test_what_is_valid_for_longer_is_left_alone(issue: Callable[..., None]) -> None:
     issue(server=30)
     assert node_certificates.expiring(30) == []
-    assert node_certificates.warnings(30) == []
+    assert node_certificates.warnings(node_certificates.days_left(), 30) == []
 
 
 def test_one_that_the_owner_got_elsewhere_is_told_and_left_alone(
@@ -85,13 +85,13 @@ def test_one_that_the_owner_got_elsewhere_is_told_and_left_alone(
 ) -> None:
     issue(signed_by=write(directory / "other.crt", LONG), server=5)
     assert node_certificates.expiring(30) == []
-    (warning,) = node_certificates.warnings(30)
+    (warning,) = node_certificates.warnings(node_certificates.days_left(), 30)
     assert warning.startswith("the certificate server.crt of MicroK8s expires in 5 days -> get a new one")
 
 
 def test_an_authority_is_told_with_what_it_signed_for_as_long(issue: Callable[..., None]) -> None:
     issue(client=5, ca=7)
-    told = node_certificates.warnings(30)
+    told = node_certificates.warnings(node_certificates.days_left(), 30)
     assert node_certificates.expiring(30) == []
     assert [line.partition(" of ")[0] for line in told] == [
         "the certificate ca.crt",

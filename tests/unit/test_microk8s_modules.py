@@ -198,7 +198,8 @@ def test_images_are_pinned_once_they_are_loaded(
 
 def node(name: str = "home", ready: str = "True") -> dict[str, Any]:
     states = [{"type": "Ready", "status": ready, "message": "cni plugin not initialized"}]
-    return {"kind": "Node", "metadata": {"name": name}, "status": {"conditions": states}}
+    metadata = {"name": name, "resourceVersion": "1"}
+    return {"kind": "Node", "metadata": metadata, "spec": {}, "status": {"conditions": states}}
 
 
 def workload(kind: str, name: str, available: int, generation: int = 1) -> dict[str, Any]:
@@ -317,7 +318,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str, A
 
 
 def what_lacks(deployments: list[str], unawaited: list[str]) -> str:
-    return microk8s_ready._lacking(deployments, unawaited, microk8s_ready.Images())
+    return microk8s_ready._lacking(deployments, unawaited, microk8s_ready.Images(), [])
 
 
 @pytest.mark.parametrize(
@@ -473,7 +474,7 @@ def test_a_worker_is_asked_nothing_that_it_cannot_tell(monkeypatch: pytest.Monke
     monkeypatch.setattr(microk8s_ready, "_names_at", names)
     assert microk8s_ready._missing_names(["home.example"], "192.0.2.2") == ["192.0.2.2"]
     assert asked == [10250]
-    assert microk8s_ready._calico_address(microk8s_ready._node()) == ""
+    assert microk8s_ready._calico_address(microk8s_ready._compared(None)) == ""
     assert microk8s_ready._waiting_pods() == []
 
 

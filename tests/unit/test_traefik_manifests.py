@@ -5,9 +5,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import bcrypt
 import pytest
 from ansible.template import trust_as_template
-from passlib.hash import bcrypt
 
 from tests.support import rendering
 from tests.support.rendering import Object, find
@@ -44,7 +44,7 @@ def test_no_object_exists_twice(tmp_path: Path) -> None:
 def test_the_generated_password_opens_the_dashboard(tmp_path: Path, objects: list[Object]) -> None:
     password = (tmp_path / "secrets/home/traefik_dashboard.password").read_text().strip()
 
-    assert bcrypt.verify(password, _users(objects, "admin-auth")["admin"])
+    assert bcrypt.checkpw(password.encode(), _users(objects, "admin-auth")["admin"].encode())
 
 
 def test_users_are_the_same_in_each_run_and_differ_from_each_other(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_users_are_the_same_in_each_run_and_differ_from_each_other(tmp_path: Pat
     )
 
     assert first == second
-    assert bcrypt.verify("the same", first["ada"])
+    assert bcrypt.checkpw(b"the same", first["ada"].encode())
     assert first["ada"].removeprefix("ada:") != first["ben"].removeprefix("ben:")
 
 

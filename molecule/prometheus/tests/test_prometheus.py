@@ -153,6 +153,16 @@ def test_the_ui_requires_the_generated_password(prometheus: Prometheus, home: Ho
     assert status(prometheus.credentials) == 200
 
 
+@pytest.mark.parametrize(
+    "path", ["/-/quit", "/-/%71uit", "/%2D/quit", "/-//quit", "/-/reload", "/x/../-/quit"]
+)
+def test_nobody_ends_it_through_traefik(prometheus: Prometheus, home: Home, path: str) -> None:
+    asked = requests.Request("POST", prometheus.url, auth=prometheus.credentials).prepare()
+    asked.url = f"{prometheus.url}{path}"
+    with requests.Session() as session:
+        assert session.send(asked, verify=home.ca, timeout=10).status_code == 404
+
+
 def test_node_exporter_requires_its_password(home: Home, host: Host) -> None:
     password = (home.secrets / "node_exporter.password").read_text().strip()
 

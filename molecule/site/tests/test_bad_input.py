@@ -203,11 +203,11 @@ def test_a_conflicting_addon_is_reported(run: Run) -> None:
 
 
 def test_a_missing_package_is_reported(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['passlib'] = None\n")
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['bcrypt'] = None\n")
 
     problem = _problem(run({}, PYTHONPATH=str(tmp_path)))
 
-    assert problem == "the Python package passlib is missing -> pip install -r requirements.txt"
+    assert problem == "the Python package bcrypt is missing -> pip install -r requirements.txt"
 
 
 def test_a_missing_image_builder_is_reported(run: Run, tmp_path: Path) -> None:

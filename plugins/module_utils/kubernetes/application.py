@@ -16,12 +16,14 @@ from .objects import (
     difference,
     identity,
     is_ours,
+    kind_of,
     owner_application,
     prepare,
     rank,
     template_hash,
     without_server_fields,
 )
+from .record import Record
 from .rollout import failure
 from .waiting import ApplicationError, Say, Waiting, say_nothing
 
@@ -99,7 +101,10 @@ class Application:
             ApplicationError: an object is refused, or a workload does not run.
         """
         objects = prepare(self._name, definitions)
-        live = self._live(objects)
+        record = Record(self._cluster, self._name)
+        live = self._live(objects, record)
+        if not self._check_mode:
+            record.add(set(map(kind_of, objects)))
         first = [obj for obj in objects if obj["kind"] in APPLY_FIRST]
         self._apply(first, live)
         crds = [obj for obj in first if obj["kind"] == "CustomResourceDefinition"]
@@ -117,6 +122,9 @@ class Application:
             self._wait.rolled_out(workloads, self._changed)
             self.outcome.away = {str(key): seconds for key, seconds in self._wait.away.items()}
         self._delete(predecessors)
+        if not self._check_mode:
+            kept_objects = (obj for obj in live.values() if obj not in unwanted)
+            record.replace({kind_of(obj) for obj in (*objects, *kept_objects)})
 
     def absent(self, *, delete_volumes: bool = True) -> None:
         """Delete all objects of the application and wait until they are gone.
@@ -132,6 +140,8 @@ class Application:
         if not delete_volumes:
             doomed = self._without_volumes(doomed)
         self._delete(sorted(doomed, key=rank, reverse=True))
+        if not self._check_mode:
+            Record(self._cluster, self._name).remove()
 
     def _without_volumes(self, doomed: list[Object]) -> list[Object]:
         """Leave out volume claims and the namespaces that they are in."""
@@ -144,15 +154,15 @@ class Application:
             if obj not in claims and not (obj["kind"] == "Namespace" and obj["metadata"]["name"] in homes)
         ]
 
-    def _live(self, objects: list[Object]) -> dict[Identity, Object]:
+    def _live(self, objects: list[Object], record: Record) -> dict[Identity, Object]:
         """Read the live objects; first wait for those being deleted, since they cannot be applied."""
-        live = self._cluster.of_application(self._name, objects)
+        live = self._cluster.of_application(self._name, objects, record.kinds)
         existing = filter(None, (live.get(identity(obj)) for obj in objects))
         going = [obj for obj in existing if obj["metadata"].get("deletionTimestamp")]
         if not going or self._check_mode:
             return live
         self._wait.gone(going)
-        return self._cluster.of_application(self._name, objects)
+        return self._cluster.of_application(self._name, objects, record.kinds)
 
     def _apply(self, objects: list[Object], live: dict[Identity, Object]) -> None:
         """Apply the objects that differ from the live ones, if the API server accepts all of them."""

@@ -7,7 +7,7 @@ import json
 import re
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
@@ -19,7 +19,7 @@ from kubernetes.config import ConfigException, load_kube_config
 from kubernetes.dynamic import DynamicClient
 from kubernetes.dynamic.exceptions import DynamicApiError
 
-from .objects import MANAGED_BY, MANAGER, PART_OF, Identity, Object, identity
+from .objects import MANAGED_BY, MANAGER, PART_OF, Identity, Object, identity, kind_of
 
 _DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 _CONNECT_TIMEOUT = 5
@@ -56,6 +56,11 @@ class Kind(NamedTuple):
     plural: str
     namespaced: bool
     verbs: frozenset[str]
+
+    @property
+    def full_name(self) -> str:
+        """The kind in all its versions, such as Deployment.apps."""
+        return kind_of({"apiVersion": self.api_version, "kind": self.name})
 
     def path(self, namespace: str = "", name: str = "") -> str:
         """Return the path of one object, of a namespace's objects, or of all objects of the kind."""
@@ -113,19 +118,24 @@ class Cluster:
         """Return the kind of an object, or None when the cluster does not serve it."""
         return self._kinds.get((obj["apiVersion"], obj["kind"]))
 
-    def of_application(self, application: str, objects: Iterable[Object] = ()) -> dict[Identity, Object]:
-        """Return the objects of all kinds that carry an application's labels.
+    def of_application(
+        self, application: str, objects: Iterable[Object] = (), kinds: Container[str] | None = None
+    ) -> dict[Identity, Object]:
+        """Return the objects that carry an application's labels.
 
         Args:
             application: the value of the part-of label.
             objects: their kinds are read in their versions, other kinds in the preferred version.
+            kinds: which are read besides those, such as Deployment.apps; None for all.
         """
-        kinds: dict[tuple[str, str], Kind] = {}
-        for kind in (*filter(None, map(self.kind, objects)), *self._kinds.values()):
+        wanted = dict.fromkeys(filter(None, map(self.kind, objects)))
+        others = (kind for kind in self._kinds.values() if kinds is None or kind.full_name in kinds)
+        listed: dict[str, Kind] = {}
+        for kind in (*wanted, *others):
             if {"list", "delete"} <= kind.verbs:
-                kinds.setdefault((kind.api_version.rpartition("/")[0], kind.name), kind)
+                listed.setdefault(kind.full_name, kind)
         selector = f"{MANAGED_BY}={MANAGER},{PART_OF}={application}"
-        found = (obj for kind in kinds.values() for obj in self._list(kind, label_selector=selector))
+        found = (obj for kind in listed.values() for obj in self._list(kind, label_selector=selector))
         return {identity(obj): obj for obj in found}
 
     def get(self, obj: Object) -> Object | None:

@@ -109,6 +109,12 @@ def identity(obj: Object) -> Identity:
     return Identity(group, obj["kind"], metadata.get("namespace") or "", metadata["name"])
 
 
+def kind_of(obj: Object) -> str:
+    """Return the kind of an object in all its versions, such as Deployment.apps."""
+    group = obj["apiVersion"].rpartition("/")[0]
+    return f"{obj['kind']}.{group}" if group else str(obj["kind"])
+
+
 class _Loader(SafeLoader):
     """Rejects duplicate keys: they come from two documents without a separator."""
 

@@ -21,8 +21,12 @@ _NEVER_PULLED = re.compile(
 )
 """Errors of registries and containerd that another attempt does not solve."""
 
-_CRASHES = 3
-"""After this many crashes a container is hopeless; fewer may be a race with something that it needs."""
+_BACK_OFF = re.compile(r"back-off (?:(\d+)m)?(?:(\d+)s)? restarting")
+_LONG_BACK_OFF = 40
+"""Seconds that the kubelet waits after the third crash in a row, with which a container is hopeless.
+
+Fewer crashes may be a race with something that it needs. Restarts tell nothing: each reboot counts as one.
+"""
 
 _PATIENCE = 20.0
 """How many seconds other trouble may last, such as a Secret that arrives late."""
@@ -145,26 +149,33 @@ def _container_trouble(container: Object) -> Iterator[Trouble]:
     name, state, image = container["name"], container.get("state") or {}, container.get("image", "")
     restarts = container.get("restartCount", 0)
     ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated")
-    hopeless = 0.0 if restarts + 1 >= _CRASHES else None
     if "running" in state:
         crashes = f", crashed {restarts} times, last with {_end(ended)}" if ended else ""
         yield Trouble(name, "NotReady", f"running, but not ready{crashes}", crashed=bool(ended), running=True)
     elif "terminated" in state:
         if state["terminated"].get("exitCode"):
             reason = state["terminated"].get("reason", "Error")
-            yield Trouble(name, reason, _end(ended), hopeless, crashed=True)
+            yield Trouble(name, reason, _end(ended), crashed=True)
     else:
         waiting = state.get("waiting") or {}
         reason = waiting.get("reason", "Waiting")
         if ended:
             message = f"{_end(ended)}, {restarts} restarts"
-            yield Trouble(name, reason, message, hopeless, crashed=True)
+            hopeless = _back_off(waiting.get("message", "")) >= _LONG_BACK_OFF
+            yield Trouble(name, reason, message, 0.0 if hopeless else None, crashed=True)
         else:
             message = waiting.get("message", "")
             waits_for_image = reason == _CREATING or reason in _PULL_FAILED
             yield Trouble(
                 name, reason, message, _patience(reason, message), image=image if waits_for_image else ""
             )
+
+
+def _back_off(message: str) -> int:
+    """Return how many seconds the kubelet waits before it starts a crashed container again."""
+    found = _BACK_OFF.search(message)
+    minutes, seconds = found.groups(default="0") if found else (0, 0)
+    return int(minutes) * 60 + int(seconds)
 
 
 def _patience(reason: str, message: str) -> float | None:

@@ -1,0 +1,45 @@
+"""Which kinds of objects an application has, so that a run lists only these instead of all in the cluster.
+
+kubectl keeps the same for its ApplySets (KEP-3659). Without a record all kinds are listed.
+"""
+
+from __future__ import annotations
+
+from .cluster import Cluster
+from .objects import MANAGED_BY, MANAGER, Object
+
+
+class Record:
+    """What is kept about one application, in a ConfigMap.
+
+    Attributes:
+        kinds: names such as Deployment.apps; None if nothing is kept yet.
+    """
+
+    def __init__(self, cluster: Cluster, application: str):
+        """Read what is kept."""
+        self._cluster = cluster
+        name = f"homeserver-{application.replace('_', '-')}"
+        self._object: Object = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": name, "namespace": "kube-system", "labels": {MANAGED_BY: MANAGER}},
+        }
+        found = cluster.get(self._object)
+        self.kinds = frozenset((found.get("data") or {}).get("kinds", "").split()) if found else None
+
+    def add(self, kinds: set[str]) -> None:
+        """Keep more kinds before their objects are applied, should the run be interrupted."""
+        if self.kinds is not None and not kinds <= self.kinds:
+            self.replace(kinds | self.kinds)
+
+    def replace(self, kinds: set[str] | frozenset[str]) -> None:
+        """Keep these kinds, of which there are objects."""
+        if kinds != self.kinds:
+            self._cluster.apply({**self._object, "data": {"kinds": " ".join(sorted(kinds))}}, dry_run=False)
+            self.kinds = frozenset(kinds)
+
+    def remove(self) -> None:
+        """Keep nothing."""
+        self._cluster.delete(self._object)
+        self.kinds = None
