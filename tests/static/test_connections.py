@@ -60,7 +60,7 @@ INFRASTRUCTURE = {
     # After a deployment, a marked line is traced to Elasticsearch.
     ("arrival", "filebeat"),
     ("arrival", "logstash"),
-    # Grafana shows and silences alerts. Alertmanager's automations clean up a full disk and restart Prometheus.
+    # Grafana shows and silences alerts. Alertmanager has a full disk cleaned up, and Prometheus restarted.
     ("grafana", "alertmanager"),
     ("alertmanager", "receiver"),
     ("alertmanager", "prometheus"),
