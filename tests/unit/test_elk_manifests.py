@@ -32,11 +32,11 @@ def objects(tmp_path: Path) -> list[Object]:
     return _render(tmp_path)
 
 
-def test_the_heap_is_half_of_the_memory(objects: list[Object]) -> None:
+def test_the_heap_leaves_memory_for_files(objects: list[Object]) -> None:
     (container,) = find(objects, "StatefulSet", "elasticsearch")["spec"]["template"]["spec"]["containers"]
 
     (java,) = [each["value"].split() for each in container["env"] if each["name"] == "ES_JAVA_OPTS"]
-    assert java[:2] == ["-Xms1024m", "-Xmx1024m"]
+    assert java[:2] == ["-Xms768m", "-Xmx768m"]
     # The last that is said of logs counts, and what comes before is Elasticsearch's own.
     assert java[2:] == [
         "-Xlog:disable",

@@ -378,6 +378,29 @@ CASES += [
         [{"message": "GET a/ 200", "user_agent.original": "kube-probe/1", "client.ip": ADDRESS}],
         namespace="traefik",
     ),
+    Case(
+        "of-an-app-that-gives-ids",
+        b"".join(
+            _json(
+                time="2026-11-24T21:30:00Z",
+                msg="",
+                RequestMethod="GET",
+                RequestHost="a",
+                RequestPath="/",
+                DownstreamStatus=status,
+                OriginDuration=5,
+                ClientUsername="-",
+                **{"origin_X-Request-Id": "r-2", "downstream_X-Request-Id": "r-2"},
+            )
+            for status in (200, 500)
+        ),
+        [
+            {"message": "GET a/ 200", "http.request.id": None, "traefik.origin.duration": 5},
+            {"message": "GET a/ 500", "http.request.id": "r-2", "traefik.origin.duration": 5},
+        ],
+        namespace="traefik",
+        without=["json"],
+    ),
 ]
 
 

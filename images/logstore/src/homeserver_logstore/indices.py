@@ -28,6 +28,7 @@ _KEYWORD: Object = {"type": "keyword", "ignore_above": 1024}
 _LONG_KEYWORD: Object = {"type": "keyword", "ignore_above": 8000}
 _TEXT: Object = {"type": "text", "norms": False}
 _LONG: Object = {"type": "long"}
+_SORTED: Object = {"type": "long", "index": False}
 # Each value is a term, whatever the names of the fields, which do not become fields of the index.
 _ANYTHING: Object = {"type": "flattened", "ignore_above": 4096, "depth_limit": 20}
 
@@ -71,14 +72,13 @@ _TYPES: dict[str, Object] = {
     "log.file.path": _KEYWORD,
     "log.level": _KEYWORD,
     "log.logger": _KEYWORD,
-    "log.offset": _LONG,
+    "log.offset": _SORTED,
     "log.origin.file.line": _LONG,
     "log.origin.file.name": _KEYWORD,
     "log.syslog.priority": _LONG,
     "process.pid": _LONG,
     "service.name": _KEYWORD,
     "service.version": _KEYWORD,
-    "span.id": _KEYWORD,
     "systemd.unit": _KEYWORD,
     "trace.id": _KEYWORD,
     "traefik.entry_point": _KEYWORD,
