@@ -18,6 +18,7 @@ from pathlib import Path
 
 from bench import baseline, growth, idle, load, logs, machines, monitoring, recovery, traces
 from bench.clock import seconds
+from bench.curve import picture
 from bench.page import Row, faults_of, merged, page, replaced, row, rows_of, without_stale, worse
 from lab import lifecycle
 from lab.build import build
@@ -25,6 +26,7 @@ from lab.machine import Machine
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "benchmark.md"
+CURVES = PAGE.parent / "pictures" / "growth.svg"
 
 
 def main() -> None:
@@ -41,6 +43,8 @@ def main() -> None:
     old = PAGE.read_text()
     rows = without_stale(replaced(rows_of(old), measured), measured)
     PAGE.write_text(page(rows, faults_of(old)))
+    if curves := picture(rows):
+        CURVES.write_text(curves)
     print(PAGE.read_text())
     for each in worse(rows):
         print(f"worse than before: {each.what}, {each.measured} ({each.before})")

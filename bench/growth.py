@@ -2,14 +2,14 @@
 
 import json
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from bench import idle, monitoring, remote
+from bench import idle, monitoring
 from bench.clock import seconds
-from bench.logs import Store, store
+from bench.logs import Store, store, used
 from bench.page import Row, row
-from bench.remote import KUBECTL
 from lab.machine import Machine
 
 APPS = (1, 10, 50)
@@ -21,7 +21,7 @@ _HELLO = "{{ flask_app_hello }}"
 _PER_POD = 10_000  # series
 _MILLION = 1_000_000
 _BULK = 10_000  # lines
-_INDEX = "logs-growth"
+_INDEX = "growth"
 # Of the answers, seconds that Elasticsearch took.
 _SEARCHES = {
     "the newest 50 that hold a word": {
@@ -66,11 +66,9 @@ def _apps(machine: Machine, play: Play) -> Iterator[Row]:
         apps = [_HELLO, *map(_another, range(1, count))]
         play("site.yml", flask_app_apps=apps)
         took = seconds(lambda: play("site.yml", flask_app_apps=apps))  # noqa: B023
-        yield row(_GROUP, f"`site.yml`, second run, with {count} apps", took, "s")
-        pods = len(remote.run(machine, f"{KUBECTL} get pods -A --no-headers").splitlines())
-        what = f"memory of the whole machine, with {count} apps"
-        yield row(_GROUP, what, sum(idle.memory(machine).values()), "MiB")
-        yield row(_GROUP, f"… pods, with {count} apps", pods, "")
+        yield row(_GROUP, f"`site.yml`, second run, at {count} apps", took, "s")
+        memory = sum(idle.memory(machine).values())
+        yield row(_GROUP, f"memory of the whole machine, at {count} apps", memory, "MiB")
 
 
 def _another(number: int) -> dict[str, Any]:
@@ -92,7 +90,7 @@ def _series(machine: Machine, play: Play) -> Iterator[Row]:
         _wait_for_series(machine, count)
         for what, figure in monitoring.figures(machine):
             if what != "series":
-                yield row(_GROUP, f"Prometheus, with {count} series more: {what}", *figure)
+                yield row(_GROUP, f"Prometheus: {what}, at {count} more series", *figure)
 
 
 def _exporter(series: int) -> dict[str, Any]:
@@ -122,37 +120,39 @@ def _wait_for_series(machine: Machine, count: int) -> None:
 
 
 def _lines(machine: Machine) -> Iterator[Row]:
-    """Keep more and more lines like the app's, and search them.
+    """Keep more and more lines like Traefik's, and search them.
 
-    The first millions are written. Their copies share the disk, but have to be searched all the same.
+    The first million is written. Its copies share the disk, but have to be searched all the same.
     """
     with store(machine) as logs:
-        (like,) = logs.post("logs-apps/_search", {"size": 1})["hits"]["hits"]
-        written = copies = 0
+        newest = {"size": 1, "sort": [{"@timestamp": "desc"}], "query": {"exists": {"field": "url.path"}}}
+        (like,) = logs.post("logs-traefik/_search", newest)["hits"]["hits"]
+        _write(logs, like["_source"])
+        copies = 1
         for millions in LINES:
-            if millions <= LINES[1]:
-                _write(logs, like["_source"], written, millions * _MILLION)
-                written = millions * _MILLION
-                yield row(_GROUP, f"disk for {millions} million lines", _size(logs) / 2**20, "MiB")
-            while copies < millions * _MILLION // written - 1:
-                copies += 1
-                _copy(logs, copies)
+            for number in range(copies, millions):
+                logs.post(f"{_INDEX}/_clone/{_INDEX}-{number}?wait_for_active_shards=1")
+            copies = millions
+            disk = millions * used(logs, _INDEX) / 2**20
+            yield row(_GROUP, f"disk, at {millions} million lines", disk, "MiB")
             for what, question in _SEARCHES.items():
-                yield row(
-                    _GROUP, f"searching {millions} million lines: {what}", _seconds(logs, question), "s"
-                )
-        logs.delete(f"{_INDEX}*")
+                took = _seconds(logs, question)
+                yield row(_GROUP, f"search for {what}, at {millions} million lines", took, "s")
+        logs.delete(",".join([_INDEX, *(f"{_INDEX}-{number}" for number in range(1, copies))]))
 
 
-def _write(logs: Store, like: Mapping[str, Any], first: int, end: int) -> None:
-    """Write lines that differ as an app's do: in time, ids, path and duration."""
-    for begin in range(first, end, _BULK):
+def _write(logs: Store, like: Mapping[str, Any]) -> None:
+    """Write lines that differ as Traefik's do: in time, ids, path and duration."""
+    mappings = max(logs.get("logs-traefik/_mapping").items())[1]["mappings"]
+    settings = {"number_of_shards": 1, "number_of_replicas": 0, "codec": "best_compression"}
+    logs.put(_INDEX, {"settings": settings, "mappings": mappings})
+    for begin in range(0, _MILLION, _BULK):
         lines = [_line(like, number) for number in range(begin, begin + _BULK)]
         body = "".join(f'{{"create":{{}}}}\n{json.dumps(line)}\n' for line in lines)
         if logs.bulk(_INDEX, body)["errors"]:
             raise RuntimeError("Elasticsearch refused lines")
     logs.post(f"{_INDEX}/_forcemerge?max_num_segments=5")
-    logs.post(f"{_INDEX}/_refresh")
+    logs.put(f"{_INDEX}/_settings", {"index.blocks.write": True})
 
 
 def _line(like: Mapping[str, Any], number: int) -> dict[str, Any]:
@@ -162,19 +162,11 @@ def _line(like: Mapping[str, Any], number: int) -> dict[str, Any]:
         **like,
         "@timestamp": f"{at}.{number % 1000:03}Z",
         "message": f"GET {path} 200",
-        "trace.id": f"{number * 2654435761:032x}",
-        "span.id": f"{number * 40503:016x}",
+        "url": {**like["url"], "path": path},
+        "event": {**like["event"], "duration": number * 40503 % _MILLION},
+        "trace": {"id": uuid.uuid4().hex},
+        "span": {"id": uuid.uuid4().hex[:16]},
     }
-
-
-def _copy(logs: Store, number: int) -> None:
-    logs.put(f"{_INDEX}/_settings", {"index.blocks.write": True})
-    logs.post(f"{_INDEX}/_clone/{_INDEX}-{number}?wait_for_active_shards=1")
-
-
-def _size(logs: Store) -> int:
-    size: int = logs.get(f"{_INDEX}/_stats/store")["_all"]["primaries"]["store"]["size_in_bytes"]
-    return size
 
 
 def _seconds(logs: Store, question: Mapping[str, Any]) -> float:

@@ -22,7 +22,8 @@ GROUPS = {
     "Idle": "A home that nobody uses. Memory is shared out among those that share it.",
     "Machines": "All machines of the lab share the cores.",
     "Upgrades": "Measured by `make test-upgrade`.",
-    "Growth": "One home, which gets more of each. Of 50 million lines 40 are copies that share the disk.",
+    "Growth": "One home, which gets more of each. Millions of lines are copies of the first, and share the\n"
+    "disk.\n\n![Curves of the table below](pictures/growth.svg)",
     "Backups": "To a directory on the same disk, of data that cannot be compressed.",
 }
 _AIMS = {

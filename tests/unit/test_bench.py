@@ -1,6 +1,7 @@
 """The benchmark's delays and rates follow from the times at which lines were written and found."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 import yaml
 
 from bench import __main__ as bench
-from bench import baseline, machines, page, remote
+from bench import baseline, curve, machines, page, remote
 from bench.logs import Run
 from lab.machine import Machine
 
@@ -69,6 +70,15 @@ def test_a_row_is_worse_by_more_than_its_own_spread(
     (found,) = page.replaced([before], [page.Row("Runs", "one", values, "s", more_is_better)])
     assert page.worse([found]) == ([found] if worse else [])
     assert found.before.startswith("10.0 s")
+
+
+def test_what_was_measured_at_several_sizes_is_drawn_as_a_curve() -> None:
+    at = [page.row("Growth", f"memory, at {count} apps", 1000 + count, "MiB") for count in (1, 10, 50)]
+    svg = curve.picture([page.row("Runs", "one", 9, "s"), *at])
+
+    assert svg.startswith("<svg")
+    assert re.findall(r">(memory|apps|MiB|one)<", svg) == ["apps", "MiB", "memory"]
+    assert curve.picture([page.row("Runs", "one", 9, "s")]) == ""
 
 
 def test_the_committed_page_is_one_that_is_written() -> None:
