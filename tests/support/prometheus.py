@@ -1,5 +1,6 @@
 """Prometheus from the outside, by its name, like in the owner's browser."""
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,16 +26,20 @@ class Prometheus:
         return "admin", (self.home.secrets / "traefik_dashboard.password").read_text().strip()
 
     def api(self, path: str, **parameters: str) -> Any:
-        """Return the data of a successful response of its API."""
-        answer = requests.get(
+        """Return the data of a successful response of its API, after a pause if passwords were tried too often."""
+        while (answer := self._ask(path, parameters)).status_code == requests.codes.too_many_requests:
+            time.sleep(1)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["data"]
+
+    def _ask(self, path: str, parameters: dict[str, str]) -> requests.Response:
+        return requests.get(
             f"{self.url}/api/v1/{path}",
             params=parameters,
             auth=self.credentials,
             verify=self.home.ca,
             timeout=30,
         )
-        assert answer.status_code == 200, answer.text
-        return answer.json()["data"]
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """Return the current series of an expression, each with its `metric` and `value`."""

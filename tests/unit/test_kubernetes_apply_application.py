@@ -558,8 +558,7 @@ class Rollout:
 IMAGE = {"waiting": {"reason": "ImagePullBackOff", "message": "web:1: not found"}}
 OVERLOADED = {"waiting": {"reason": "ImagePullBackOff", "message": "503 Service Unavailable"}}
 CREATED = {"waiting": {"reason": "ContainerCreating"}}
-BACK_OFF = "back-off 40s restarting failed container=web pod=web-1_demo(1)"
-CRASHED = {"waiting": {"reason": "CrashLoopBackOff", "message": BACK_OFF}}
+CRASHED = {"waiting": {"reason": "CrashLoopBackOff"}}
 ENDED = {"terminated": {"exitCode": 3}}
 
 

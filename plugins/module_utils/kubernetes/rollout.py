@@ -21,12 +21,12 @@ _NEVER_PULLED = re.compile(
 )
 """Errors of registries and containerd that another attempt does not solve."""
 
-_BACK_OFF = re.compile(r"back-off (?:(\d+)m)?(?:(\d+)s)? restarting")
-_LONG_BACK_OFF = 40
-"""Seconds that the kubelet waits after the third crash in a row, with which a container is hopeless.
-
-Fewer crashes may be a race with something that it needs. Restarts tell nothing: each reboot counts as one.
-"""
+_CRASHES = 3
+"""After this many crashes a container is hopeless; fewer may be a race with something that it needs."""
+_LOOP = "CrashLoopBackOff"
+"""It has crashed twice in a row since the kubelet started."""
+_BY_REBOOT = "Unknown"
+"""Why a container ended that a power cut ended, which counts as a restart, too."""
 
 _PATIENCE = 20.0
 """How many seconds other trouble may last, such as a Secret that arrives late."""
@@ -161,7 +161,7 @@ def _container_trouble(container: Object) -> Iterator[Trouble]:
         reason = waiting.get("reason", "Waiting")
         if ended:
             message = f"{_end(ended)}, {restarts} restarts"
-            hopeless = _back_off(waiting.get("message", "")) >= _LONG_BACK_OFF
+            hopeless = reason == _LOOP and restarts + 1 >= _CRASHES and ended.get("reason") != _BY_REBOOT
             yield Trouble(name, reason, message, 0.0 if hopeless else None, crashed=True)
         else:
             message = waiting.get("message", "")
@@ -169,13 +169,6 @@ def _container_trouble(container: Object) -> Iterator[Trouble]:
             yield Trouble(
                 name, reason, message, _patience(reason, message), image=image if waits_for_image else ""
             )
-
-
-def _back_off(message: str) -> int:
-    """Return how many seconds the kubelet waits before it starts a crashed container again."""
-    found = _BACK_OFF.search(message)
-    minutes, seconds = found.groups(default="0") if found else (0, 0)
-    return int(minutes) * 60 + int(seconds)
 
 
 def _patience(reason: str, message: str) -> float | None:
