@@ -26,7 +26,7 @@ class Prometheus:
         return "admin", (self.home.secrets / "traefik_dashboard.password").read_text().strip()
 
     def api(self, path: str, **parameters: str) -> Any:
-        """Return the data of a successful response of its API, after a pause if passwords were tried too often."""
+        """Return the data of a successful response. Pause if Traefik has seen too many passwords."""
         while (answer := self._ask(path, parameters)).status_code == requests.codes.too_many_requests:
             time.sleep(1)
         assert answer.status_code == 200, answer.text
