@@ -8,6 +8,8 @@ import requests
 
 from tests.support.home import Home
 
+_PATIENCE = 60  # seconds, while passwords were tried too often
+
 
 @dataclass(frozen=True)
 class Prometheus:
@@ -27,7 +29,9 @@ class Prometheus:
 
     def api(self, path: str, **parameters: str) -> Any:
         """Return the data of a successful response. Pause if Traefik has seen too many passwords."""
+        deadline = time.monotonic() + _PATIENCE
         while (answer := self._ask(path, parameters)).status_code == requests.codes.too_many_requests:
+            assert time.monotonic() < deadline, f"{path}: {answer.text} for {_PATIENCE} s"
             time.sleep(1)
         assert answer.status_code == 200, answer.text
         return answer.json()["data"]

@@ -12,6 +12,8 @@ from tests.support.home import eventually
 
 # The page whose last table is written, if any.
 PAGE = os.environ.get("HOMESERVER_BENCHMARK_PAGE")
+# The app whose restarts a fault is about, as its namespace and name.
+RESTARTED = {POWER_CUT: ("tracing", "jaeger"), FULL_DISK: ("monitoring", "prometheus")}
 # Without the pods that were evicted.
 _POD = "-n {} pods -l app.kubernetes.io/name={} --field-selector=status.phase=Running"
 
@@ -22,8 +24,7 @@ def _parameter(fault: Fault) -> ParameterSet:
 
 @pytest.mark.parametrize("fault", [_parameter(fault) for fault in FAULTS])
 def test_nothing_is_lost(fault: Fault, victim: Victim, capfd: pytest.CaptureFixture[str]) -> None:
-    jaeger = _restarts(victim, "tracing", "jaeger") if fault is POWER_CUT else 0
-    prometheus = _restarts(victim, "monitoring", "prometheus")
+    before = _restarts(victim, fault)
     found = cost(victim, fault)
 
     with capfd.disabled():
@@ -34,12 +35,15 @@ def test_nothing_is_lost(fault: Fault, victim: Victim, capfd: pytest.CaptureFixt
     assert not found.lines or fault.loses_lines
     if fault is POWER_CUT:
         # It waits for Elasticsearch, which takes longer to start.
-        assert _restarts(victim, "tracing", "jaeger") <= jaeger + 1
+        assert _restarts(victim, fault) <= before + 1
     if fault is FULL_DISK:
         # Otherwise the next power cut loses what it measured meanwhile.
-        assert eventually(lambda: _restarts(victim, "monitoring", "prometheus") > prometheus, 180)
+        assert eventually(lambda: _restarts(victim, fault) > before, 180)
 
 
-def _restarts(victim: Victim, namespace: str, app: str) -> int:
-    (pod,) = victim.kubectl.get(_POD.format(namespace, app))["items"]
+def _restarts(victim: Victim, fault: Fault) -> int:
+    """Return how often the app that a fault is about has been restarted; 0 for other faults."""
+    if fault not in RESTARTED:
+        return 0
+    (pod,) = victim.kubectl.get(_POD.format(*RESTARTED[fault]))["items"]
     return int(pod["status"]["containerStatuses"][0]["restartCount"])

@@ -5,6 +5,8 @@ kubectl keeps the same for its ApplySets (KEP-3659). Without a record all kinds 
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 from .cluster import Cluster
 from .objects import MANAGED_BY, MANAGER, Object
 
@@ -28,12 +30,12 @@ class Record:
         found = cluster.get(self._object)
         self.kinds = frozenset((found.get("data") or {}).get("kinds", "").split()) if found else None
 
-    def add(self, kinds: set[str]) -> None:
+    def add(self, kinds: Set[str]) -> None:
         """Keep more kinds before their objects are applied, should the run be interrupted."""
         if self.kinds is not None and not kinds <= self.kinds:
             self.replace(kinds | self.kinds)
 
-    def replace(self, kinds: set[str] | frozenset[str]) -> None:
+    def replace(self, kinds: Set[str]) -> None:
         """Keep these kinds, of which there are objects."""
         if kinds != self.kinds:
             self._cluster.apply({**self._object, "data": {"kinds": " ".join(sorted(kinds))}}, dry_run=False)
@@ -41,5 +43,6 @@ class Record:
 
     def remove(self) -> None:
         """Keep nothing."""
-        self._cluster.delete(self._object)
-        self.kinds = None
+        if self.kinds is not None:
+            self._cluster.delete(self._object)
+            self.kinds = None
