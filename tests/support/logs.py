@@ -11,13 +11,16 @@ from testinfra.host import Host
 from tests.support.home import Home, Kubectl, eventually
 
 _ASK = """
-import base64, json, ssl, sys, urllib.request
+import base64, json, ssl, sys, urllib.error, urllib.request
 url, credentials, body, certificate, method = sys.argv[1:]
 context = ssl.create_default_context(cadata=base64.b64decode(certificate).decode())
 context.check_hostname = False
 headers = {"Authorization": "Basic " + credentials, "Content-Type": "application/json"}
 request = urllib.request.Request(url, base64.b64decode(body) or None, headers, method=method or None)
-print(urllib.request.urlopen(request, timeout=30, context=context).read().decode())
+try:
+    print(urllib.request.urlopen(request, timeout=30, context=context).read().decode())
+except urllib.error.HTTPError as error:
+    sys.exit(f"{error}: {error.read().decode()}")
 """
 
 

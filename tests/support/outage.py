@@ -38,9 +38,11 @@ class Outage:
         kubectl(f"wait {pods} --for=delete --timeout=120s")
         self.began = time.time()
 
-    def end(self, kubectl: Kubectl) -> None:
+    def end(self, logs: Logs, kubectl: Kubectl) -> None:
         """Start Elasticsearch once it was down for long enough, and write as many lines again meanwhile."""
         time.sleep(max(0, self.began + SECONDS - time.time()))
         self.restore.close()
         self.marks.append(write_lines(kubectl, LINES, SECONDS))
         kubectl("-n logging rollout status statefulset elasticsearch --timeout=300s")
+        # It is ready some seconds before it has opened its indices.
+        assert eventually(lambda: logs.ask("_cluster/health")["status"] != "red", 60)

@@ -11,10 +11,10 @@ from tests.support.shipping import all_there, duplicates, remove
 
 
 @pytest.fixture(scope="module")
-def over(outage: Outage, kubectl: Kubectl) -> Outage:
+def over(outage: Outage, logs: Logs, kubectl: Kubectl) -> Outage:
     """Elasticsearch runs again."""
     assert outage.began, "run test_outage.py first"
-    outage.end(kubectl)
+    outage.end(logs, kubectl)
     return outage
 
 
