@@ -91,6 +91,12 @@ def _home() -> Iterator[Row]:
     yield row("Runs", "`site.yml`, first run, compared with by hand", compared, "times")
 
 
+def _without_logs() -> Iterator[Row]:
+    with _machine("bench") as (machine, _):
+        _play(machine, "site.yml", homeserver_logging_enabled=False)
+        yield from idle.rows_without_logs(machine)
+
+
 def _requests() -> Iterator[Row]:
     with _machine("bench") as (machine, _):
         _play(machine, "site.yml")
@@ -119,6 +125,7 @@ def _growth() -> Iterator[Row]:
 # What can be measured alone, by its name on the command line.
 _PARTS: dict[str, Callable[[], Iterator[Row]]] = {
     "home": _home,
+    "without-logs": _without_logs,
     "requests": _requests,
     "machines": _second_machine,
     "recovery": _recovery,
