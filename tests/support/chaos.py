@@ -1,5 +1,6 @@
 """What a fault costs a home, measured from outside while clients use it."""
 
+import sys
 import time
 import uuid
 from collections import Counter
@@ -48,6 +49,7 @@ class Fault:
         begin: Lets it happen.
         end: Ends it, once its alert has arrived; without, it is over by itself.
         alert: The alert that it causes; empty for one that is over before an alert is due.
+        boots: Whether its end is to switch on the machine, and so is over as soon as that begins.
         by_hand: Does what the owner has to do in the end, and tells what that is.
         loses: What cannot but be lost.
         loses_lines: Whether lines of answered requests are of that.
@@ -58,6 +60,7 @@ class Fault:
     begin: Callable[[Victim], object]
     end: Callable[[Victim], object] | None = None
     alert: str = ""
+    boots: bool = False
     by_hand: Callable[[Victim], str] | None = None
     loses: str = ""
     loses_lines: bool = False
@@ -103,20 +106,23 @@ class Pages:
     Attributes:
         flaws: What was wrong with each, the last time that it was asked.
         failed: When one last failed, in seconds since the epoch.
+        last: What was wrong then.
     """
 
     home: Home
     flaws: dict[str, str] = field(default_factory=dict)
     failed: float = 0
+    last: dict[str, str] = field(default_factory=dict)
 
     def look(self) -> bool:
         """Ask all, and return whether all answer."""
         for name in PAGES:
             url = f"https://{name}.{self.home.domain}/"
             self.flaws[name] = http_probe.flaw(url, self.home.address, self.home.ca)
-            if self.flaws[name]:
-                self.failed = time.time()
-        return not any(self.flaws.values())
+        if any(self.flaws.values()):
+            self.failed, self.last = time.time(), {name: flaw for name, flaw in self.flaws.items() if flaw}
+            return False
+        return True
 
 
 def cost(victim: Victim, fault: Fault) -> Cost:
@@ -135,14 +141,16 @@ def cost(victim: Victim, fault: Fault) -> Cost:
         began = time.time()
         fault.begin(victim)
         told = _told(victim, fault.alert, began) if fault.alert else 0
+        ends = time.time()
         if fault.end:
             fault.end(victim)
-        over = time.time() if fault.end else began
+        over = began if not fault.end else ends if fault.boots else time.time()
         by_hand = fault.by_hand(victim) if fault.by_hand else ""
         # First the pages: after a power cut the cluster still takes its pods for ready.
         assert eventually(pages.look, RECOVERY), pages.flaws
         _settle(victim)
         healthy = time.time() - over
+    sys.stdout.write(f"the last to fail: {pages.last}\n")
     rows = ask(victim.kubectl, "SELECT mark FROM marks").splitlines()
     last, gap = _metrics(victim.prometheus, began)
     lost = [] if row in rows else ["a row"]
