@@ -9,10 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from testinfra.host import Host
 
-from tests.support.home import Home, eventually
+from tests.support.home import Home, Kubectl, eventually
 
 # Of a network that is not private (RFC 5737), so not among homeserver_admin_networks.
 STRANGER = "203.0.113.77"
+# An address of a service, of those that Kubernetes gives nobody by itself.
+UNUSED = "10.152.183.13"
 SSH, PAGES, API, KUBELET = 22, {80, 443}, 16443, 10250
 
 
@@ -69,6 +71,43 @@ def test_ports_of_others_stay_open(home: Home, host: Host, stranger: str) -> Non
         assert _admits(home, 8090, stranger)
     finally:
         host.check_output("systemctl stop own-server")
+
+
+def test_what_connects_before_a_service_exists_reaches_it_later(host: Host, kubectl: Kubectl) -> None:
+    """As the network plugin does while the host boots, and all pods wait for it."""
+    pod = kubectl.get("-n apps pods -l app.kubernetes.io/name=hello")["items"][0]
+    port = pod["spec"]["containers"][0]["ports"][0]["containerPort"]
+    # It is there before the service, which would refuse what comes before it.
+    backend = {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "name": "early",
+            "namespace": "apps",
+            "labels": {"kubernetes.io/service-name": "early"},
+        },
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [pod["status"]["podIP"]]}],
+        "ports": [{"port": port}],
+    }
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "early", "namespace": "apps"},
+        "spec": {"clusterIP": UNUSED, "ports": [{"port": port}]},
+    }
+    url = f"http://{UNUSED}:{port}/"
+    curl = f"curl --silent --output /dev/null --connect-timeout 30 {url}"
+    host.check_output(f"systemd-run --unit=early --property=RemainAfterExit=yes {curl}")
+    try:
+        assert eventually(lambda: bool(host.check_output(f"ss -Hnt state syn-sent dst {UNUSED}")), 10)
+        kubectl.apply(backend, service)
+        said = "systemctl show --property=SubState,Result early"
+        assert eventually(lambda: "running" not in host.check_output(said), 60)
+        assert "Result=success" in host.check_output(said)
+    finally:
+        host.check_output("systemctl stop early && systemctl reset-failed")
+        kubectl("-n apps delete service,endpointslice early --ignore-not-found")
 
 
 def test_the_rules_are_loaded_at_every_start(home: Home, host: Host, stranger: str) -> None:
