@@ -52,6 +52,7 @@ TABLE = [
     ("bot", " Mozilla/5.0 Chrome/1"),
     ("other", "Mozilla/5.0 Edg Chrome Safari"),
     ("bot", '${jndi:ldap://x} "}'),
+    ("bot", "__proto__"),
 ]
 
 

@@ -27,10 +27,27 @@ var LEVELS = {
 var KLOG_LEVELS = { I: "info", W: "warning", E: "error", F: "critical" };
 var SYSLOG_LEVELS = ["critical", "critical", "critical", "error", "warning", "info", "info", "debug"];
 
+// Returns a function that remembers what it has found for a text; lines repeat what they say.
+var REMEMBERED = 500;
+function remembering(find) {
+    var found = {};
+    var left = REMEMBERED;
+    return function (text) {
+        // With something before it, no text is a name that every object has.
+        var name = "=" + text;
+        if (!has(found, name)) {
+            if (left === 0) { found = {}; left = REMEMBERED; }
+            left--;
+            found[name] = find(text);
+        }
+        return found[name];
+    };
+}
+
 // ---- Which family of browser sent a request. The rules are those of app/src/homeserver_app/browsers.py; one table
 // tests both.
 var FAMILIES = ["bot", "edge", "firefox", "chrome", "safari", "other"];
-function family(userAgent) {
+var family = remembering(function (userAgent) {
     // What is not ASCII belongs to no word. A Cubot is a phone: without lookbehind, its name has to go first.
     var said = userAgent.replace(/[^\x00-\x7f]/g, " ").toLowerCase();
     if (!/^(?:mozilla\/|opera\/|$)/.test(said)) { return "bot"; }
@@ -41,7 +58,7 @@ function family(userAgent) {
     if (/\b(?:chrome|crios)\//.test(said)) { return "chrome"; }
     if (/\bsafari\//.test(said)) { return "safari"; }
     return "other";
-}
+});
 
 // Whatever a field of the object is called.
 function has(object, name) {
@@ -128,11 +145,14 @@ var ACCESS = [
     ["entryPointName", "traefik.entry_point", keyword]
 ];
 var MESSAGES = ["message", "msg", "MESSAGE"];
+// What a program says of its own pod, and Kubernetes says as well.
+var KNOWN = [["pod", "kubernetes.pod.name"], ["namespace", "kubernetes.namespace"], ["node", "kubernetes.node.name"]];
 
 function take(event, json, names) {
     for (var i = 0; i < names.length; i++) {
         var name = names[i][0];
-        if (!has(json, name) || event.Get(names[i][1]) !== null) { continue; }
+        // None of these is a name that every object has.
+        if (json[name] === undefined || event.Get(names[i][1]) !== null) { continue; }
         var value = names[i][2](json[name]);
         if (value !== undefined) {
             event.Put(names[i][1], value);
@@ -175,13 +195,14 @@ function structured(event, json, line) {
         // is the line's own, and by the id that an app gave a request only those that failed are looked for.
         if (json.DownstreamStatus < 400) { delete json["origin_X-Request-Id"]; }
         if (json.ClientUsername === "-") { delete json.ClientUsername; }
-        ["time", "msg", "downstream_X-Request-Id"].forEach(function (name) { delete json[name]; });
+        delete json.time;
+        delete json.msg;
+        delete json["downstream_X-Request-Id"];
     }
     take(event, json, access ? ACCESS : EVERYBODY);
-    ["pod", "namespace", "node"].forEach(function (name) {
-        var known = { pod: "kubernetes.pod.name", namespace: "kubernetes.namespace", node: "kubernetes.node.name" }[name];
-        if (has(json, name) && json[name] === event.Get(known)) { delete json[name]; }
-    });
+    for (var k = 0; k < KNOWN.length; k++) {
+        if (json[KNOWN[k][0]] !== undefined && json[KNOWN[k][0]] === event.Get(KNOWN[k][1])) { delete json[KNOWN[k][0]]; }
+    }
     var agent = event.Get("user_agent.original");
     if (agent !== null && event.Get("labels.browser") === null) { event.Put("labels.browser", family(agent)); }
     if (Object.keys(json).length === 0) {
@@ -222,7 +243,8 @@ function stack(event, said) {
 }
 
 function line(event, said) {
-    said = said.replace(/\s+$/, "");
+    // Only if there is some: the expression begins to match at every space of a line.
+    if (/\s/.test(said.slice(-1))) { said = said.replace(/\s+$/, ""); }
     var json = event.Get("json");
     if (json !== null) { return structured(event, json, said); }
     if (!/^\s*\{/.test(said)) {
@@ -290,13 +312,12 @@ function wanted(hints, said) {
     var never = hints["co_elastic_logs/exclude_lines"];
     return !(only && matches(only, said) === false) && !(never && matches(never, said) === true);
 }
-var known = {};
+var expression = remembering(function (pattern) {
+    // What is no regular expression hides nothing.
+    try { return new RegExp(pattern); } catch (error) { return null; }
+});
 function matches(pattern, said) {
-    if (!has(known, pattern)) {
-        // What is no regular expression hides nothing.
-        try { known[pattern] = new RegExp(pattern); } catch (error) { known[pattern] = null; }
-    }
-    return known[pattern] && known[pattern].test(said);
+    return expression(pattern) && expression(pattern).test(said);
 }
 
 function journal(event) {
@@ -354,8 +375,9 @@ function register(params) {
     DATASETS = params.datasets;
 }
 
+var container = remembering(function (path) { return POD.exec(path); });
 function process(event) {
     event.Put("host.name", NODE);
-    var found = POD.exec(event.Get("log.file.path"));
+    var found = container(event.Get("log.file.path"));
     if (found) { pod(event, found); } else { journal(event); }
 }
