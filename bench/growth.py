@@ -31,10 +31,10 @@ _SEARCHES = {
     },
     "all by status": {"size": 0, "aggs": {"status": {"terms": {"field": "http.response.status_code"}}}},
 }
-# Serves a number of series at all paths.
+# Serves a number of series at all paths. Ansible must find no template in it.
 _EXPORTER = """
 import http.server, sys
-page = "".join(f'growth{{number="{n}"}} {n}\\n' for n in range(int(sys.argv[1]))).encode()
+page = "".join('growth{number="%d"} %d\\n' % (n, n) for n in range(int(sys.argv[1]))).encode()
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
