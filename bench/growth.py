@@ -98,6 +98,9 @@ def _exporter(series: int) -> dict[str, Any]:
         "name": "growth",
         "source": "{{ flask_app_hello.source }}",
         "command": ["python3", "-c", _EXPORTER, str(_PER_POD)],
+        "port": 0,
+        "probe": "none",
+        "routes": [],
         "metrics_port": 8000,
         "replicas": series // _PER_POD,
     }
