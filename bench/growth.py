@@ -15,6 +15,8 @@ from lab.machine import Machine
 APPS = (1, 10, 50)
 SERIES = (50_000, 100_000, 200_000)
 LINES = (1, 10, 50)  # million
+# By default an app asks for so much processor time that two cores have room for fewer.
+_SMALL = {"requests": {"cpu": "5m", "memory": "32Mi"}, "limits": {"memory": "256Mi"}}
 _GROUP = "Growth"
 _PATIENCE = 600  # seconds
 _HELLO = "{{ flask_app_hello }}"
@@ -79,6 +81,7 @@ def _another(number: int) -> dict[str, Any]:
         "liveness_path": "/status/200",
         "readiness_path": "/status/200",
         "replicas": 1,
+        "resources": _SMALL,
     }
 
 
@@ -103,6 +106,7 @@ def _exporter(series: int) -> dict[str, Any]:
         "routes": [],
         "metrics_port": 8000,
         "replicas": series // _PER_POD,
+        "resources": _SMALL,
     }
 
 
