@@ -22,12 +22,13 @@ def picture(rows: Iterable[Row]) -> str:
         if point := _POINT.fullmatch(each.what):
             panel = (point["what"].replace("`", ""), point["things"], each.unit)
             panels.setdefault(panel, []).append({"count": int(point["count"]), "value": median(each.values)})
-    if not panels:
+    curves = {panel: points for panel, points in panels.items() if len(points) > 1}
+    if not curves:
         return ""
     drawing = {
         "background": "white",
         "columns": _COLUMNS,
-        "concat": [_panel(*panel, points) for panel, points in panels.items()],
+        "concat": [_panel(*panel, points) for panel, points in curves.items()],
     }
     return str(vl_convert.vegalite_to_svg(drawing, vl_version="5.20"))
 

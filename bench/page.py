@@ -26,8 +26,8 @@ GROUPS = {
     "Idle, without logs and traces": "The same with `homeserver_logging_enabled: false`.",
     "Machines": "All machines of the lab share the cores.",
     "Upgrades": "Measured by `make test-upgrade`.",
-    "Growth": "One home, which gets more of each, in the order of the table: its apps are counted after all the\n"
-    "rest. Millions of lines are copies of the first, and share the disk.\n\n"
+    "Growth": "One home, which gets more of each, in the order of the table: its apps are counted after all\n"
+    "the rest. Millions of lines are copies of the first, and share the disk.\n\n"
     "![Curves of the table below](pictures/growth.svg)\n\n"
     "What one machine holds, on paper: a GiB of disk keeps seven million lines of Traefik's, and fifty\n"
     "million are still searched within half a second. With its 1024 MiB, Prometheus holds 200,000 series\n"
