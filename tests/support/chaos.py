@@ -119,10 +119,11 @@ class Pages:
         for name in PAGES:
             url = f"https://{name}.{self.home.domain}/"
             self.flaws[name] = http_probe.flaw(url, self.home.address, self.home.ca)
-        if any(self.flaws.values()):
-            self.failed, self.last = time.time(), {name: flaw for name, flaw in self.flaws.items() if flaw}
-            return False
-        return True
+            if self.flaws[name]:
+                self.failed = time.time()
+        found = {name: flaw for name, flaw in self.flaws.items() if flaw}
+        self.last = found or self.last
+        return not found
 
 
 def cost(victim: Victim, fault: Fault) -> Cost:
@@ -141,10 +142,11 @@ def cost(victim: Victim, fault: Fault) -> Cost:
         began = time.time()
         fault.begin(victim)
         told = _told(victim, fault.alert, began) if fault.alert else 0
-        ends = time.time()
+        over = began
         if fault.end:
+            ends = time.time()
             fault.end(victim)
-        over = began if not fault.end else ends if fault.boots else time.time()
+            over = ends if fault.boots else time.time()
         by_hand = fault.by_hand(victim) if fault.by_hand else ""
         # First the pages: after a power cut the cluster still takes its pods for ready.
         assert eventually(pages.look, RECOVERY), pages.flaws

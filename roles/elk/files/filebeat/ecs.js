@@ -317,7 +317,8 @@ var expression = remembering(function (pattern) {
     try { return new RegExp(pattern); } catch (error) { return null; }
 });
 function matches(pattern, said) {
-    return expression(pattern) && expression(pattern).test(said);
+    var compiled = expression(pattern);
+    return compiled && compiled.test(said);
 }
 
 function journal(event) {
