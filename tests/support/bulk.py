@@ -17,7 +17,8 @@ class Elasticsearch:
 
     Attributes:
         up: whether it responds at all.
-        forgets: whether it stores documents but loses the response.
+        forgets: whether it stores documents but loses the response. It still answers when Filebeat connects
+            again: with no connection left, nothing would be sent twice.
         refuse: the status for a document by its index, 201 to accept it.
         documents: the stored documents, by index and id.
         duplicates: the number of documents that it received again.
@@ -75,15 +76,13 @@ def elasticsearch() -> Iterator[Elasticsearch]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            if running.up:
-                self._answer(running.bulk(body))
-            else:
-                self._answer({}, 503)
-
-        def _answer(self, answer: dict[str, Any], status: int = 200) -> None:
+            answer = running.bulk(body) if running.up else {}
             if running.forgets:
                 self.close_connection = True
-                return
+            else:
+                self._answer(answer, 200 if running.up else 503)
+
+        def _answer(self, answer: dict[str, Any], status: int = 200) -> None:
             content = json.dumps(answer).encode()
             self.send_response(status if running.up else 503)
             self.send_header("Content-Type", "application/json")
