@@ -100,6 +100,11 @@ class Server:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         return [int(pid) for pid in children.read_text().split()]
 
+    def own_memory(self, pid: int) -> int:
+        """Return the MiB that a process shares with no other."""
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) // 1024
+
     def output(self) -> str:
         return self._output.read_text()
 

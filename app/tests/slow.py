@@ -1,5 +1,6 @@
-"""The app with additional slow and failing routes, for tests."""
+"""The app with additional routes that are slow, fail, or collect garbage, for tests."""
 
+import gc
 import time
 
 from flask import Flask
@@ -18,5 +19,10 @@ def create_app() -> Flask:
     @app.get("/broken")
     def broken() -> str:
         raise RuntimeError("it broke\nin two lines")
+
+    @app.get("/collect")
+    def collect() -> str:
+        gc.collect()
+        return "done"
 
     return app

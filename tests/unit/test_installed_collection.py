@@ -71,7 +71,7 @@ def test_preflight_ends_the_run_with_its_own_message(refused: str) -> None:
     assert not re.search(r"Traceback|not found|is missing|\[WARNING\]: (?!home: )", refused)
 
 
-@pytest.mark.parametrize("playbook", ["traefik", "apps", "logging", "tracing", "monitoring", "status"])
+@pytest.mark.parametrize("playbook", ["traefik", "run_apps", "logging", "tracing", "monitoring", "status"])
 def test_a_dry_run_of_each_stage_finds_all_its_files(project: Project, playbook: str) -> None:
     run = project.play(playbook, "--check")
 

@@ -1,5 +1,6 @@
 """The app's hooks in gunicorn's master process."""
 
+import gc
 import signal
 import sys
 from pathlib import Path
@@ -34,6 +35,8 @@ class Hooks:
             sys.exit(f"homeserver_app: cannot serve metrics on {host}:{port} from {self._directory}: {error}")
         if self._settings.drain_seconds:
             drain_on_sigterm(self._settings.drain_seconds)
+        # The workers share what was imported until somebody writes to it, as the garbage collector would.
+        gc.freeze()
 
     def child_exit(self, _arbiter: object, worker: Worker) -> None:
         """Clean up after a worker exited for any reason."""

@@ -216,6 +216,18 @@ def test_a_schedule_works_on_the_apps_volumes(kubectl: Kubectl) -> None:
     assert "PostgreSQL database cluster dump" in kubectl("-n apps exec deploy/db -- head /backup/all.sql")
 
 
+def test_a_wrong_app_is_refused_before_anything_changes(home: Home) -> None:
+    """Also where the list is applied alone."""
+    taken = {"name": "mine", "image": "localhost/mine:1", "host": f"grafana.{home.domain}"}
+    apps = json.dumps({"flask_app_apps": ["{{ flask_app_hello }}", taken]})
+    run = home.play("playbooks/apps.yml", "-e", apps)
+
+    assert run.returncode == 2
+    assert "1 problem, nothing was changed." in run.stdout
+    assert f"grafana.{home.domain}" in run.stdout
+    assert "Apply the apps" not in run.stdout
+
+
 def test_volumes_of_a_removed_app_are_kept_unless_that_is_confirmed(home: Home) -> None:
     """A dry run names what would be deleted."""
     without = json.dumps({"flask_app_apps": ["{{ flask_app_hello }}"]})
