@@ -148,8 +148,10 @@ def _machine(name: str) -> Iterator[tuple[Machine, float]]:
     """Create a new machine, yield it with the seconds that took, and remove it."""
     lifecycle.down(name)
     started = time.monotonic()
-    yield lifecycle.up(name, None, _report), time.monotonic() - started
-    lifecycle.down(name)
+    try:
+        yield lifecycle.up(name, None, _report), time.monotonic() - started
+    finally:
+        lifecycle.down(name)
 
 
 def _play(machine: Machine, playbook: str, **variables: object) -> None:

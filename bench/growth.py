@@ -26,7 +26,7 @@ _BULK = 10_000  # lines
 _INDEX = "growth"
 # Of the answers, seconds that Elasticsearch took.
 _SEARCHES = {
-    "the newest 50 that hold a word": {
+    "the newest 50 that contain a word": {
         "query": {"match": {"message": "favicon"}},
         "size": 50,
         "sort": [{"@timestamp": "desc"}],

@@ -48,7 +48,7 @@ def through_traefik(machine: Machine, rate: int = 0, address: str = "") -> Answe
 
 
 def at_service(machine: Machine, rate: int = 0) -> Answers:
-    """Load the app by its Service."""
+    """Load the app through its Service."""
     where = "jsonpath='{.spec.clusterIP}:{.spec.ports[0].port}'"
     service = remote.run(machine, f"{KUBECTL} -n apps get service hello -o {where}")
     return _answers(machine, f"http://{service}/", rate)

@@ -102,17 +102,17 @@ class Run:
 def rows(machine: Machine) -> Iterator[Row]:
     """Let pods log, and search for their lines as a reader would."""
     with store(machine) as connection:
-        for (rate, seconds), when in ((_QUIET, "on a quiet day"), (_BUSY, f"at {_BUSY[0]} lines per second")):
+        for (rate, seconds), when in ((_QUIET, "while idle"), (_BUSY, f"at {_BUSY[0]} lines per second")):
             waited = _logged(machine, connection, f"bench-{rate}", rate * seconds, rate).waited(rate)
             centiles = quantiles(waited, n=100)
             for centile in (50, 99):
-                what = f"from a line to finding it, {when}: p{centile}"
+                what = f"from a line to its search result, {when}: p{centile}"
                 yield row("Logs", what, centiles[centile - 1], "s")
         fastest = _logged(machine, connection, "bench-at-once", _AT_ONCE, _AT_ONCE * 1000).rate
-        what = f"lines until all were found, of {_AT_ONCE} written at once"
+        what = f"lines stored and searchable, of {_AT_ONCE} written at once"
         yield row("Logs", what, fastest, "per second", more_is_better=True)
         bytes_per_line = used(connection, "logs-*") / connection.get("logs-*/_count")["count"]
-        yield row("Logs", "disk for each line that is kept", bytes_per_line, "bytes")
+        yield row("Logs", "disk for each stored line", bytes_per_line, "bytes")
 
 
 @contextmanager

@@ -40,7 +40,7 @@ def rows(
     yield _rate("the app at one machine", [load.through_traefik(founder)])
     worker = _another(founder, report)
     joined = _seconds_until_serving(founder, worker, lambda: play("site.yml"))
-    yield row(_GROUP, "a second machine, from `site.yml`'s start until it serves", joined, "s")
+    yield row(_GROUP, "a second machine, from the start of `site.yml` until it serves", joined, "s")
     wanted = _spread(founder, worker)
     with ThreadPoolExecutor() as pool:
         addresses = (founder.address, worker.address)

@@ -26,7 +26,7 @@ _QUERIES = {
     "memory": ('process_resident_memory_bytes{job="prometheus"} / 2^20', "MiB"),
     # After a rollout, Prometheus still scrapes a terminated pod until it learns that it is gone.
     "longest scrape": ("max(scrape_duration_seconds and up == 1) * 1000", "ms"),
-    "all rules once": ("sum(prometheus_rule_group_last_duration_seconds) * 1000", "ms"),
+    "one evaluation of all rules": ("sum(prometheus_rule_group_last_duration_seconds) * 1000", "ms"),
 }
 
 
@@ -40,7 +40,7 @@ def rows(machine: Machine) -> Iterator[Row]:
         for question in asked(dashboard)
     }
     slowest = max(seconds.values())
-    yield row(_GROUP, "Prometheus: slowest question of the dashboards", slowest * 1000, "ms")
+    yield row(_GROUP, "Prometheus: slowest dashboard query", slowest * 1000, "ms")
 
 
 def figures(machine: Machine) -> Iterator[tuple[str, tuple[float, str]]]:
@@ -69,7 +69,7 @@ def fault_to_message(machine: Machine, play: Callable[..., None]) -> Iterator[Ro
         started = time.time()
         recorder.wait(lambda: bool(_received(recorder)), _PATIENCE)
         took = _received(recorder)[0].at - started - _rule_waits(machine)
-        yield row(_GROUP, "from an app's end to the message, beyond what the rule waits", took, "s")
+        yield row(_GROUP, "from an app's failure to the notification, without the rule's wait", took, "s")
 
 
 def _received(recorder: Recorder) -> list[Message]:

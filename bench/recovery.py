@@ -45,15 +45,15 @@ def rows(machine: Machine, play: Play, report: Report) -> Iterator[Row]:
     play(machine, "site.yml", **saved)
     took = seconds(lambda: _save(machine))
     size = _size(machine)
-    first = f"first backup of a home with {_MIB} MiB of an app's data"
+    first = f"first backup of a home with {_MIB} MiB of app data"
     yield row(_GROUP, first, took, "s")
-    yield row(_GROUP, f"… its size: {first}", size, "MiB")
+    yield row(_GROUP, f"… size of the {first}", size, "MiB")
     _write(machine, directory, "second", _A_DAY_LATER_MIB)
     took = seconds(lambda: _save(machine))
     added = _size(machine) - size
     following = f"next backup, {_A_DAY_LATER_MIB} MiB later"
     yield row(_GROUP, following, took, "s")
-    yield row(_GROUP, f"… its size: {following}", added, "MiB")
+    yield row(_GROUP, f"… size of the {following}", added, "MiB")
     with tempfile.TemporaryDirectory() as elsewhere:
         disk, password = Path(elsewhere) / "disk.tar", Path(elsewhere) / "password"
         _take(machine, disk)
@@ -65,9 +65,9 @@ def rows(machine: Machine, play: Play, report: Report) -> Iterator[Row]:
         given = {"restore_location": _REPOSITORY, "restore_password_file": str(password)}
         took = seconds(lambda: _restore(anew, play, given))
     _check(anew)
-    yield row(_GROUP, "from an empty machine to the old home, whose pages answer", took, "s")
+    yield row(_GROUP, "from an empty machine to the restored home, until its pages answer", took, "s")
     restored = size / took
-    yield row(_GROUP, "… which is, of what is restored", restored, "MiB per second", more_is_better=True)
+    yield row(_GROUP, "… restored data", restored, "MiB per second", more_is_better=True)
 
 
 def _volume(machine: Machine) -> str:

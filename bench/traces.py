@@ -36,7 +36,7 @@ def rows(machine: Machine) -> Iterator[Row]:
     with remote.service(machine, "tracing", "jaeger", 16686) as port:
         centiles = quantiles(_waits(machine, f"http://127.0.0.1:{port}/api/traces"), n=100)
     for centile in (50, 99):
-        what = f"from a request to finding its trace: p{centile}"
+        what = f"from a request to its trace in Jaeger: p{centile}"
         yield row("Traces", what, centiles[centile - 1], "s")
 
 
@@ -55,7 +55,7 @@ def cost(machine: Machine, play: Callable[..., None]) -> Iterator[Row]:
         fastest = load.through_traefik(machine)
         yield load.full_speed(what, fastest)
         yield from load.usual(what, load.through_traefik(machine, load.USUAL))
-    what = "the app by its Service"
+    what = "the app through its Service"
     directly = load.at_service(machine)
     yield load.full_speed(what, directly)
     yield from load.usual(what, load.at_service(machine, load.USUAL))

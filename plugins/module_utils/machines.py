@@ -94,7 +94,7 @@ def _repeated_names(machines: list[Machine]) -> Iterator[Found]:
 def _against_founder(worker: Machine, founder: Machine) -> Iterator[Problem]:
     member, cluster = worker.host["member"], founder.host["cluster"]
     own = {"member": member, "workloads": membership.workloads(worker.host["cluster"]["pods"])}
-    # A name that both have is told already.
+    # A name that both have is reported already.
     others = [node for node in cluster["nodes"] if node["name"] != founder.node]
     theirs = {"member": founder.host["member"], "nodes": others}
     yield from joining.cannot_join(own, theirs, worker.name, founder.name)

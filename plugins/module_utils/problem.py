@@ -1,4 +1,4 @@
-"""A problem of an owner, as it is told."""
+"""A problem that is reported to the owner."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Problem(NamedTuple):
-    """What is wrong, in whose words that may be, and what mends it."""
+    """What is wrong, and how to fix it."""
 
     wrong: str
     fix: str

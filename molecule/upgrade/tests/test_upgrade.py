@@ -20,7 +20,7 @@ from tests.support.repeatedly import repeatedly
 from tests.support.traffic import steady_traffic
 from tests.support.upgrade import GROUP, Outage, install_earlier, note, versions
 
-UPGRADE = "MicroK8s goes up by a minor version"
+UPGRADE = "MicroK8s upgrade by a minor version"
 BETA = "networking.k8s.io/v1beta1"
 # The next version but one does not serve it any more.
 SERVED = {"microk8s_extra_apiserver_args": {"--runtime-config": f"{BETA}=true"}}
@@ -88,8 +88,8 @@ def test_a_killed_run_is_finished_by_the_next(machines: Machines, mark: str) -> 
 
     note(
         row(GROUP, f"{UPGRADE}, on one machine", seconds, "s"),
-        row(GROUP, f"{UPGRADE}: requests that failed", answers.total() - answers["200"], ""),
-        row(GROUP, f"{UPGRADE}: its API was away", api.seconds, "s"),
+        row(GROUP, f"{UPGRADE}: failed requests", answers.total() - answers["200"], ""),
+        row(GROUP, f"{UPGRADE}: API outage", api.seconds, "s"),
     )
     assert "becomes" not in said
     assert versions(machines) == {KUBERNETES}

@@ -14,7 +14,7 @@ from tests.support.repeatedly import repeatedly
 from tests.support.traffic import steady_traffic
 from tests.support.upgrade import GROUP, Outage, install_earlier, note, versions
 
-UPGRADE = "MicroK8s goes up by a minor version, on two machines"
+UPGRADE = "MicroK8s upgrade by a minor version, on two machines"
 FOUNDER, WORKER = "molecule", "molecule-2"
 
 
@@ -42,8 +42,8 @@ def places(home: Home, machines: Machines) -> set[frozenset[str]]:
         seconds = time.monotonic() - began
     note(
         row(GROUP, UPGRADE, seconds, "s"),
-        row(GROUP, f"{UPGRADE}: requests that failed", answers.total() - answers["200"], ""),
-        row(GROUP, f"{UPGRADE}: its API was away", api.seconds, "s"),
+        row(GROUP, f"{UPGRADE}: failed requests", answers.total() - answers["200"], ""),
+        row(GROUP, f"{UPGRADE}: API outage", api.seconds, "s"),
     )
     return seen
 
