@@ -14,6 +14,9 @@ def a_workload(kind: str, status: dict[str, Any], **spec: Any) -> dict[str, Any]
     return {"kind": kind, "metadata": {"generation": 2}, "spec": spec, "status": status}
 
 
+CRASHED = {"exitCode": 3, "reason": "Error"}
+
+
 def a_pod(*containers: dict[str, Any], **status: Any) -> dict[str, Any]:
     return {"status": {"conditions": [], "containerStatuses": list(containers), **status}}
 
@@ -118,11 +121,13 @@ def test_a_container_being_created_may_take_its_time() -> None:
     assert trouble.patience is None
 
 
+@pytest.mark.parametrize("state", [{"waiting": {"reason": "CrashLoopBackOff"}}, {"terminated": CRASHED}])
 @pytest.mark.parametrize(("restarts", "patience"), [(0, None), (1, None), (2, 0.0), (9, 0.0)])
-def test_the_third_crash_is_one_too_many(restarts: int, patience: float | None) -> None:
-    ended = {"exitCode": 3, "reason": "Error"}
-    waits = a_container({"waiting": {"reason": "CrashLoopBackOff"}}, last=ended, restarts=restarts)
-    [trouble] = troubles(a_pod(waits))
+def test_the_third_crash_is_one_too_many(
+    state: dict[str, Any], restarts: int, patience: float | None
+) -> None:
+    """Also while the kubelet does not call it a loop yet."""
+    [trouble] = troubles(a_pod(a_container(state, last=CRASHED, restarts=restarts)))
     assert trouble.patience == patience
     assert trouble.crashed
     assert "exit code 3" in str(trouble)
@@ -134,6 +139,7 @@ def test_the_third_crash_is_one_too_many(restarts: int, patience: float | None) 
         {"waiting": {"reason": "PodInitializing"}},
         {"waiting": {"reason": "CrashLoopBackOff"}},
         {"terminated": {"exitCode": 255, "reason": "Unknown"}},
+        {"terminated": CRASHED},
     ],
 )
 def test_a_container_that_reboots_ended_may_take_its_time(state: dict[str, Any]) -> None:

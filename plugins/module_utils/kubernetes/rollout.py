@@ -155,7 +155,10 @@ def _container_trouble(container: Object) -> Iterator[Trouble]:
     elif "terminated" in state:
         if state["terminated"].get("exitCode"):
             reason = state["terminated"].get("reason", "Error")
-            yield Trouble(name, reason, _end(ended), crashed=True)
+            # It is a loop long before the kubelet says so: that may take minutes.
+            in_a_row = _crashed(state) and _crashed(container.get("lastState") or {})
+            hopeless = in_a_row and restarts + 1 >= _CRASHES
+            yield Trouble(name, reason, _end(ended), 0.0 if hopeless else None, crashed=True)
     else:
         waiting = state.get("waiting") or {}
         reason = waiting.get("reason", "Waiting")
@@ -169,6 +172,12 @@ def _container_trouble(container: Object) -> Iterator[Trouble]:
             yield Trouble(
                 name, reason, message, _patience(reason, message), image=image if waits_for_image else ""
             )
+
+
+def _crashed(state: Object) -> bool:
+    """Tell whether a container ended with an error, and not by a power cut."""
+    ended = state.get("terminated") or {}
+    return bool(ended.get("exitCode")) and ended.get("reason") != _BY_REBOOT
 
 
 def _patience(reason: str, message: str) -> float | None:
