@@ -12,6 +12,7 @@ from lab.cache import Part
 from lab.catalogue.images import EXAMPLE_IMAGES, MICROK8S_IMAGES, Image, owner_images
 from lab.catalogue.programs import (
     CALICO_MANIFEST,
+    CLUSTER_PROGRAMS,
     CNI_PROGRAMS,
     COLLECTOR,
     CONTAINERD_PROGRAMS,
@@ -21,7 +22,6 @@ from lab.catalogue.programs import (
     FILEBEAT,
     JAEGER,
     KUBERNETES,
-    KUBERNETES_PROGRAMS,
     SUITE,
     module_files,
 )
@@ -110,7 +110,7 @@ def _microk8s_snap(part: str, version: str, programs: Part) -> Part:
 
 # The base of snaps that name none. Nothing runs from it, so a name and a version are enough.
 CORE_SNAP = _snap("core-snap", {"name": "core", "version": "16-lab"}, "recipes/core", needs=())
-MICROK8S_SNAP = _microk8s_snap("microk8s-snap", KUBERNETES, KUBERNETES_PROGRAMS)
+MICROK8S_SNAP = _microk8s_snap("microk8s-snap", KUBERNETES, CLUSTER_PROGRAMS)
 EARLIER_MICROK8S_SNAP = _microk8s_snap(
     "earlier-microk8s-snap", EARLIER_KUBERNETES, EARLIER_KUBERNETES_PROGRAMS
 )

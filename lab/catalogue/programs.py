@@ -65,6 +65,10 @@ GO = Part(
 )
 
 
+def _programs(packages: str, stamps: Mapping[str, str]) -> golang.Programs:
+    return {"packages": packages.split(), "stamps": stamps}
+
+
 def _go_programs(
     module: str,
     packages: str,
@@ -75,7 +79,7 @@ def _go_programs(
     return Part(
         name or module,
         golang.build,
-        settings={"module": module, "packages": packages.split(), "stamps": stamps},
+        settings={"module": module, "programs": [_programs(packages, stamps)]},
         files=(golang.MODULES / module,),
         needs=(GO,),
         gigabytes=gigabytes,
@@ -95,10 +99,43 @@ def _kubernetes_stamps(version: str) -> dict[str, str]:
     }
 
 
-# With the addons, which use the same packages.
-KUBERNETES_PROGRAMS = _go_programs("kubernetes", "./...", _kubernetes_stamps(KUBERNETES), gigabytes=7)
+# One module for Kubernetes, its addons and what monitors them: half of their packages are the same.
+CLUSTER_PROGRAMS = Part(
+    "cluster",
+    placeholder.build,
+    settings={
+        "source": ALERTMANAGER_MODULE,
+        # Its pages are in Elm, whose packages come from a registry of their own.
+        "path": "ui/app/dist/elm/index.html",
+        "program": {
+            "module": "cluster",
+            # Without the discovery of clouds and others, whose libraries take minutes to compile.
+            "tags": ["remove_all_sd", "enable_kubernetes_sd"],
+            "programs": [
+                _programs(
+                    "./kubernetes ./etcd ./coredns ./metrics-server ./hostpath-provisioner ./pause",
+                    _kubernetes_stamps(KUBERNETES),
+                ),
+                _programs("./otelcol-k8s", {"main.version": COLLECTOR}),
+                *(
+                    _programs(packages, {_PROMETHEUS_VERSION: version})
+                    for packages, version in {
+                        "github.com/prometheus/prometheus/cmd/...": PROMETHEUS,
+                        "github.com/prometheus/alertmanager/cmd/...": ALERTMANAGER,
+                        "github.com/prometheus/node_exporter": NODE_EXPORTER,
+                        "github.com/prometheus/blackbox_exporter": BLACKBOX_EXPORTER,
+                        "github.com/prometheus-community/elasticsearch_exporter": ELASTICSEARCH_EXPORTER,
+                    }.items()
+                ),
+            ],
+        },
+    },
+    files=(golang.MODULES / "cluster", placeholder.PAGE),
+    needs=(GO,),
+    gigabytes=8,
+)
 EARLIER_KUBERNETES_PROGRAMS = _go_programs(
-    "kubernetes",
+    "cluster",
     "-modfile=earlier.mod ./kubernetes ./etcd",
     _kubernetes_stamps(EARLIER_KUBERNETES),
     gigabytes=6,
@@ -128,39 +165,6 @@ PEBBLE_PROGRAMS = _go_programs("pebble", "tool", {})
 # Only the benchmark uses it.
 VEGETA_PROGRAMS = _go_programs("vegeta", "tool", {})
 HTTPBIN_PROGRAM = _go_programs("httpbin", "tool", {})
-PROMETHEUS_PROGRAMS = _go_programs(
-    "prometheus",
-    # Without the discovery of clouds and others, whose libraries take minutes to compile.
-    "-tags=remove_all_sd,enable_kubernetes_sd tool",
-    {_PROMETHEUS_VERSION: PROMETHEUS},
-    gigabytes=3,
-)
-ALERTMANAGER_PROGRAMS = Part(
-    "alertmanager",
-    placeholder.build,
-    settings={
-        "source": ALERTMANAGER_MODULE,
-        # Its pages are in Elm, whose packages come from a registry of their own.
-        "path": "ui/app/dist/elm/index.html",
-        "program": {
-            "module": "alertmanager",
-            # Quiet hours are those of a time zone. The official image has them all as files; amtool's host
-            # may not.
-            "packages": ["-tags=timetzdata", "tool"],
-            "stamps": {_PROMETHEUS_VERSION: ALERTMANAGER},
-        },
-    },
-    files=(golang.MODULES / "alertmanager", placeholder.PAGE),
-    needs=(GO,),
-)
-NODE_EXPORTER_PROGRAM = _go_programs("node-exporter", "tool", {_PROMETHEUS_VERSION: NODE_EXPORTER})
-BLACKBOX_EXPORTER_PROGRAM = _go_programs(
-    "blackbox-exporter", "tool", {_PROMETHEUS_VERSION: BLACKBOX_EXPORTER}
-)
-ELASTICSEARCH_EXPORTER_PROGRAM = _go_programs(
-    "elasticsearch-exporter", "tool", {_PROMETHEUS_VERSION: ELASTICSEARCH_EXPORTER}
-)
-COLLECTOR_PROGRAM = _go_programs("collector", "./...", {"main.version": COLLECTOR}, gigabytes=3)
 FILEBEAT_PROGRAM = _go_programs("filebeat", "tool", {}, gigabytes=3)
 JAEGER_PROGRAM = _go_programs(
     "jaeger",

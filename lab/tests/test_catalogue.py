@@ -88,17 +88,17 @@ def test_a_home_in_the_lab_runs_other_versions_only_where_the_lab_builds_others(
     ("image", "module", "path"),
     [
         ("whoami", "httpbin", "github.com/mccutchen/go-httpbin/v2"),
-        ("coredns", "kubernetes", "github.com/coredns/coredns"),
-        ("metrics-server", "kubernetes", "sigs.k8s.io/metrics-server"),
-        ("alertmanager", "alertmanager", "github.com/prometheus/alertmanager"),
-        ("node-exporter", "node-exporter", "github.com/prometheus/node_exporter"),
-        ("blackbox-exporter", "blackbox-exporter", "github.com/prometheus/blackbox_exporter"),
+        ("coredns", "cluster", "github.com/coredns/coredns"),
+        ("metrics-server", "cluster", "sigs.k8s.io/metrics-server"),
+        ("alertmanager", "cluster", "github.com/prometheus/alertmanager"),
+        ("node-exporter", "cluster", "github.com/prometheus/node_exporter"),
+        ("blackbox-exporter", "cluster", "github.com/prometheus/blackbox_exporter"),
         (
             "elasticsearch-exporter",
-            "elasticsearch-exporter",
+            "cluster",
             "github.com/prometheus-community/elasticsearch_exporter",
         ),
-        ("opentelemetry-collector", "collector", "go.opentelemetry.io/collector/otelcol"),
+        ("opentelemetry-collector", "cluster", "go.opentelemetry.io/collector/otelcol"),
         ("filebeat", "filebeat", "github.com/elastic/beats/v7"),
     ],
 )
@@ -112,7 +112,7 @@ def test_prometheus_has_the_version_of_its_image() -> None:
     path, _, version = PROMETHEUS_MODULE.partition("@")
     major, minor, patch = PROMETHEUS.split(".")
     assert version == f"v0.{major}{minor:0>2}.{patch}"
-    assert required("prometheus")[path] == version
+    assert required("cluster")[path] == version
 
 
 def test_jaeger_has_the_version_of_its_image() -> None:
@@ -155,14 +155,14 @@ def test_the_python_image_has_the_debian_and_python_of_its_tag() -> None:
 def test_kubernetes_has_the_pinned_track_and_the_version_of_the_snap() -> None:
     track = PINNED["microk8s_channel"].partition("/")[0]
     assert KUBERNETES.startswith(f"v{track}.")
-    assert required("kubernetes")["k8s.io/kubernetes"] == KUBERNETES
+    assert required("cluster")["k8s.io/kubernetes"] == KUBERNETES
     assert MICROK8S_SNAP.settings["meta"] == {"name": "microk8s", "version": KUBERNETES}
 
 
 def test_the_earlier_kubernetes_is_one_minor_version_before() -> None:
     minors = [int(version.split(".")[1]) for version in (EARLIER_KUBERNETES, KUBERNETES)]
     assert minors[1] - minors[0] == 1
-    assert required("kubernetes", "earlier.mod")["k8s.io/kubernetes"] == EARLIER_KUBERNETES
+    assert required("cluster", "earlier.mod")["k8s.io/kubernetes"] == EARLIER_KUBERNETES
 
 
 def test_stamped_versions_are_the_built_ones() -> None:

@@ -94,7 +94,7 @@ def test_go_programs_are_built_with_the_labs_own_toolchain_only(
     )
     monkeypatch.setenv("GOFLAGS", "-mod=vendor")
     monkeypatch.setenv("GOROOT", "/another/go")
-    golang.build(job, "httpbin", ["tool"], {"main.version": "v1"})
+    golang.build(job, "httpbin", [{"packages": ["tool"], "stamps": {"main.version": "v1"}}], ["small"])
     environment = dict(line.partition("=")[::2] for line in (job.out / "env").read_text().splitlines())
     assert environment["GOROOT"] == str(toolchain)
     assert environment["GOFLAGS"] == "-buildvcs=false"
@@ -104,6 +104,7 @@ def test_go_programs_are_built_with_the_labs_own_toolchain_only(
     assert (job.out / "where").read_text().strip() == str(golang.MODULES / "httpbin")
     arguments = (job.out / "args").read_text().splitlines()
     assert arguments[arguments.index("-ldflags") + 1] == "-s -w -X main.version=v1"
+    assert "-tags=timetzdata,small" in arguments
     assert arguments[-1] == "tool"
 
 
@@ -124,7 +125,10 @@ def test_a_program_without_its_pages_is_built_with_a_placeholder(job: Job) -> No
         f"else cp {page} {job.out}/page; fi",
     )
     placeholder.build(
-        job, "m@v1", "ui/dist/index.html", {"module": "httpbin", "packages": ["tool"], "stamps": {}}
+        job,
+        "m@v1",
+        "ui/dist/index.html",
+        {"module": "httpbin", "programs": [{"packages": ["tool"], "stamps": {}}]},
     )
     assert WITHOUT_PAGES in (job.out / "page").read_text()
 
@@ -226,7 +230,7 @@ def test_programs_are_unpacked_into_a_merged_usr(
 def test_a_compilers_error_is_quoted(job: Job) -> None:
     a_program(job.needs["go"] / "go/bin/go", "echo main.go:1: undefined: x >&2; exit 2")
     with pytest.raises(LabError, match=r"(?s)go ended with 2.*main\.go:1: undefined: x"):
-        golang.build(job, "httpbin", ["tool"], {})
+        golang.build(job, "httpbin", [{"packages": ["tool"], "stamps": {}}])
 
 
 @pytest.fixture

@@ -8,16 +8,13 @@ from lab.build import cache_root, obtain
 from lab.cache import Cache, Part
 from lab.catalogue import pinned_versions
 from lab.catalogue.programs import (
-    ALERTMANAGER_PROGRAMS,
-    COLLECTOR_PROGRAM,
+    CLUSTER_PROGRAMS,
     FILEBEAT_PROGRAM,
     JAEGER_PROGRAM,
-    KUBERNETES_PROGRAMS,
     OPENSEARCH,
     OPENSEARCH_JAVA,
     OPENSEARCH_PROGRAM,
     PEBBLE_PROGRAMS,
-    PROMETHEUS_PROGRAMS,
     RCLONE_PROGRAM,
     REGISTRY_PROGRAM,
     elasticsearch_root,
@@ -31,7 +28,7 @@ def promtool() -> Path:
     Raises:
         LabError: It could not be built, or the host lacks something.
     """
-    return _made(PROMETHEUS_PROGRAMS) / "promtool"
+    return _made(CLUSTER_PROGRAMS) / "promtool"
 
 
 def prometheus() -> Path:
@@ -40,7 +37,7 @@ def prometheus() -> Path:
     Raises:
         LabError: It could not be built, or the host lacks something.
     """
-    return _made(PROMETHEUS_PROGRAMS) / "prometheus"
+    return _made(CLUSTER_PROGRAMS) / "prometheus"
 
 
 def amtool() -> Path:
@@ -49,7 +46,7 @@ def amtool() -> Path:
     Raises:
         LabError: It could not be built, or the host lacks something.
     """
-    return _made(ALERTMANAGER_PROGRAMS) / "amtool"
+    return _made(CLUSTER_PROGRAMS) / "amtool"
 
 
 def collector() -> Path:
@@ -58,7 +55,7 @@ def collector() -> Path:
     Raises:
         LabError: It could not be built, or the host lacks something.
     """
-    return _made(COLLECTOR_PROGRAM) / "otelcol-k8s"
+    return _made(CLUSTER_PROGRAMS) / "otelcol-k8s"
 
 
 def pebble() -> Path:
@@ -105,7 +102,7 @@ def kubernetes() -> Path:
     Raises:
         LabError: They could not be built, or the host lacks something.
     """
-    return _made(KUBERNETES_PROGRAMS)
+    return _made(CLUSTER_PROGRAMS)
 
 
 def jaeger() -> Path:

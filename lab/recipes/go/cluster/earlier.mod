@@ -1,4 +1,4 @@
-module lab/kubernetes
+module lab/cluster
 
 go 1.25.0
 
