@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from microk8s import arguments, containers, daemons, datastore, host, programs, services, status
+from microk8s import arguments, containers, daemons, datastore, etcd, host, programs, services, status
 
 from .conftest import Node
 
@@ -44,7 +44,7 @@ def test_etcd_is_where_the_api_server_looks_for_dqlite(
 
 def test_an_unknown_flag_stops_the_datastore() -> None:
     with pytest.raises(SystemExit) as stopped:
-        daemons.etcd_flags(["--storage-dir=/x", "--listen=unix:///y", "--no-such-flag"])
+        etcd.flags(["--storage-dir=/x", "--listen=unix:///y", "--no-such-flag"])
     assert stopped.value.code == 2
 
 
@@ -101,6 +101,14 @@ def test_the_datastore_takes_another_address_when_it_starts(
     assert not (node.data / "var/kubernetes/backend/update.yaml").exists()
     datastore.open_to_members("192.0.2.8")
     assert restarts == ["k8s-dqlite"], "the first address stays"
+
+
+def test_a_service_imports_no_other_services_modules() -> None:
+    heavy = {"asyncio", "http.server", "yaml"}
+    code = f"import sys; from microk8s import daemons, kicker; print({heavy} & set(sys.modules))"
+    environment = {**os.environ, "PYTHONPATH": str(Path(daemons.__file__).parents[1])}
+    command = [sys.executable, "-c", code]
+    assert subprocess.check_output(command, env=environment, text=True) == "set()\n"
 
 
 def test_descendants_of_the_shims() -> None:

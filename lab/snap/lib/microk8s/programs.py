@@ -31,3 +31,8 @@ def path(name: str) -> str:
 def become(command: list[str], environment: Mapping[str, str]) -> NoReturn:
     """Replace this process with another program: systemd, a terminal and signals then reach it directly."""
     os.execve(Path(command[0]), command, environment)  # noqa: S606  # that is the point
+
+
+def become_bundled(name: str, flags: list[str]) -> NoReturn:
+    """Replace this process with a program of the snap."""
+    become([path(name), *flags], bundled_environment())
