@@ -91,7 +91,7 @@ def _send(url: str, *spans: Span, **resource: str) -> None:
     named = {"service.name": "hello", "k8s.pod.name": "hello-1"} | resource
     attributes = [{"key": key, "value": {"stringValue": value}} for key, value in named.items()]
     sent = {"resource": {"attributes": attributes}, "scopeSpans": [{"spans": spans}]}
-    assert requests.post(url, json={"resourceSpans": [sent]}, timeout=10).status_code == 200
+    assert requests.post(url, json={"resourceSpans": [sent]}, timeout=60).status_code == 200
 
 
 def _kept(recorder: Recorder) -> list[str]:

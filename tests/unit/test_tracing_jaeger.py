@@ -113,7 +113,7 @@ def test_a_span_is_stored_and_found_with_its_pod(tmp_path: Path, elasticsearch: 
     sent = {"resource": {"attributes": attributes}, "scopeSpans": [{"spans": [_span()]}]}
     with _running(tmp_path, configuration):
         _answer(f"{api}/services", tmp_path / "log")
-        assert requests.post(spans, json={"resourceSpans": [sent]}, timeout=10).status_code == 200
+        assert requests.post(spans, json={"resourceSpans": [sent]}, timeout=60).status_code == 200
         found = _answer(f"{api}/traces/{TRACE}", tmp_path / "log")
 
     (process,) = found["data"][0]["processes"].values()
@@ -138,7 +138,7 @@ def test_a_wrong_password_is_logged_in_one_line(tmp_path: Path, elasticsearch: E
 def test_its_user_may_access_only_traces(elasticsearch: Engine) -> None:
     def status(path: str) -> int:
         url = f"{elasticsearch.url}/{path}"
-        return requests.put(url, auth=("jaeger", PASSWORD["jaeger"]), json={}, timeout=10).status_code
+        return requests.put(url, auth=("jaeger", PASSWORD["jaeger"]), json={}, timeout=60).status_code
 
     assert status("logs-mine") == 403
     assert status("jaeger-mine") == 200
