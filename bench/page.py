@@ -165,9 +165,8 @@ def faults_of(text: str) -> str:
 def page(rows: Iterable[Row], faults: str) -> str:
     """Return the page of all rows, and the part about faults."""
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    machine = (
-        f"{os.cpu_count()} cores and {memory_gib:.0f} GiB, {platform.freedesktop_os_release()['PRETTY_NAME']}"
-    )
+    system = platform.freedesktop_os_release()["PRETTY_NAME"]
+    machine = f"{os.cpu_count()} cores and {memory_gib:.0f} GiB, {system}, Python {platform.python_version()}"
     by_group: dict[str, list[Row]] = {group: [] for group in GROUPS}
     for each in rows:
         by_group[each.group].append(each)

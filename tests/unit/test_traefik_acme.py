@@ -136,6 +136,16 @@ def at_home(directory: Path, open_ports: set[int]) -> Iterator[Home]:
         yield Home(directory, ports, authority)
 
 
+def _stored(file: Path) -> dict[str, Any]:
+    """Return what Traefik has stored, or nothing while it writes that."""
+    try:
+        found = json.loads(file.read_text())["acme"]
+    except json.JSONDecodeError:
+        return {}
+    assert isinstance(found, dict)
+    return found
+
+
 @pytest.mark.parametrize(
     ("variables", "open_ports", "names"),
     [
@@ -164,10 +174,12 @@ def test_a_certificate_is_obtained_with_only_the_documented_port_open(
 def test_the_authority_knows_the_owners_address_and_a_restart_keeps_the_certificate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    file = tmp_path / "volume/acme.json"
     with at_home(tmp_path, {HTTP}) as home:
         with home.traefik(monkeypatch) as traefik:
             obtained = home.served(HOST, traefik)
-        account = json.loads((tmp_path / "volume/acme.json").read_text())["acme"]["Account"]
+            wait_until(lambda: _stored(file).get("Certificates"), file.read_text)
+        account = _stored(file)["Account"]
         with home.traefik(monkeypatch) as traefik:
             served = home.served(HOST, traefik)
 
