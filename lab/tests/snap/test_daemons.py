@@ -103,12 +103,16 @@ def test_the_datastore_takes_another_address_when_it_starts(
     assert restarts == ["k8s-dqlite"], "the first address stays"
 
 
+def _with_package() -> dict[str, str]:
+    """Return an environment in which another Python finds the snap's package."""
+    return {**os.environ, "PYTHONPATH": str(Path(daemons.__file__).parents[1])}
+
+
 def test_a_service_imports_no_other_services_modules() -> None:
     heavy = {"asyncio", "http.server", "yaml"}
     code = f"import sys; from microk8s import daemons, kicker; print({heavy} & set(sys.modules))"
-    environment = {**os.environ, "PYTHONPATH": str(Path(daemons.__file__).parents[1])}
     command = [sys.executable, "-c", code]
-    assert subprocess.check_output(command, env=environment, text=True) == "set()\n"
+    assert subprocess.check_output(command, env=_with_package(), text=True) == "set()\n"
 
 
 def test_descendants_of_the_shims() -> None:
@@ -152,10 +156,9 @@ def kubelite(node: Node) -> Node:
 
 
 def _start() -> "subprocess.Popen[str]":
-    environment = {**os.environ, "PYTHONPATH": str(Path(daemons.__file__).parents[1])}
     return subprocess.Popen(
         [sys.executable, "-c", RUN],
-        env=environment,
+        env=_with_package(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
