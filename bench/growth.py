@@ -89,7 +89,7 @@ def _series(machine: Machine, play: Play) -> Iterator[Row]:
     """Scrape more and more series from an app, and see what Prometheus takes."""
     for count in SERIES:
         play("playbooks/run_apps.yml", flask_app_apps=[_HELLO, _exporter(count)])
-        play("playbooks/monitoring.yml", prometheus_samples_per_target=2 * _PER_POD)
+        play("playbooks/monitoring.yml", prometheus_samples_per_app=2 * _PER_POD)
         _wait_for_series(machine, count)
         for what, figure in monitoring.figures(machine):
             if what != "series":

@@ -150,8 +150,8 @@ def test_only_these_jobs_drop_targets_or_samples(jobs: dict[str, Job]) -> None:
 def test_whom_anybody_can_make_answer_is_limited_most(jobs: dict[str, Job], inventory: str) -> None:
     limited = {name: job["sample_limit"] for name, job in jobs.items() if "sample_limit" in job}
 
-    most = 10000 if inventory == "everything_on" else 5000
-    assert limited == {"apps": most, "pods": most, "services": most}
+    app, most = (2000, 10000) if inventory == "everything_on" else (1000, 5000)
+    assert limited == {"apps": app, "pods": most, "services": most}
 
 
 def test_a_job_has_its_constant_settings(jobs: dict[str, Job]) -> None:
