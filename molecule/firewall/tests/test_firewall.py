@@ -110,6 +110,43 @@ def test_what_connects_before_a_service_exists_reaches_it_later(host: Host, kube
         kubectl("-n apps delete service,endpointslice early --ignore-not-found")
 
 
+def test_of_the_users_of_the_host_only_root_reaches_pods(host: Host, kubectl: Kubectl) -> None:
+    """Which no network policy would stop: Prometheus would end at anybody's request."""
+    service = kubectl.get("-n monitoring service prometheus")["spec"]["clusterIP"]
+    (pod,) = kubectl.get("-n monitoring pods -l app.kubernetes.io/name=prometheus")["items"]
+    addresses = (service, pod["status"]["podIP"])
+    ask = "curl --silent --output /dev/null --max-time 5"
+
+    for address in addresses:
+        # curl's exit status of what is refused at once.
+        asked = host.run(f"runuser -u nobody -- {ask} --request POST http://{address}:9090/-/quit")
+        assert asked.rc == 7, asked.stderr
+        host.check_output(f"{ask} --fail http://{address}:9090/-/ready")
+    after = kubectl.get(f"-n monitoring pod {pod['metadata']['name']}")["status"]["containerStatuses"]
+    assert after == pod["status"]["containerStatuses"]
+
+
+def test_a_user_of_the_host_reaches_the_pages(home: Home, host: Host) -> None:
+    name = f"hello.{home.domain}"
+    ask = f"curl --silent --insecure --max-time 5 --resolve {name}:443:{home.address} https://{name}/healthz"
+
+    host.check_output(f"runuser -u nobody -- {ask}")
+
+
+def test_nobody_routes_to_pods_and_services(home: Home, kubectl: Kubectl) -> None:
+    """CoreDNS is there for all pods, and has no policy."""
+    service = kubectl.get("-n kube-system service kube-dns")["spec"]["clusterIP"]
+    pod = kubectl.get("-n kube-system pods -l k8s-app=kube-dns")["items"][0]["status"]["podIP"]
+    for address in (service, pod):
+        route = [f"{address}/32", "via", home.address]
+        subprocess.run(["ip", "route", "replace", *route], check=True)
+        try:
+            with pytest.raises(TimeoutError):
+                socket.create_connection((address, 53), timeout=3)
+        finally:
+            subprocess.run(["ip", "route", "delete", *route], check=True)
+
+
 def test_the_rules_are_loaded_at_every_start(home: Home, host: Host, stranger: str) -> None:
     host.check_output("systemctl stop homeserver-firewall && systemctl start homeserver-firewall")
 
