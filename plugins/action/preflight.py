@@ -51,7 +51,7 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         hostvars = (task_vars or {})["hostvars"]
         groups = (task_vars or {})["groups"]
-        founder = groups["control_plane"][0]
+        founder, several = groups["control_plane"][0], len(groups["home_servers"]) > 1
         limits = preflight.Limits(**self._task.args["limits"])
         roles = self._roles()
         homes = [
@@ -60,7 +60,11 @@ class ActionModule(ActionBase):
         ]
         here = [("control machine", problem) for problem in preflight.missing_on_control_machine()]
         found = ((home.name, problem) for home in homes for problem in home.problems(judge_values=not here))
-        doubts = ((home.name, doubt) for home in homes for doubt in home.doubts(judge_values=not here))
+        doubts = (
+            (home.name, doubt)
+            for home in homes
+            for doubt in home.doubts(several=several, judge_values=not here)
+        )
         together = _Together(homes, founder, groups, hostvars, channels=not here)
         problems = _lines([*here, *together.problems(), *found])
         result["warnings"] = _lines([*doubts, *together.doubts()])
@@ -208,13 +212,16 @@ class _Home:
         self._unset = wrong.keys()
         yield from self._inventory_problems()
 
-    def doubts(self, *, judge_values: bool) -> Iterator[Problem]:
+    def doubts(self, *, several: bool, judge_values: bool) -> Iterator[Problem]:
         """Name what works today and may not tomorrow."""
         if self._probe["unfit"]:
             return
         yield from preflight.doubtful_host(self._probe["host"], self.address)
         if judge_values and self._is_saved:
             yield from preflight.absent_repositories(self._probe["host"], self._value("backup_repositories"))
+        if several and judge_values:
+            encrypt = self._value("microk8s_encrypt_between_nodes")
+            yield from preflight.sends_clear_text(self._probe["host"], encrypt)
 
     def _wrong_values(self) -> dict[str, list[Problem]]:
         """What is wrong with each of the roles' variables that is set."""
@@ -318,7 +325,7 @@ class _Home:
         yield from preflight.fails_on_cgroup_v1(host, self._value("microk8s_extra_kubelet_args"))
         if self._is_saved:
             yield from preflight.missing_directories(host, self._value("backup_repositories"))
-        yield from preflight.cannot_encrypt(host, wanted=self._value("microk8s_encrypt_between_nodes"))
+        yield from preflight.cannot_encrypt(host, self._value("microk8s_encrypt_between_nodes"))
         yield from preflight.missing_channel(self._channel, host["channels"])
         platform = self._value("homeserver_platform") if "homeserver_platform" in self._variables else ""
         yield from preflight.wrong_architecture(host, platform, self._bundle_architecture())

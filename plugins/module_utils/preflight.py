@@ -252,11 +252,19 @@ def _missing(host: Mapping[str, Any], repositories: Iterable[Mapping[str, Any]])
             yield number, repository["location"]
 
 
-def cannot_encrypt(host: Mapping[str, Any], *, wanted: bool) -> Iterator[Problem]:
-    """Tell whether a host lacks what Calico encrypts with."""
-    if wanted and not host["wireguard"]:
+def cannot_encrypt(host: Mapping[str, Any], encrypt: str) -> Iterator[Problem]:
+    """Tell whether a host lacks what Calico always has to encrypt with."""
+    if encrypt == "always" and not host["wireguard"]:
         wrong = "its kernel has no WireGuard (microk8s_encrypt_between_nodes)"
-        fix = "install the kernel of your distribution, or set microk8s_encrypt_between_nodes: false"
+        fix = "install the kernel of your distribution, or set microk8s_encrypt_between_nodes: auto"
+        yield Problem(wrong, fix)
+
+
+def sends_clear_text(host: Mapping[str, Any], encrypt: str) -> Iterator[Problem]:
+    """Tell whether a host of several lacks what Calico encrypts with where it can."""
+    if encrypt == "auto" and not host["wireguard"]:
+        wrong = "its kernel has no WireGuard: its pods exchange clear text with those of other machines"
+        fix = "install the kernel of your distribution, or set microk8s_encrypt_between_nodes: never"
         yield Problem(wrong, fix)
 
 

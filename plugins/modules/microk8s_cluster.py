@@ -132,7 +132,7 @@ def _in_clear_text(nodes: list[dict[str, Any]]) -> str:
         return ""
     named = ", ".join(f"{node['name']} (kernel {node['kernel']})" for node in plain)
     log = "kubectl -n kube-system logs -l k8s-app=calico-node --tail=-1"
-    fix = f"look for wireguard in {log}, or set microk8s_encrypt_between_nodes: false"
+    fix = f"look for wireguard in {log}, or set microk8s_encrypt_between_nodes: auto"
     return f"Calico has published no WireGuard key of {named}, which sends clear text -> {fix}"
 
 

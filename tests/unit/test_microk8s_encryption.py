@@ -13,6 +13,7 @@ from tests.support.manifests import Object
 from tests.support.roles import ROOT
 
 GROUP = "crd.projectcalico.org"
+ENCRYPTING = {"floatingIPs": "Disabled", "wireguardEnabled": True, "wireguardListeningPort": 51871}
 FELIX = f"/apis/{GROUP}/v1/felixconfigurations/default"
 
 
@@ -62,21 +63,31 @@ def _run(
 
 @pytest.mark.parametrize("limit", ["all", "attic"])
 def test_encryption_is_switched_on_once_and_then_awaited(api: ApiServer, tmp_path: Path, limit: str) -> None:
-    run = _run(api, tmp_path, limit, microk8s_encrypt_between_nodes=True)
-    assert api.get(FELIX)["spec"] == {"floatingIPs": "Disabled", "wireguardEnabled": True}
+    run = _run(api, tmp_path, limit, microk8s_encrypt_between_nodes="always")
+    assert api.get(FELIX)["spec"] == ENCRYPTING
     assert run.stdout.count("changed: [") == 1, run.stdout
     assert "after 0 s MicroK8s does not answer" in run.stdout
     assert run.returncode != 0
 
 
+def test_without_being_told_a_home_of_several_machines_encrypts_where_it_can(
+    api: ApiServer, tmp_path: Path
+) -> None:
+    default = yaml.safe_load((ROOT / "roles/microk8s/defaults/main.yml").read_text())
+    run = _run(api, tmp_path, microk8s_encrypt_between_nodes=default["microk8s_encrypt_between_nodes"])
+
+    assert run.returncode == 0, run.stdout
+    assert api.get(FELIX)["spec"] == ENCRYPTING
+
+
 def test_encryption_ends_when_it_is_no_longer_wanted(api: ApiServer, tmp_path: Path) -> None:
-    _run(api, tmp_path, microk8s_encrypt_between_nodes=True)
-    run = _run(api, tmp_path, microk8s_encrypt_between_nodes=False)
+    _run(api, tmp_path, microk8s_encrypt_between_nodes="always")
+    run = _run(api, tmp_path, microk8s_encrypt_between_nodes="never")
     assert run.returncode == 0, run.stdout
     assert api.get(FELIX)["spec"]["wireguardEnabled"] is False
 
 
 def test_a_home_that_is_removed_is_not_encrypted(api: ApiServer, tmp_path: Path) -> None:
-    run = _run(api, tmp_path, microk8s_encrypt_between_nodes=True, microk8s_state="absent")
+    run = _run(api, tmp_path, microk8s_encrypt_between_nodes="always", microk8s_state="absent")
     assert run.returncode == 0, run.stdout
     assert "wireguardEnabled" not in api.get(FELIX)["spec"]

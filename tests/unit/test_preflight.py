@@ -42,14 +42,25 @@ def texts(problems: Iterable[Problem]) -> list[str]:
 
 
 def test_only_who_wants_encryption_needs_a_kernel_with_wireguard() -> None:
-    (told,) = texts(preflight.cannot_encrypt({"wireguard": False}, wanted=True))
+    (told,) = texts(preflight.cannot_encrypt({"wireguard": False}, "always"))
 
     assert told == (
         "its kernel has no WireGuard (microk8s_encrypt_between_nodes)"
-        " -> install the kernel of your distribution, or set microk8s_encrypt_between_nodes: false"
+        " -> install the kernel of your distribution, or set microk8s_encrypt_between_nodes: auto"
     )
-    assert texts(preflight.cannot_encrypt({"wireguard": False}, wanted=False)) == []
-    assert texts(preflight.cannot_encrypt({"wireguard": True}, wanted=True)) == []
+    assert texts(preflight.cannot_encrypt({"wireguard": False}, "auto")) == []
+    assert texts(preflight.cannot_encrypt({"wireguard": True}, "always")) == []
+
+
+def test_who_cannot_encrypt_is_named_where_others_can() -> None:
+    (told,) = texts(preflight.sends_clear_text({"wireguard": False}, "auto"))
+
+    assert told == (
+        "its kernel has no WireGuard: its pods exchange clear text with those of other machines"
+        " -> install the kernel of your distribution, or set microk8s_encrypt_between_nodes: never"
+    )
+    assert texts(preflight.sends_clear_text({"wireguard": False}, "never")) == []
+    assert texts(preflight.sends_clear_text({"wireguard": True}, "auto")) == []
 
 
 def test_a_repository_without_its_directory_is_told() -> None:

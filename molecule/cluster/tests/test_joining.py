@@ -4,7 +4,7 @@ import pytest
 from testinfra.host import Host
 
 from tests.support import certificates
-from tests.support.home import Kubectl
+from tests.support.home import Kubectl, eventually
 from tests.support.machines import JOIN_URL, LABELS, TAINTS, Joined, Machines, changes
 
 WORKERS = ("molecule-2", "molecule-3")
@@ -25,6 +25,24 @@ def test_pods_that_ran_before_do_not_notice(machines: Machines, joined: Joined) 
     now = machines.containers()
 
     assert {uid: now.get(uid) for uid in joined.before} == joined.before
+
+
+def test_machines_encrypt_if_their_kernels_can(machines: Machines, joined: Joined) -> None:
+    felix = machines.kubectl.get("felixconfigurations.crd.projectcalico.org default")["spec"]
+    able = {
+        name: machines.host(name).run("test -e /sys/module/wireguard || modprobe -nq wireguard").rc == 0
+        for name in machines.nodes()
+    }
+    told = " ".join(joined.output.split())
+
+    assert felix["wireguardEnabled"]
+    assert ("its kernel has no WireGuard" in told) is not all(able.values())
+    assert eventually(lambda: _encrypting(machines) == able, 60)
+
+
+def _encrypting(machines: Machines) -> dict[str, bool]:
+    key = "projectcalico.org/WireguardPublicKey"
+    return {name: bool(node["metadata"]["annotations"].get(key)) for name, node in machines.nodes().items()}
 
 
 def test_its_labels_and_taints_are_those_of_the_inventory(machines: Machines) -> None:
