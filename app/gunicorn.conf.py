@@ -22,8 +22,9 @@ except SettingsError as error:
     sys.exit(f"homeserver_app cannot start:\n{error}")
 
 wsgi_app = "homeserver_app:create_app()"
-bind = f"{settings.host}:{settings.port}"
-worker_class = "gthread"
+# The last one is that of the probes.
+bind = [f"{settings.host}:{port}" for port in (settings.port, settings.probe_port)]
+worker_class = "homeserver_app.worker.Worker"
 workers = settings.workers or cpu.worker_count(cpu.cpu_limit())
 threads = settings.threads
 worker_tmp_dir = "/dev/shm"  # noqa: S108 -- a heartbeat file on a disk can block

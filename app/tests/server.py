@@ -47,13 +47,14 @@ class Server:
     """Runs inside a `with` block, which may also stop it."""
 
     def __init__(self, directory: Path, app: str = "", **settings: object) -> None:
-        self.port, self.metrics_port = free_port(), free_port()
+        self.port, self.probe_port, self.metrics_port = free_port(), free_port(), free_port()
         self.metrics_directory = directory / "metrics"
         self._output = directory / "output"
         self._command = [sys.executable, "-m", "gunicorn", *([app] if app else [])]
         chosen = {
             "host": "127.0.0.1",
             "port": self.port,
+            "probe_port": self.probe_port,
             "metrics_port": self.metrics_port,
             "workers": 1,
             "drain_seconds": 0,

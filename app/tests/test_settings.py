@@ -68,7 +68,14 @@ def test_every_setting_is_read_from_its_variable() -> None:
         ),
         ("GREETNG", "Hi", "HOMESERVER_APP_GREETNG is not a setting; did you mean HOMESERVER_APP_GREETING?"),
         ("XYZZY", "1", "HOMESERVER_APP_XYZZY is not a setting"),
-        ("METRICS_PORT", "8000", "HOMESERVER_APP_PORT and HOMESERVER_APP_METRICS_PORT must differ"),
+        *(
+            (
+                f"{name}_PORT",
+                "8000",
+                "HOMESERVER_APP_PORT, HOMESERVER_APP_PROBE_PORT and HOMESERVER_APP_METRICS_PORT must differ",
+            )
+            for name in ("PROBE", "METRICS")
+        ),
     ],
 )
 def test_a_bad_variable_gets_one_clear_message(variable: str, value: str, message: str) -> None:

@@ -21,6 +21,7 @@ def complete(apps: Sequence[App], options: Options, domain: str) -> list[dict[st
     filled = [_filled(app, options) for app in apps]
     for app in filled:
         app.setdefault("replicas", 1 if app["volumes"] else 2)
+        app.setdefault("probe_port", app["port"])
         app["routes"] = list(routes(app, domain))
         app["listens"] = list(_listens(app))
         app["pods"] = _pods(app)

@@ -12,6 +12,7 @@ from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.object
 from tests.support.rendering import Object, Role, find
 from tests.support.traefik_role import Role as Traefik
 
+PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 DB: dict[str, Any] = {
     "name": "db",
     "image": "docker.io/library/postgres:15",
@@ -93,10 +94,21 @@ def test_an_app_without_a_host_name_has_no_route_and_lets_traefik_not_in(objects
 def test_a_probe_is_of_the_kind_that_the_app_can_answer(objects: list[Object]) -> None:
     db, shop, game = (_pod(objects, name)["containers"][0] for name in ("db", "shop", "game"))
 
-    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+    for probe in PROBES:
         assert db[probe]["tcpSocket"] == {"port": 5432}
         assert shop[probe]["httpGet"]["port"] == 8000
         assert probe not in game
+
+
+def test_only_kubernetes_reaches_the_port_of_an_apps_probes(tmp_path: Path) -> None:
+    objects = render(tmp_path, SHOP | {"probe_port": 8001}, DB | {"needs": ["shop"]})
+    container = _pod(objects, "shop")["containers"][0]
+    ports = [port["port"] for port in find(objects, "Service", "shop")["spec"]["ports"]]
+    policy = find(objects, "NetworkPolicy", "shop")["spec"]["ingress"]
+
+    assert {container[probe]["httpGet"]["port"] for probe in PROBES} == {8001}
+    assert ports == [8000]
+    assert {port["port"] for rule in policy for port in rule["ports"]} == {"http", 8000}
 
 
 def test_the_whole_file_system_is_writable_by_choice(objects: list[Object]) -> None:

@@ -77,6 +77,7 @@ class Settings:
         access_log: Which requests are logged: all, or those that failed or were slow.
         host: The address to listen on.
         port: The TCP port of the app.
+        probe_port: The TCP port of the probes, which have a thread of their own.
         metrics_port: The TCP port of the metrics.
         workers: Worker processes; 0 for one per CPU that the container may use.
         threads: Threads per worker, which is the number of concurrent requests per worker.
@@ -97,6 +98,7 @@ class Settings:
     access_log: str = _setting("all", _one_of(ACCESS_LOGS))
     host: str = _setting("0.0.0.0", _text)  # noqa: S104 -- a container's address is not known in advance
     port: int = _setting(8000, _between(1, 65535))
+    probe_port: int = _setting(8001, _between(1, 65535))
     metrics_port: int = _setting(9000, _between(1, 65535))
     workers: int = _setting(0, _between(0, 64))
     threads: int = _setting(4, _between(1, 256))
@@ -134,8 +136,8 @@ class Settings:
         if problems:
             raise SettingsError("\n".join(problems))
         settings = cls(**values)
-        if settings.port == settings.metrics_port:
-            raise SettingsError(f"{PREFIX}PORT and {PREFIX}METRICS_PORT must differ")
+        if len({settings.port, settings.probe_port, settings.metrics_port}) < 3:
+            raise SettingsError(f"{PREFIX}PORT, {PREFIX}PROBE_PORT and {PREFIX}METRICS_PORT must differ")
         return settings
 
 
