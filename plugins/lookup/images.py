@@ -33,6 +33,9 @@ options:
     description: Operating system and architecture of the machines the images are for.
     type: str
     required: true
+  within:
+    description: A directory around the sources that their links may lead to.
+    type: str
 """
 
 EXAMPLES = """
@@ -59,8 +62,14 @@ class LookupModule(LookupBase):
         return [self._image(name, Path(source)) for name, source in terms[0].items()]
 
     def _image(self, name: str, source: Path) -> dict[str, Any]:
-        base, platform = self.get_option("base"), self.get_option("platform")
-        image = Image(f"localhost/{name}", source.expanduser().resolve(), base, platform)
+        base, platform, within = (self.get_option(option) for option in ("base", "platform", "within"))
+        image = Image(
+            f"localhost/{name}",
+            source.expanduser().resolve(),
+            base,
+            platform,
+            Path(within).expanduser() if within else None,
+        )
         try:
             reference = image.reference
             archive = archive_path(image, Path(self.get_option("directory")).expanduser())

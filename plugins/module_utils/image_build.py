@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,8 @@ from pathlib import Path
 from pathspec import PathSpec
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
-from .image_builders import BuildError, build_command, find_builder, load_command, save_command
+from .app_packages import pip_install, read_requirements
+from .image_builders import BuildError, find_builder, load_command, save_command
 from .image_reference import parse
 
 _PACKAGES = Path("build", "site-packages")
@@ -57,12 +58,14 @@ class Image:
         source: directory with a Dockerfile.
         base: reference of the image that the Dockerfile gets as BASE.
         platform: operating system and architecture, such as linux/amd64.
+        within: directory that no link of the source leaves; None for the source itself.
     """
 
     name: str
     source: Path
     base: str
     platform: str
+    within: Path | None = None
 
     @property
     def revision(self) -> str:
@@ -83,14 +86,39 @@ class Image:
         """Return the files of the source that are not ignored, in a fixed order.
 
         Raises:
-            BuildError: there is no Dockerfile.
+            BuildError: there is no Dockerfile, or a link leaves the source.
         """
         if not (self.source / "Dockerfile").is_file():
             raise BuildError(f"there is no Dockerfile in {self.source}")
-        ignored = _ignored(self.source / ".dockerignore")
+        rules = self.source / ".dockerignore"
+        self._require_within(rules)
+        ignored = _ignored(rules)
         for path in sorted(self.source.rglob("*")):
-            if path.is_file() and not ignored.match_file(path.relative_to(self.source)):
+            if ignored.match_file(path.relative_to(self.source)):
+                continue
+            self._require_within(path)
+            if path.is_file():
                 yield path
+
+    def _require_within(self, path: Path) -> None:
+        """Refuse a link to what is not of the source: it would give the app a file of the owner's.
+
+        Raises:
+            BuildError: it is such a link.
+        """
+        boundary = (self.within or self.source).resolve()
+        target = Path(os.path.realpath(path))
+        if path.is_symlink() and (
+            not target.is_relative_to(boundary) or _of_git(target.relative_to(boundary))
+        ):
+            link = f"{path.relative_to(self.source)} is a link to {path.readlink()}"
+            wrong = f"{link}, which is no part of {boundary}"
+            raise BuildError(f"{wrong} -> replace it by what it leads to, or remove it")
+
+
+def _of_git(path: Path) -> bool:
+    """Tell whether this is of git itself, which keeps the login of a clone."""
+    return any(part.lower() == ".git" for part in path.parts)
 
 
 def _ignored(file: Path) -> PathSpec[GitIgnoreSpecPattern]:
@@ -158,7 +186,7 @@ def _build(builder: str, image: Image, base_archive: Path | None, scratch: Path)
         target = context / path.relative_to(image.source)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, target)
-    _fetch_packages(image, context)
+    _install_packages(image, context, scratch)
     # Not every builder takes a tag with a digest. An archive, whose digest was compared, has the tag.
     base = parse(image.base).tagged if base_archive else parse(image.base).exact
     try:
@@ -166,7 +194,8 @@ def _build(builder: str, image: Image, base_archive: Path | None, scratch: Path)
             _run(load_command(builder, base_archive))
         _run(
             [
-                *build_command(builder),
+                builder,
+                "build",
                 f"--platform={image.platform}",
                 f"--build-arg=BASE={base}",
                 f"--build-arg=REVISION={image.revision}",
@@ -186,30 +215,43 @@ def _file_name(name: str) -> str:
     return re.sub(r"[^\w.-]+", "_", name)
 
 
-def _fetch_packages(image: Image, context: Path) -> None:
-    """Install the requirements of a Python source into the context, for the Python of the image."""
+def _install_packages(image: Image, context: Path, scratch: Path) -> None:
+    """Install the requirements of a Python source into the context, for the Python of the image.
+
+    Raises:
+        BuildError: they are more than names, cannot be installed, or would run something.
+    """
     python = re.search(r"(?:^|/)python:(\d+\.\d+)", image.base)
-    requirements = context / "requirements.txt"
-    if python is None or not requirements.exists():
+    named = image.source / "requirements.txt"
+    if python is None or not named.is_file():
         return
+    requirements = scratch / "requirements.txt"
+    requirements.write_text("\n".join(read_requirements(named)))
     machine = _MACHINES[image.platform.rpartition("/")[2]]
     _run(
-        [
-            *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
+        pip_install(
+            *("--progress-bar=off", "--disable-pip-version-check"),
             f"--requirement={requirements}",
             f"--target={context / _PACKAGES}",
-            *("--no-compile", "--only-binary=:all:", "--implementation=cp", f"--python-version={python[1]}"),
+            *("--implementation=cp", f"--python-version={python[1]}"),
             *(f"--platform={manylinux}_{machine}" for manylinux in _MANYLINUX),
-        ]
+        ),
+        "pip install",
     )
+    for origin in (context / _PACKAGES).glob("*.dist-info/direct_url.json"):
+        wrong = f"{named} needs {origin.parent.stem} of {json.loads(origin.read_text())['url']}"
+        raise BuildError(
+            f"{wrong} (expected packages of an index) -> name a version that needs none by a URL"
+        )
 
 
-def _run(command: list[str]) -> None:
-    """Run one step.
+def _run(command: list[str], name: str = "") -> None:
+    """Run one step; its name is otherwise how its command begins.
 
     Raises:
         BuildError: it failed or took too long; with its last lines.
     """
+    name = name or " ".join(command[:3])
     try:
         done = subprocess.run(
             command,
@@ -222,7 +264,7 @@ def _run(command: list[str]) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise BuildError(f"{' '.join(command[:3])} took longer than {_TIMEOUT} s") from error
+        raise BuildError(f"{name} took longer than {_TIMEOUT} s") from error
     if done.returncode:
         said = "\n".join(done.stdout.splitlines()[-_LINES:])
-        raise BuildError(f"{' '.join(command[:3])} failed with exit code {done.returncode}:\n{said}")
+        raise BuildError(f"{name} failed with exit code {done.returncode}:\n{said}")

@@ -38,13 +38,6 @@ def _docker_runs() -> bool:
     return answer.returncode == 0
 
 
-def build_command(builder: str) -> list[str]:
-    """Return how to build an image; options and the context follow."""
-    # A build needs no isolation from this machine, and other kinds of isolation need more privileges.
-    isolation = [] if builder == "docker" else ["--isolation=chroot"]
-    return [builder, "build", *isolation]
-
-
 def load_command(builder: str, archive: Path) -> list[str]:
     """Return how to load an image from an archive."""
     if builder != "buildah":

@@ -19,7 +19,8 @@ description:
     Caches, C(.git), virtual environments and files that C(.dockerignore) names are left out.
   - The build gets the arguments C(BASE) and C(REVISION), the hash. A Python source has a
     C(requirements.txt) and a base image named C(python). Its requirements are installed for that Python in
-    C(build/site-packages), so its build needs no network.
+    C(build/site-packages), so its build needs no network. They are names of packages that have wheels:
+    nothing of them runs on the control machine.
   - Builds run one after the other, so the module can run in the background and be called again later.
 options:
   base:
@@ -43,9 +44,12 @@ options:
     choices: [linux/amd64, linux/arm64]
     default: linux/amd64
   source:
-    description: A directory with a Dockerfile.
+    description: A directory with a Dockerfile. Links in it lead to what is in it.
     type: path
     required: true
+  within:
+    description: A directory around the source that its links may lead to, if several sources share files.
+    type: path
 author: The homeserver.stack maintainers
 attributes:
   check_mode:
@@ -82,6 +86,7 @@ def main() -> None:
             "name": {"type": "str", "required": True},
             "platform": {"type": "str", "choices": ["linux/amd64", "linux/arm64"], "default": "linux/amd64"},
             "source": {"type": "path", "required": True},
+            "within": {"type": "path"},
         },
         supports_check_mode=True,
     )
@@ -97,7 +102,10 @@ def _build(params: dict[str, Any], *, check: bool) -> dict[str, Any]:
     Raises:
         BuildError: it cannot be built.
     """
-    image = Image(params["name"], Path(params["source"]).resolve(), params["base"], params["platform"])
+    within = Path(params["within"]) if params["within"] else None
+    image = Image(
+        params["name"], Path(params["source"]).resolve(), params["base"], params["platform"], within
+    )
     archive = archive_path(image, Path(params["directory"]))
     missing = not archive.exists()
     if missing and not check:

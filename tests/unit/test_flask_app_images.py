@@ -47,8 +47,8 @@ def _commit(directory: Path) -> None:
 
 
 @pytest.fixture
-def reference(tmp_path: Path, repository: Path) -> Callable[[], str]:
-    """What a dry run, which builds nothing, says that the image is called."""
+def dry_run(tmp_path: Path, repository: Path) -> Callable[[], subprocess.CompletedProcess[str]]:
+    """A dry run, which builds nothing."""
     git = {"url": repository.as_uri(), "ref": "main", "directory": "server"}
     variables = {"flask_app_apps": [{"name": "shop", "git": git}]}
     (tmp_path / "inventory").mkdir()
@@ -59,7 +59,7 @@ def reference(tmp_path: Path, repository: Path) -> Callable[[], str]:
     (tmp_path / "inventory/hosts.yml").write_text(json.dumps(tree))
     (tmp_path / "play.yml").write_text(yaml.safe_dump(PLAY))
 
-    def run() -> str:
+    def run() -> subprocess.CompletedProcess[str]:
         command = [
             "ansible-playbook",
             "--check",
@@ -68,7 +68,17 @@ def reference(tmp_path: Path, repository: Path) -> Callable[[], str]:
             str(tmp_path / "play.yml"),
         ]
         environment = os.environ | {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+    return run
+
+
+@pytest.fixture
+def reference(dry_run: Callable[[], subprocess.CompletedProcess[str]]) -> Callable[[], str]:
+    """What the dry run says that the image is called."""
+
+    def run() -> str:
+        done = dry_run()
         assert done.returncode == 0, done.stdout + done.stderr
         tasks = json.loads(done.stdout[done.stdout.index("{\n") :])["plays"][0]["tasks"]
         result = tasks[-1]["hosts"]["home"]
@@ -89,3 +99,18 @@ def test_a_commit_makes_a_new_image_if_it_changes_what_is_built(
     (repository / "server/program").write_text("new")
     _commit(repository)
     assert reference() != first
+
+
+def test_a_directory_that_leads_out_of_its_repository_is_refused(
+    repository: Path, dry_run: Callable[[], subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/Dockerfile").write_text("FROM $BASE")
+    _git(repository, "rm", "-r", "server")
+    (repository / "server").symlink_to(tmp_path / "other")
+    _commit(repository)
+    done = dry_run()
+
+    assert done.returncode != 0
+    wrong = f"app shop: git.directory leads to {tmp_path}/other, which is not in its repository -> "
+    assert wrong in done.stdout

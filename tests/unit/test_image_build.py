@@ -1,6 +1,9 @@
 """When images are built on the control machine, with which program, and how failures are reported."""
 
+import io
 import os
+import tarfile
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -64,23 +67,196 @@ def builders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Builders:
 
 
 def image(
-    source: Path, name: str = "localhost/app", base: str = "base:1", platform: str = "linux/amd64"
+    source: Path,
+    name: str = "localhost/app",
+    base: str = "base:1",
+    platform: str = "linux/amd64",
+    within: Path | None = None,
 ) -> Image:
-    return Image(name, source, base, platform)
+    return Image(name, source, base, platform, within)
 
 
 def test_a_linked_file_is_hashed_by_content_and_copied(source: Path, builders: Builders) -> None:
     shared = source.parent / "shared.py"
     shared.write_text("one\n")
     (source / "src/shared.py").symlink_to(shared)
-    before = image(source)
+    before = image(source, within=source.parent)
     revision = before.revision
     builders.install("podman")
     build(before, archive_path(before, source.parent / "images"), None)
 
     assert "./src/shared.py" in builders.calls  # find -type f lists no links
     shared.write_text("two\n")
-    assert image(source).revision != revision
+    assert image(source, within=source.parent).revision != revision
+
+
+@pytest.mark.parametrize(
+    ("links", "named"),
+    [
+        ({"src/key": "../../secrets/ca.key"}, "src/key is a link to ../../secrets/ca.key"),
+        ({"src/key": "{root}/secrets/ca.key"}, "src/key is a link to {root}/secrets/ca.key"),
+        ({"all": "../secrets"}, "all is a link to ../secrets"),
+        ({"a": "b", "b": "../secrets/ca.key"}, "a is a link to b"),
+        ({"a": "src", "src/b": "../a/../../secrets/ca.key"}, "src/b is a link to ../a/../../secrets/ca.key"),
+        ({"key": "../secrets/made-later"}, "key is a link to ../secrets/made-later"),
+        ({"config": ".git/config"}, "config is a link to .git/config"),
+        ({"requirements.txt": "../secrets/ca.key"}, "requirements.txt is a link to ../secrets/ca.key"),
+        ({".dockerignore": "/dev/zero"}, ".dockerignore is a link to /dev/zero"),
+    ],
+)
+def test_a_link_that_leaves_the_source_is_refused(
+    source: Path, builders: Builders, links: dict[str, str], named: str
+) -> None:
+    root = source.parent
+    (root / "secrets").mkdir()
+    (root / "secrets/ca.key").write_text("secret")
+    (source / ".git").mkdir()
+    (source / ".git/config").write_text("url = https://me:token@git.example.org/app.git")
+    for name, target in links.items():
+        (source / name).symlink_to(target.format(root=root))
+    builders.install("podman")
+    with pytest.raises(BuildError) as refused:
+        build(image(source), root / "image.tar", None)
+
+    assert named.format(root=root) in str(refused.value)
+    assert str(refused.value).endswith("-> replace it by what it leads to, or remove it")
+    assert builders.calls == []
+
+
+def test_a_link_within_the_source_is_as_good_as_a_copy(source: Path, builders: Builders) -> None:
+    (source / "lib").symlink_to("src")
+    (source / "main.py").symlink_to("lib/app.py")
+    (source / ".venv").symlink_to("/usr")  # ignored
+    builders.install("podman")
+    build(image(source), source.parent / "image.tar", None)
+
+    assert [call for call in builders.calls if call.startswith("./")] == [
+        "./Dockerfile",
+        "./main.py",
+        "./src/app.py",
+    ]
+
+
+class Packages:
+    """Packages that pip finds without a network, and one whose setup.py leaves a mark."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.mark = directory / "was-run"
+        self.archive = directory / "evil-1.0.tar.gz"
+        script = f"open({str(self.mark)!r}, 'w')\nimport setuptools; setuptools.setup(name='evil')\n"
+        directory.mkdir()
+        with tarfile.open(self.archive, "w:gz") as tar:
+            for name, text in (
+                ("setup.py", script),
+                ("PKG-INFO", "Metadata-Version: 2.1\nName: evil\nVersion: 1.0\n"),
+            ):
+                member = tarfile.TarInfo(f"evil-1.0/{name}")
+                member.size = len(text)
+                tar.addfile(member, io.BytesIO(text.encode()))
+
+    def add(self, name: str, needs: str = "") -> None:
+        """Add a wheel, with what it needs."""
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
+        with zipfile.ZipFile(self.directory / f"{name}-1.0-py3-none-any.whl", "w") as wheel:
+            wheel.writestr(f"{name}.py", "")
+            wheel.writestr(
+                f"{name}-1.0.dist-info/METADATA", metadata + (f"Requires-Dist: {needs}\n" if needs else "")
+            )
+            wheel.writestr(f"{name}-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+            wheel.writestr(f"{name}-1.0.dist-info/RECORD", "")
+
+
+@pytest.fixture
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Packages:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "packages"))
+    return Packages(tmp_path / "packages")
+
+
+def test_ordinary_requirements_are_installed_with_what_they_need(
+    source: Path, builders: Builders, packages: Packages
+) -> None:
+    packages.add("shop", needs="cart[fast] (>=1) ; python_version > '3'")
+    packages.add("cart")
+    packages.add("hashed")
+    hashes = f"Hashed == 1.0; sys_platform == 'linux' \\\n    --hash=sha256:{'0' * 64}\n"
+    (source / "requirements.txt").write_text(f"# what it needs\n\n{hashes}")
+    builders.install("podman")
+    wanted = image(source, base="docker.io/library/python:3.13-slim")
+    with pytest.raises(BuildError, match=r"(?s)DO NOT MATCH THE HASHES.*Expected sha256 0000"):
+        build(wanted, source.parent / "image.tar", None)
+    (source / "requirements.txt").write_text("shop >= 1, <2  # soon 2\n\tcart ; python_version \\\n  > '3'\n")
+    build(wanted, source.parent / "image.tar", None)
+
+    assert {"./build/site-packages/shop.py", "./build/site-packages/cart.py"} <= set(builders.calls)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{archive}",
+        "file://{archive}",
+        "evil @ file://{archive}",
+        "./evil",
+        "-e {directory}",
+        "git+https://git.example.org/evil.git",
+        "--no-binary=:all:",
+        "--index-url=https://pypi.example.org/simple",
+        "--find-links={directory}",
+        "-r other.txt",
+        "--requirement=other.txt",
+        "-c constraints.txt",
+        "evil --global-option=x",
+        "evil --hash=md5:00",
+        "evil==${{HOME}}",
+    ],
+)
+def test_a_requirement_that_is_more_than_a_name_is_refused(
+    source: Path, builders: Builders, packages: Packages, line: str
+) -> None:
+    line = line.format(archive=packages.archive, directory=packages.directory)
+    (source / "other.txt").write_text(str(packages.archive))
+    (source / "requirements.txt").write_text(f"# packages\n\n{line}\n")
+    builders.install("podman")
+    with pytest.raises(BuildError) as refused:
+        build(image(source, base="docker.io/library/python:3.13"), source.parent / "image.tar", None)
+
+    assert str(refused.value).startswith(f"{source}/requirements.txt, line 3: {line!r} (expected ")
+    assert not packages.mark.exists()
+
+
+def test_a_package_of_a_url_is_refused(source: Path, builders: Builders, packages: Packages) -> None:
+    packages.add("cart")
+    packages.add("shop", needs=f"cart @ file://{packages.directory}/cart-1.0-py3-none-any.whl")
+    (source / "requirements.txt").write_text("shop\n")
+    builders.install("podman")
+    with pytest.raises(
+        BuildError, match=r"requirements.txt needs cart-1.0 of file://.* \(expected packages of an index"
+    ):
+        build(image(source, base="docker.io/library/python:3.13"), source.parent / "image.tar", None)
+
+
+@pytest.mark.parametrize("named", ["evil", "shop"])
+def test_no_package_runs_anything_while_it_is_installed(
+    source: Path, builders: Builders, packages: Packages, named: str
+) -> None:
+    packages.add("shop", needs=f"evil @ file://{packages.archive}")
+    (source / "requirements.txt").write_text(f"{named}\n")
+    builders.install("podman")
+    with pytest.raises(BuildError) as failed:
+        build(image(source, base="docker.io/library/python:3.13"), source.parent / "image.tar", None)
+
+    assert not packages.mark.exists()
+    assert "evil" in str(failed.value)
+
+
+def test_a_build_keeps_the_isolation_of_its_builder(source: Path, builders: Builders) -> None:
+    builders.install("buildah")
+    build(image(source), source.parent / "image.tar", None)
+
+    (built,) = (call for call in builders.calls if " build " in call)
+    assert "--isolation" not in built
 
 
 def test_the_revision_stays_when_only_ignored_files_change(source: Path) -> None:
