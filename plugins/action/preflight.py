@@ -19,8 +19,9 @@ from ansible_collections.homeserver.stack.plugins.module_utils import (
     preflight,
     promtool,
 )
-from ansible_collections.homeserver.stack.plugins.module_utils.bundle import read_bundle
+from ansible_collections.homeserver.stack.plugins.module_utils.bundle import Bundle, read_bundle
 from ansible_collections.homeserver.stack.plugins.module_utils.image_builders import BuildError, find_builder
+from ansible_collections.homeserver.stack.plugins.module_utils.image_lock import locked
 from ansible_collections.homeserver.stack.plugins.module_utils.preflight import Specs
 from ansible_collections.homeserver.stack.plugins.module_utils.problem import Problem
 from ansible_collections.homeserver.stack.plugins.module_utils.relations import wrong_relations
@@ -268,8 +269,8 @@ class _Home:
             self._value("prometheus_rules_extra"), self._value("prometheus_scrape_configs")
         )
         yield from self._builder_problems()
-        if (directory := self._value("homeserver_bundle")) and not self._unset & _NAME_IMAGES:
-            yield from self._bundle_problems(Path(directory).expanduser())
+        if not self._unset & _NAME_IMAGES:
+            yield from self._image_problems()
 
     def _dashboard_problems(self) -> Iterator[Problem]:
         taken = [file.stem for file in (_ROLES / "grafana/files/dashboards").glob("*/*.json")]
@@ -297,9 +298,23 @@ class _Home:
                 wrong, _, fix = str(error).partition(" -> ")
                 yield Problem(wrong, fix)
 
-    def _bundle_problems(self, directory: Path) -> Iterator[Problem]:
-        bundle, flaws = read_bundle(directory)
-        versions = self._value("homeserver_versions")
+    def _image_problems(self) -> Iterator[Problem]:
+        bundle = Bundle([], [], {})
+        if directory := self._value("homeserver_bundle"):
+            bundle, flaws = read_bundle(Path(directory).expanduser())
+            yield from self._bundle_problems(bundle, flaws)
+        if not bundle.images:
+            prefix, lock = self._value("homeserver_image_prefix"), self._value("homeserver_locked_images")
+            images = self._value("homeserver_versions")["images"].items()
+            pulled = [image for name, image in images if self._runs(name)]
+            named = [app.get("image") for app in self._value("flask_app_apps")]
+            pulled += [locked(image, lock) for image in named if image]
+            own = self._value("homeserver_microk8s_images").get(self._channel.partition("/")[0], [])
+            mirrors = self._value("microk8s_registry_mirrors")
+            yield from preflight.plain_mirrors(mirrors, [prefix + image for image in pulled], own)
+
+    def _bundle_problems(self, bundle: Bundle, flaws: list[str]) -> Iterator[Problem]:
+        versions = self._value("homeserver_unlocked_versions")
         prefix = self._value("homeserver_image_prefix")
         held = {
             "images": [image["reference"] for image in bundle.images],
@@ -315,6 +330,10 @@ class _Home:
         }
         # Of a bundle that cannot be read, that is all there is to say.
         yield from preflight.wrong_bundle(flaws, held, needed if any(bundle) else {})
+        pinned = {name: manifest["sha256"] for name, manifest in versions["manifests"].items()}
+        yield from preflight.untrusted_bundle(
+            bundle, pinned, unsigned_snaps=self._value("homeserver_bundle_unsigned_snaps")
+        )
 
     def _runs(self, image: str) -> bool:
         return image not in _NEEDED_IF or bool(self._value(_NEEDED_IF[image]))

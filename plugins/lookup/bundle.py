@@ -31,7 +31,7 @@ RETURN = """
 _raw:
   description:
     - One dictionary with the lists C(snaps) and C(images) as in C(bundle.json),
-      and C(manifests), the path of each by its name.
+      C(manifests), the path of each by its name; its C(architecture); and the C(sha256) of C(bundle.json).
     - Every C(file) and C(assertion) is an absolute path.
   type: list
   elements: dict

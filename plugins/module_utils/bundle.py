@@ -23,13 +23,16 @@ class Bundle(NamedTuple):
     manifests: dict[str, str]
     architecture: str = ""
     """What it runs on, such as amd64; empty if it does not say."""
+    sha256: str = ""
+    """Of its manifest, which has the checksums of all the rest."""
 
 
 def read_bundle(directory: Path) -> tuple[Bundle, list[str]]:
     """Read a bundle and check all its files; return it with a sentence about each flaw."""
     empty = Bundle([], [], {})
     try:
-        content = json.loads((directory / MANIFEST).read_text())
+        manifest = (directory / MANIFEST).read_bytes()
+        content = json.loads(manifest)
     except OSError as error:
         return empty, [f"{directory / MANIFEST} cannot be read ({error.strerror})"]
     except ValueError as error:
@@ -41,7 +44,8 @@ def read_bundle(directory: Path) -> tuple[Bundle, list[str]]:
     )
     wrong = [flaw for entry in [*snaps, *images, *manifests] if (flaw := _flaw(entry))]
     paths = {entry["name"]: entry["file"] for entry in manifests}
-    return Bundle(snaps, images, paths, content.get("architecture", "")), wrong
+    own = hashlib.sha256(manifest).hexdigest()
+    return Bundle(snaps, images, paths, content.get("architecture", ""), own), wrong
 
 
 def _located(entries: list[dict[str, Any]], directory: Path) -> list[dict[str, Any]]:

@@ -52,13 +52,17 @@ class Web:
         self._say = say
         self._patience = patience
 
-    def ask(self, url: str, headers: Mapping[str, str] | None = None) -> requests.Response:
+    def ask(
+        self, url: str, headers: Mapping[str, str] | None = None, method: str = "GET"
+    ) -> requests.Response:
         """Send one request; the answer may be any.
 
         Raises:
             requests.RequestException: there is none.
         """
-        return self._session.get(url, headers=dict(headers or {}), stream=True, timeout=_TIMEOUT)
+        return self._session.request(
+            method, url, headers=dict(headers or {}), stream=True, timeout=_TIMEOUT, allow_redirects=True
+        )
 
     def get(self, url: str, ask: Ask | None = None) -> requests.Response:
         """Return an answer with its whole body, which tells of no error.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+DOCKER_HUB = "docker.io"
+
 
 class Reference(NamedTuple):
     """The parts of an image's full name; `tag` and `digest` may be empty."""
@@ -16,6 +18,14 @@ class Reference(NamedTuple):
     def tagged(self) -> str:
         """The name with its tag, without the digest."""
         return f"{self.name}:{self.tag}" if self.tag else self.name
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """The registry, and the name there; Docker Hub leaves out both its own and `library/`."""
+        first, _, rest = self.name.partition("/")
+        if not rest or not (set(first) & set(".:") or first == "localhost"):
+            first, rest = DOCKER_HUB, self.name
+        return first, f"library/{rest}" if first == DOCKER_HUB and "/" not in rest else rest
 
     @property
     def exact(self) -> str:

@@ -6,10 +6,15 @@ import difflib
 import importlib.util
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
+from ansible_collections.homeserver.stack.plugins.module_utils.bundle import Bundle
+from ansible_collections.homeserver.stack.plugins.module_utils.checksums import sha256
 from ansible_collections.homeserver.stack.plugins.module_utils.constraints import nearest
 from ansible_collections.homeserver.stack.plugins.module_utils.formats import is_dns_name
+from ansible_collections.homeserver.stack.plugins.module_utils.image_reference import parse
 from ansible_collections.homeserver.stack.plugins.module_utils.problem import Problem
 from ansible_collections.homeserver.stack.plugins.module_utils.versions import minor, numbers
 
@@ -29,6 +34,7 @@ class Limits(NamedTuple):
 
 _IPV4 = re.compile(r"\d+(\.\d+){3}")
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _CONTROLLERS = ("cpu", "cpuset", "memory", "pids")
 _REFUSED_ADDONS = {
     "ingress": "its Traefik takes ports 80 and 443, and its removal takes every Traefik CRD along",
@@ -250,6 +256,50 @@ def _missing(host: Mapping[str, Any], repositories: Iterable[Mapping[str, Any]])
     for number, repository in enumerate(repositories):
         if repository["location"] in host["missing_directories"]:
             yield number, repository["location"]
+
+
+def untrusted_bundle(bundle: Bundle, pinned: Mapping[str, str], *, unsigned_snaps: bool) -> Iterator[Problem]:
+    """Name what only the bundle itself says to be right; `pinned` has the SHA-256 of each manifest."""
+    for snap in bundle.snaps:
+        if not unsigned_snaps and not snap.get("assertion"):
+            wrong = (
+                f"the bundle's snap {snap['name']} has no assertion: it may be of anybody (homeserver_bundle)"
+            )
+            fix = "make the bundle with playbooks/bundle.yml, or set homeserver_bundle_unsigned_snaps: true"
+            yield Problem(wrong, f"{fix} if you have built it yourself")
+    for name, file in bundle.manifests.items():
+        found = sha256(Path(file)) if Path(file).is_file() else ""
+        if found and found != pinned.get(name, found):
+            wrong = f"the bundle's manifest {name} has SHA-256 {found} (expected {pinned[name]})"
+            fix = "make the bundle with this version of the collection"
+            yield Problem(
+                f"{wrong} (homeserver_bundle)", f"{fix}; an own one is set in homeserver_version_overrides"
+            )
+
+
+def plain_mirrors(mirrors: Mapping[str, str], images: Iterable[str], own: Iterable[str]) -> Iterator[Problem]:
+    """Name the images that anybody on the line to a mirror can replace: those without a digest.
+
+    Args:
+        mirrors: the URL of the mirror of each registry.
+        images: what the home pulls, as far as it is known with digests.
+        own: what MicroK8s pulls itself, by tags.
+    """
+    for registry, url in mirrors.items():
+        if urlsplit(url).scheme != "http" or urlsplit(url).hostname in _LOOPBACK:
+            continue
+        unlocked = sorted(image for image in set(images) if _comes_from(registry, image) and "@" not in image)
+        wrong = f"microk8s_registry_mirrors.{registry} is {url!r}, where anybody on the line can replace"
+        if unlocked:
+            fix = "run playbooks/lock_images.yml once, on a line that you trust, or use https"
+            yield Problem(f"{wrong} what is not locked to a digest: {', '.join(unlocked)}", fix)
+        if any(_comes_from(registry, image) for image in own):
+            fix = "use https, or install from a bundle"
+            yield Problem(f"{wrong} MicroK8s' own images, which it pulls by their tags", fix)
+
+
+def _comes_from(registry: str, image: str) -> bool:
+    return "/".join(parse(image).place).startswith(f"{registry}/")
 
 
 def cannot_encrypt(host: Mapping[str, Any], encrypt: str) -> Iterator[Problem]:

@@ -18,12 +18,11 @@ from urllib.parse import urlencode
 import requests
 
 from .downloads import Checksum, DownloadError, Web
-from .image_reference import parse
+from .image_reference import DOCKER_HUB, parse
 
 Login = Mapping[str, str]
 """A `registry` with the `username` and the `password` that it asks for."""
 
-_DOCKER_HUB = "docker.io"
 _INDICES = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -32,6 +31,8 @@ _MANIFESTS = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class Content(NamedTuple):
@@ -95,6 +96,22 @@ class Registries:
             f"there is no {reference} for {platform} -> leave out this platform or this image"
         )
 
+    def digest(self, reference: str) -> str:
+        """Return the digest that a name stands for, on any platform.
+
+        Raises:
+            DownloadError: there is none.
+        """
+        repository, which = self._repository(reference), parse(reference).tag or "latest"
+        url = f"{repository}/manifests/{which}"
+        accepted = {"Accept": ", ".join((*_INDICES, *_MANIFESTS))}
+        # Docker Hub limits how often a manifest is read, not how often it is asked for its digest.
+        answer = self._web.get(
+            url, lambda headers: self._ask(url, repository, {**accepted, **headers}, "HEAD")
+        )
+        digest = answer.headers.get("Docker-Content-Digest", "")
+        return digest if _DIGEST.fullmatch(digest) else self._manifest(reference, which).digest
+
     def save(self, found: Found, archive: Path, scratch: Path) -> None:
         """Write an image as an archive in OCI's layout.
 
@@ -133,17 +150,22 @@ class Registries:
         return Content(digest, answer.headers.get("Content-Type", "").partition(";")[0], answer.content)
 
     def _repository(self, reference: str) -> str:
-        registry, name = _split(reference)
-        default = "https://registry-1.docker.io" if registry == _DOCKER_HUB else f"https://{registry}"
-        return f"{self._mirrors.get(registry, default).rstrip('/')}/v2/{name}"
+        registry, name = parse(reference).place
+        return f"{self._url(registry)}/v2/{name}"
 
-    def _ask(self, url: str, repository: str, headers: Mapping[str, str]) -> requests.Response:
+    def _url(self, registry: str) -> str:
+        default = "https://registry-1.docker.io" if registry == DOCKER_HUB else f"https://{registry}"
+        return self._mirrors.get(registry, default).rstrip("/")
+
+    def _ask(
+        self, url: str, repository: str, headers: Mapping[str, str], method: str = "GET"
+    ) -> requests.Response:
         """Ask for something of a repository, with what it wants to be told about who asks."""
-        answer = self._web.ask(url, {**headers, **self._authorization(repository)})
+        answer = self._web.ask(url, {**headers, **self._authorization(repository)}, method)
         if answer.status_code != http.client.UNAUTHORIZED:
             return answer
         self._granted[repository] = self._grant(answer.headers.get("WWW-Authenticate", ""), repository)
-        again = self._web.ask(url, {**headers, **self._authorization(repository)})
+        again = self._web.ask(url, {**headers, **self._authorization(repository)}, method)
         if again.status_code == http.client.UNAUTHORIZED:
             raise DownloadError(
                 f"{repository} is not for everybody -> set its login in homeserver_registry_logins"
@@ -172,16 +194,10 @@ class Registries:
 
     def _login(self, repository: str) -> str:
         for registry, login in self._logins.items():
-            if self._repository(f"{registry}/").startswith(repository.partition("/v2/")[0]):
+            if repository.startswith(f"{self._url(registry)}/v2/"):
                 pair = f"{login['username']}:{login['password']}".encode()
                 return f"Basic {base64.b64encode(pair).decode()}"
         return ""
-
-
-def _split(reference: str) -> tuple[str, str]:
-    """Return the registry of an image and its name there."""
-    registry, _, name = parse(reference).name.partition("/")
-    return registry, name
 
 
 def _index(found: Found) -> bytes:

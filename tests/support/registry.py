@@ -61,8 +61,12 @@ class Registry:
     _private: str
     answers: list[Answer] = field(default_factory=list)
 
-    def push(self, archive: Path, name: str) -> None:
-        """Add an image, from an archive in the format of `docker save`, by its name without the registry."""
+    def push(self, archive: Path, name: str) -> str:
+        """Add an image, from an archive in the format of `docker save`, by its name without the registry.
+
+        Returns:
+            Its digest.
+        """
         repository, _, tag = name.rpartition(":")
         url = f"{self.backend(name)}/v2/{repository}"
         with tarfile.open(archive) as tar:
@@ -74,7 +78,8 @@ class Registry:
                 "layers": [_upload_layer(url, _member(tar, layer)) for layer in entry["Layers"]],
             }
         headers = {"Content-Type": manifest["mediaType"]}
-        _send("PUT", f"{url}/manifests/{tag}", data=json.dumps(manifest), headers=headers)
+        done = _send("PUT", f"{url}/manifests/{tag}", data=json.dumps(manifest), headers=headers)
+        return done.headers["Docker-Content-Digest"]
 
     def backend(self, name: str) -> str:
         """Return the address of the program that has this image."""

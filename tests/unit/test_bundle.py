@@ -38,6 +38,7 @@ def test_a_whole_bundle_is_read_with_absolute_paths(bundle: Path) -> None:
     assert content.images[0]["reference"] == "docker.io/library/traefik:v3"
     assert content.manifests == {"traefik_crds": str(bundle / "crds.yml")}
     assert content.architecture == "arm64"
+    assert content.sha256 == hashlib.sha256((bundle / "bundle.json").read_bytes()).hexdigest()
 
 
 def test_every_flaw_is_reported(bundle: Path) -> None:
@@ -61,7 +62,9 @@ def test_an_unreadable_manifest_is_reported(tmp_path: Path, content: str | None,
 
 def test_the_lookup_refuses_a_broken_bundle_and_accepts_an_empty_path(bundle: Path) -> None:
     lookup = lookup_loader.get("homeserver.stack.bundle")
-    assert lookup.run([""]) == [{"snaps": [], "images": [], "manifests": {}, "architecture": ""}]
+    assert lookup.run([""]) == [
+        {"snaps": [], "images": [], "manifests": {}, "architecture": "", "sha256": ""}
+    ]
     assert lookup.run([str(bundle)])[0]["manifests"]
     (bundle / "crds.yml").write_text("")
     with pytest.raises(AnsibleLookupError, match=r"not whole(.|\n)*crds\.yml"):

@@ -234,9 +234,11 @@ def test_the_playbook_makes_one_for_each_platform(site: sources.Site, tmp_path: 
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    assert f"homeserver_bundle: {tmp_path}/bundle/arm64" in run()
+    said = run()
+    assert f"homeserver_bundle: {tmp_path}/bundle/arm64" in said
     for architecture in ("amd64", "arm64"):
         bundle, wrong = read_bundle(tmp_path / "bundle" / architecture)
         assert (wrong, bundle.architecture) == ([], architecture)
         assert {image["reference"] for image in bundle.images} == {*pinned, "ghcr.io/own/app:1"}
+        assert bundle.sha256 in said
     assert "changed=0" in run()

@@ -25,6 +25,7 @@ OWN_FILES = {
     "shop/Dockerfile": "../../../app/Dockerfile",
     "targets/nas.yml": "nas.yml",
 }
+EMPTY = {"file": "empty", "sha256": hashlib.sha256().hexdigest()}
 OPTIONS = {name for role in ROLES for name in role.options}
 
 
@@ -63,6 +64,12 @@ def _complaints(tmp_path: Path, hosts: dict[str, dict[str, Any]]) -> list[str]:
     (inventory / "group_vars/all").mkdir(parents=True)
     vaulted = dict.fromkeys(re.findall(r"\bvault_\w+", json.dumps(hosts)), "secret")
     (inventory / "group_vars/all/vault.yml").write_text(json.dumps(vaulted))
+    overrides = {"manifests": {key: {"sha256": EMPTY["sha256"]} for key in pinned_versions()["manifests"]}}
+    of_bundle = {"homeserver_version_overrides": overrides}
+    (inventory / "group_vars/all/bundle.yml").write_text(json.dumps(of_bundle))
+    locked = dict.fromkeys(pinned_versions()["images"].values(), f"sha256:{EMPTY['sha256']}")
+    lock = {"all": {"vars": {"images_lock": locked}}}
+    (inventory / "images.lock.yml").write_text(json.dumps(lock))
     nowhere = {"ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_become": False}
     first, *others = hosts
     groups = {
@@ -85,16 +92,15 @@ def _complaints(tmp_path: Path, hosts: dict[str, dict[str, Any]]) -> list[str]:
 
 
 def _write_bundle(directory: Path) -> None:
-    """Write a bundle with all images, as playbooks/bundle.yml does."""
+    """Write a bundle with all images, as playbooks/bundle.yml does; each file is empty."""
     directory.mkdir(parents=True)
     (directory / "empty").touch()
-    empty = {"file": "empty", "sha256": hashlib.sha256().hexdigest()}
     versions = pinned_versions()
     content = {
         "format": 1,
-        "snaps": [{"name": "microk8s", **empty}],
-        "images": [{"reference": reference, **empty} for reference in versions["images"].values()],
-        "manifests": [{"name": name, **empty} for name in versions["manifests"]],
+        "snaps": [{"name": "microk8s", "assertion": "empty", **EMPTY}],
+        "images": [{"reference": reference, **EMPTY} for reference in versions["images"].values()],
+        "manifests": [{"name": name, **EMPTY} for name in versions["manifests"]],
     }
     (directory / "bundle.json").write_text(json.dumps(content))
 

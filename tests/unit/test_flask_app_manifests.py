@@ -65,6 +65,17 @@ def _named(objects: list[Object], kind: str) -> list[str]:
     return [obj["metadata"]["name"] for obj in objects if obj["kind"] == kind]
 
 
+def test_an_image_is_what_its_tag_stood_for_when_it_was_locked(tmp_path: Path) -> None:
+    lock = {DB["image"]: f"sha256:{'2f' * 32}"}
+    given = {"homeserver_locked_images": lock, "homeserver_image_mirror": "mirror.example.org"}
+    role = Role("flask_app", tmp_path, flask_app_apps=[DB, SHOP], **given)
+    objects = role.objects(role.value("_flask_app_templates"))
+    images = {name: _pod(objects, name)["containers"][0]["image"] for name in ("db", "shop")}
+
+    assert images["db"] == f"mirror.example.org/{DB['image']}@sha256:{'2f' * 32}"
+    assert images["shop"] == f"mirror.example.org/{SHOP['image']}"
+
+
 def test_what_has_a_volume_is_stopped_before_its_successor_starts(objects: list[Object]) -> None:
     specs = {name: find(objects, "Deployment", name)["spec"] for name in ("db", "game")}
 

@@ -115,7 +115,8 @@ def test_it_can_be_installed_from_git(project: Project, tmp_path: Path) -> None:
 @pytest.mark.parametrize("source", SOURCES)
 def test_an_image_is_built_from_the_same_sources(project: Project, source: str) -> None:
     here, there = (
-        Image("image", root / source, "python:3.11", "linux/amd64") for root in (ROOT, project.installed)
+        Image("image", root / source, "python:3.11", "linux/amd64", root / "images")
+        for root in (ROOT, project.installed)
     )
 
     assert there.revision == here.revision

@@ -185,3 +185,19 @@ def test_volumes_are_not_copied_to_another_file_system(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert "MicroK8s was not removed" in done.stdout
     assert (tmp_path / "volumes/apps-wiki-pvc-1/page").exists()
+
+
+def test_a_snap_of_a_bundle_that_nobody_signed_is_not_installed(asked: Path) -> None:
+    snap = {"name": "microk8s", "file": "/nowhere/microk8s.snap", "confinement": "classic"}
+    directory = asked.parent
+    done = run(directory, "install_file.yml", _microk8s_snap=snap, homeserver_bundle_unsigned_snaps=False)
+
+    assert done.returncode != 0
+    assert (
+        "the bundle's snap microk8s has no assertion: it may be of anybody (homeserver_bundle)" in done.stdout
+    )
+    assert asked.read_text() == ""
+    done = run(
+        directory, "install_file.yml", "--check", _microk8s_snap=snap, homeserver_bundle_unsigned_snaps=True
+    )
+    assert "has no assertion" not in done.stdout

@@ -1,3 +1,4 @@
+import hashlib
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 from ansible_collections.homeserver.stack.plugins.action.host_probe import why_unfit
 from ansible_collections.homeserver.stack.plugins.module_utils import preflight
+from ansible_collections.homeserver.stack.plugins.module_utils.bundle import Bundle
 from ansible_collections.homeserver.stack.plugins.module_utils.problem import Problem
 from ansible_collections.homeserver.stack.plugins.modules import host_probe
 
@@ -174,6 +176,69 @@ def test_flaws_and_missing_parts_of_a_bundle_are_reported() -> None:
         f"x.tar has SHA-256 1, not 2 as the manifest says (homeserver_bundle) -> {fix}",
         f"the bundle has no image m/whoami:2 (homeserver_bundle) -> {fix}",
     ]
+
+
+@pytest.mark.parametrize(
+    ("unsigned_snaps", "refused"), [(False, ["the bundle's snap core has no assertion"]), (True, [])]
+)
+def test_a_snap_that_nobody_signed_is_refused_unless_the_owner_wants_it(
+    unsigned_snaps: bool, refused: list[str]
+) -> None:
+    snaps = [{"name": "core"}, {"name": "microk8s", "assertion": "/b/microk8s.assert"}]
+    found = texts(preflight.untrusted_bundle(Bundle(snaps, [], {}), {}, unsigned_snaps=unsigned_snaps))
+
+    assert [text.partition(": ")[0] for text in found] == refused
+    assert all("set homeserver_bundle_unsigned_snaps: true" in text for text in found)
+
+
+def test_a_manifest_of_a_bundle_is_what_the_collection_names(tmp_path: Path) -> None:
+    (tmp_path / "crds.yml").write_text("kind: Other")
+    bundle = Bundle([], [], {"traefik_crds": str(tmp_path / "crds.yml")})
+    own = hashlib.sha256(b"kind: Other").hexdigest()
+    (found,) = texts(preflight.untrusted_bundle(bundle, {"traefik_crds": "2f" * 32}, unsigned_snaps=False))
+
+    wrong = (
+        f"the bundle's manifest traefik_crds has SHA-256 {own} (expected {'2f' * 32}) (homeserver_bundle) -> "
+    )
+    assert found.startswith(wrong)
+    assert texts(preflight.untrusted_bundle(bundle, {"traefik_crds": own}, unsigned_snaps=False)) == []
+
+
+DIGESTED = f"mirror:5000/docker.io/library/traefik:v3@sha256:{'2f' * 32}"
+
+
+@pytest.mark.parametrize(
+    ("mirrors", "images", "replaced"),
+    [
+        ({"mirror:5000": "http://192.168.1.20:5000"}, [DIGESTED], []),
+        (
+            {"mirror:5000": "http://192.168.1.20:5000"},
+            [DIGESTED, "mirror:5000/a:1", "quay.io/b:1"],
+            ["what is not locked to a digest: mirror:5000/a:1"],
+        ),
+        ({"mirror:5000": "https://192.168.1.20:5000"}, ["mirror:5000/a:1"], []),
+        ({"mirror:5000": "http://127.0.0.1:32000"}, ["mirror:5000/a:1"], []),
+        ({"quay.io": "HTTP://cache"}, ["quay.io/b:1", "quay.io.example.org/b:1"], ["what is not locked"]),
+        (
+            {"docker.io": "http://cache"},
+            ["shop:1", "me/blog"],
+            ["what is not locked", "MicroK8s' own images"],
+        ),
+    ],
+)
+def test_a_plain_mirror_is_refused_for_what_it_could_replace(
+    mirrors: dict[str, str], images: list[str], replaced: list[str]
+) -> None:
+    found = texts(preflight.plain_mirrors(mirrors, images, ["docker.io/calico/node:v3"]))
+
+    assert len(found) == len(replaced)
+    for text, told in zip(found, replaced, strict=True):
+        (registry,) = mirrors
+        assert text.startswith(
+            f"microk8s_registry_mirrors.{registry} is {mirrors[registry]!r}, where anybody"
+        )
+        assert f"can replace {told}" in text
+    assert not found or "quay.io.example.org" not in found[0]
 
 
 def test_a_suitable_host_has_no_problem() -> None:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ def complaints(tmp_path: Path) -> Any:
 
     def run(*others: str, hosts: bool = True, **variables: Any) -> str:
         inventory = tmp_path / "inventory"
-        (inventory / "group_vars/all").mkdir(parents=True)
+        (inventory / "group_vars/all").mkdir(parents=True, exist_ok=True)
         (inventory / "group_vars/all/main.yml").write_text(json.dumps({"ansible_become": False, **variables}))
         here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
         groups = {
@@ -108,6 +109,32 @@ def test_a_bundle_without_images_needs_none_but_is_made_for_a_machine(
     assert "the bundle has no manifest traefik_crds" in said
     assert "home: the bundle is for s390x, and it runs " in said
     assert f"home: images are built for {_OTHER_PLATFORM}, and it runs linux/" in said
+
+
+def test_a_bundle_has_to_be_trusted_for_something_else_than_itself(complaints: Any, tmp_path: Path) -> None:
+    crds = {"name": "traefik_crds", **_EMPTY}
+    _write_bundle(tmp_path, manifests=[crds])
+    said = complaints(homeserver_bundle=str(tmp_path))
+    assert "the bundle's snap microk8s has no assertion: it may be of anybody (homeserver_bundle)" in said
+    assert f"the bundle's manifest traefik_crds has SHA-256 {_EMPTY['sha256']} (expected 1d5e" in said
+
+
+def test_a_plain_mirror_needs_a_lock(complaints: Any, tmp_path: Path) -> None:
+    app = {"name": "shop", "image": "me/shop:1"}
+    mirrors = {"quay.io": "http://cache", "docker.io": "http://cache"}
+    locked = {"me/shop:1": f"sha256:{'2f' * 32}"}
+    (tmp_path / "inventory").mkdir()
+    lock = {"all": {"vars": {"images_lock": locked}}}
+    (tmp_path / "inventory/images.lock.yml").write_text(json.dumps(lock))
+    said = complaints(microk8s_registry_mirrors=mirrors, flask_app_apps=[app])
+    found = re.findall(r"microk8s_registry_mirrors\.(\S+) is 'http://cache', where .* replace (.*) -> ", said)
+    own, hub, quay = sorted(set(found))
+    assert quay[0] == "quay.io"
+    assert "quay.io/prometheus/prometheus:" in quay[1]
+    assert "docker.io/library/traefik:" in hub[1]
+    assert "shop" not in said
+    assert own == ("docker.io", "MicroK8s' own images, which it pulls by their tags")
+    assert "unknown variable" not in said
 
 
 def test_what_is_wrong_only_because_of_another_value_is_not_told(complaints: Any) -> None:

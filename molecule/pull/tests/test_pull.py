@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import requests
+import yaml
 from testinfra.host import Host
 
 from tests.support.home import Home, Kubectl, eventually
@@ -31,12 +32,12 @@ def contents(home: Home) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def push(home: Home, contents: dict[str, Any], registry: Registry) -> Callable[..., None]:
-    """Add an image to the registry, by the name that it has there, or by another."""
+def push(home: Home, contents: dict[str, Any], registry: Registry) -> Callable[..., str]:
+    """Add an image to the registry, by the name that it has there, or by another; return its digest."""
     files = {image["reference"]: home.bundle / image["file"] for image in contents["images"] if home.bundle}
 
-    def _push(reference: str, name: str = "") -> None:
-        registry.push(files[reference], name or reference.partition("/")[2])
+    def _push(reference: str, name: str = "") -> str:
+        return registry.push(files[reference], name or reference.partition("/")[2])
 
     return _push
 
@@ -51,9 +52,14 @@ def registry() -> Iterator[Registry]:
 
 @pytest.fixture(scope="module")
 def install(
-    home: Home, contents: dict[str, Any], registry: Registry, tmp_path_factory: pytest.TempPathFactory
+    home: Home,
+    host: Host,
+    contents: dict[str, Any],
+    registry: Registry,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Install:
     """Run the playbook on a home that has only the snaps and manifests of the bundle."""
+    assert not host.file("/snap/bin/microk8s").exists, "remove everything before, or create the machine anew"
     bundle = tmp_path_factory.mktemp("bundle")
     (bundle / "bundle.json").write_text(json.dumps(contents | {"images": []}))
     for folder in ("snaps", "manifests"):
@@ -82,22 +88,39 @@ def install(
 
 
 @pytest.fixture(scope="module")
+def lock(home: Home) -> Iterator[Callable[[dict[str, str]], None]]:
+    """Lock images by their names: nothing else is accepted from a mirror without TLS."""
+    file = home.inventory / "images.lock.yml"
+
+    def _lock(digests: dict[str, str]) -> None:
+        never = dict.fromkeys(home.versions["images"].values(), f"sha256:{'0' * 64}")
+        file.write_text(yaml.safe_dump({"all": {"vars": {"images_lock": never | digests}}}))
+
+    yield _lock
+    file.unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="module")
 def first(
-    home: Home, host: Host, contents: dict[str, Any], push: Callable[..., None], install: Install
+    home: Home,
+    contents: dict[str, Any],
+    push: Callable[..., str],
+    lock: Callable[[dict[str, str]], None],
+    install: Install,
 ) -> CompletedProcess[str]:
     """The first run, while whoami's image is missing."""
-    assert not host.file("/snap/bin/microk8s").exists, "remove everything before, or create the machine anew"
     for image in contents["images"]:
         if image.get("purpose") == "microk8s":
             push(image["reference"])
-    push(home.image("traefik"))
-    push(home.image("whoami"), PRIVATE_IMAGE)
+    traefik, whoami = push(home.image("traefik")), push(home.image("whoami"), PRIVATE_IMAGE)
+    names = home.versions["images"]
+    lock({names["traefik"]: traefik, names["whoami"]: whoami, PRIVATE_IMAGE: whoami})
     return install()
 
 
 @pytest.fixture(scope="module")
 def second(
-    home: Home, first: CompletedProcess[str], push: Callable[..., None], install: Install
+    home: Home, first: CompletedProcess[str], push: Callable[..., str], install: Install
 ) -> CompletedProcess[str]:
     """The second run, after whoami's image was added."""
     assert first.returncode != 0
@@ -121,7 +144,9 @@ def test_it_waited_for_a_registry_that_was_unavailable(registry: Registry) -> No
 
 
 def test_it_said_what_it_waited_for(first: CompletedProcess[str], home: Home) -> None:
-    assert re.search(rf"waiting for \d of \d images: .*{home.image('traefik')} \(pulling since", first.stdout)
+    assert re.search(
+        rf"waiting for \d of \d images: .*{home.image('traefik')}\S* \(pulling since", first.stdout
+    )
 
 
 def test_the_next_run_finishes(second: CompletedProcess[str], home: Home) -> None:
@@ -132,7 +157,10 @@ def test_the_next_run_finishes(second: CompletedProcess[str], home: Home) -> Non
 
 
 @pytest.mark.usefixtures("second")
-def test_another_run_changes_nothing_and_shows_no_login(install: Install) -> None:
+def test_another_run_changes_nothing_and_shows_no_login(
+    home: Home, push: Callable[..., str], install: Install
+) -> None:
+    push(home.image("whoami"), home.image("traefik").partition("/")[2])  # the tag moves
     run = install("--diff")
 
     assert run.returncode == 0, run.stdout + run.stderr
@@ -146,10 +174,12 @@ def test_every_image_was_pulled(kubectl: Kubectl, registry: Registry, home: Home
     images = {container["image"] for pod in pods for container in pod["spec"]["containers"]}
     pulled = {answer.path for answer in registry.answers if answer.status == 200}
 
-    assert {home.image("traefik"), home.image("whoami")} < images
+    assert {home.image("traefik"), home.image("whoami")} < {image.partition("@")[0] for image in images}
     for image in images:
-        name, _, tag = image.partition("/")[2].rpartition(":")
-        assert any(path.startswith(f"/v2/{name}/manifests/{tag}") for path in pulled), image
+        tagged, _, digest = image.partition("@")
+        name, _, tag = tagged.partition("/")[2].rpartition(":")
+        which = digest or tag
+        assert any(path.startswith(f"/v2/{name}/manifests/{which}") for path in pulled), image
 
 
 @pytest.mark.usefixtures("second")

@@ -7,13 +7,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from ..image_reference import DOCKER_HUB, parse
 from .objects import Object
 
 Login = Mapping[str, str]
 """A `registry` with the `username` and the `password` that it asks for."""
 
-_DOCKER_HUB = "docker.io"
-_KEYS = {_DOCKER_HUB: "https://index.docker.io/v1/"}
+_KEYS = {DOCKER_HUB: "https://index.docker.io/v1/"}
 """How a Docker configuration calls a registry, if not by its name."""
 
 
@@ -31,7 +31,7 @@ def with_pull_secrets(application: str, objects: Iterable[Object], logins: Itera
     needed: dict[str, set[str]] = {}
     for obj in given:
         for pod in _pods(obj):
-            registries = {_registry(image) for image in _images(pod)} & known.keys()
+            registries = {parse(image).place[0] for image in _images(pod)} & known.keys()
             if registries:
                 pod["imagePullSecrets"] = [{"name": name}]
                 needed.setdefault(obj["metadata"]["namespace"], set()).update(registries)
@@ -50,11 +50,6 @@ def _pods(node: Any) -> Iterator[Object]:
 def _images(pod: Object) -> Iterator[str]:
     for container in pod["containers"] + pod.get("initContainers", []):
         yield container["image"]
-
-
-def _registry(image: str) -> str:
-    first, _, rest = image.partition("/")
-    return first if rest and (set(first) & set(".:") or first == "localhost") else _DOCKER_HUB
 
 
 def _secret(name: str, namespace: str, known: Mapping[str, Login], registries: Iterable[str]) -> Object:

@@ -1,0 +1,90 @@
+"""Runs `homeserver.stack.lock_images` on the control machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.homeserver.stack.plugins.module_utils.downloads import Web
+from ansible_collections.homeserver.stack.plugins.module_utils.image_lock import (
+    Lock,
+    Locked,
+    LockError,
+    is_due,
+    read_lock,
+    update,
+    write_lock,
+)
+from ansible_collections.homeserver.stack.plugins.module_utils.registries import Registries
+
+_ARGUMENTS = {
+    "file": {"type": "path", "required": True},
+    "images": {"type": "list", "elements": "str", "required": True},
+    "mirrors": {"type": "dict", "default": {}},
+    "prefix": {"type": "str", "default": ""},
+    "take_moved": {"type": "bool", "default": False},
+}
+_PATIENCE = 10.0
+"""Seconds: a run goes on without an answer."""
+
+
+class ActionModule(ActionBase):
+    """Ask from here, where the file is."""
+
+    _supports_check_mode = True
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Write the lock, and warn of what it does not show."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _, arguments = self.validate_argument_spec(_ARGUMENTS)
+        file, take = Path(arguments["file"]), arguments["take_moved"]
+        if self._task.check_mode and not take:
+            return result | {"moved": []}
+        try:
+            lock = read_lock(file)
+            look = take or is_due(file)
+            done = self._update(lock, arguments, task_vars or {}, look=look, take=take)
+            changed = done.lock != lock
+            if not self._task.check_mode:
+                write_lock(file, done.lock)
+                if look and file.exists():
+                    os.utime(file)
+        except LockError as error:
+            return result | {"failed": True, "msg": str(error)}
+        except OSError as error:
+            wrong = f"{error.filename or file} cannot be read or written: {error.strerror}"
+            return result | {"failed": True, "msg": f"{wrong} -> let the user of the control machine do so"}
+        return result | {
+            "changed": changed,
+            "moved": sorted(done.moved),
+            "warnings": list(_warnings(done, taken=take and not self._task.check_mode)),
+        }
+
+    def _update(
+        self, lock: Lock, arguments: dict[str, Any], task_vars: dict[str, Any], *, look: bool, take: bool
+    ) -> Locked:
+        # Logins are no argument: a result would show it.
+        logins = self._templar.template(task_vars.get("homeserver_registry_logins", []))
+        web = Web(self._display.vv, patience=_PATIENCE)
+        registries = Registries(web, arguments["mirrors"], logins)
+        prefix = arguments["prefix"]
+        return update(
+            lock, arguments["images"], lambda image: registries.digest(prefix + image), look=look, take=take
+        )
+
+
+def _warnings(done: Locked, *, taken: bool) -> Iterator[str]:
+    for image, (before, now) in sorted(done.moved.items()):
+        fix = "the next run installs it" if taken else "playbooks/lock_images.yml takes it"
+        yield f"the tag of {image} has moved from {before} to {now} -> {fix}"
+    missing = sorted(done.unknown.keys() - done.lock)
+    if missing:
+        why = done.unknown[missing[0]]
+        yield f"not locked to what their tags stand for now: {', '.join(missing)} ({why})"
+    elif done.unknown:
+        why = next(iter(done.unknown.values()))
+        yield f"it is not known whether tags have moved: {', '.join(sorted(done.unknown))} ({why})"
