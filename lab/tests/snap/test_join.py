@@ -295,15 +295,11 @@ def test_the_lab_has_one_control_plane(home: Home, options: tuple[str, ...]) -> 
 @pytest.mark.parametrize(
     ("path", "changes", "status", "reason"),
     [
-        (
-            peers.JOIN_PATH,
-            {"worker": False},
-            501,
-            "joining as a control plane is not part of the lab's MicroK8s",
-        ),
         (peers.JOIN_PATH, {"token": ""}, 500, "invalid token"),
         (peers.SIGN_PATH, {}, 500, "invalid token"),
         (peers.SIGN_PATH, {"token": f"{TOKEN}-kubelet"}, 500, "invalid token"),
+        (peers.CONFIGURE_PATH, {"callback": ""}, 500, "invalid token"),
+        (peers.CONFIGURE_PATH, {"callback": TOKEN}, 500, "invalid token"),
     ],
 )
 def test_requests_that_the_agent_refuses(
@@ -342,3 +338,37 @@ def test_the_agents_answer(home: Home) -> None:
     )
     assert home.founder.read("credentials/certs-request-tokens.txt") == f"{TOKEN}-kubelet\n{TOKEN}-proxy\n"
     assert (home.founder.data / "credentials/certs-request-tokens.txt").stat().st_mode & 0o007 == 0
+
+
+def test_whoever_is_no_worker_gets_the_keys_of_the_cluster(home: Home) -> None:
+    request = {"token": TOKEN, "port": str(home.port)}
+    status, answer = peers.post(peers.connection(FOUNDER, home.port), peers.JOIN_PATH, request)
+    keys = {"ca_key": "ca", "service_account_key": "serviceaccount"}
+    assert status == 200
+    assert {name: answer[name] for name in keys} == {
+        name: home.founder.read(f"certs/{file}.key") for name, file in keys.items()
+    }
+    assert home.founder.read("credentials/certs-request-tokens.txt") == ""
+
+
+def test_whoever_has_the_callback_token_sets_arguments_until_it_is_gone(
+    home: Home, restarts: list[str]
+) -> None:
+    """It is made by the first join."""
+    file = home.founder.data / "credentials/callback-token.txt"
+    assert not file.exists()
+    assert home.join("--worker")[0] == 0
+    token = home.joiner.read("credentials/callback-token.txt").strip()
+    changes = {"arguments_update": [{"--v": "9"}], "arguments_remove": ["--hostname-override"]}
+    request = {"callback": token, "service": [{"name": "kubelet", "restart": "yes", **changes}]}
+
+    def ask() -> tuple[int, object]:
+        return peers.post(peers.connection(FOUNDER, home.port), peers.CONFIGURE_PATH, request)
+
+    restarts.clear()
+    assert ask() == (200, {"result": "ok"})
+    assert "--v=9" in home.founder.read("args/kubelet").splitlines()
+    assert "--hostname-override" not in home.founder.read("args/kubelet")
+    assert restarts == ["kubelet"]
+    file.unlink()
+    assert ask() == (500, {"error": "invalid token"})

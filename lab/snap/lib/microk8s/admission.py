@@ -7,8 +7,6 @@ from typing import Any
 from . import arguments, calico, certificates, console, datastore, kubernetes, paths, tokens
 
 API_TIMEOUT = 60
-NO_CONTROL_PLANES = "joining as a control plane is not part of the lab's MicroK8s"
-
 _one_at_a_time = threading.Lock()
 
 
@@ -21,7 +19,9 @@ class RefusedError(Exception):
 
 
 def admit(request: dict[str, Any], joiner: str, contacted: str) -> dict[str, Any]:
-    """Return what a worker needs to join, and prepare this cluster for another node.
+    """Return what a node needs to join, and prepare this cluster for another one.
+
+    Whoever does not say that it is a worker gets the keys of the cluster, as from MicroK8s.
 
     Args:
         request: The joining node's request.
@@ -33,16 +33,18 @@ def admit(request: dict[str, Any], joiner: str, contacted: str) -> dict[str, Any
     """
     token = str(request.get("token", ""))
     _check(request, token, joiner, contacted)
+    worker = request.get("worker") in (True, "as-worker")
     with _one_at_a_time:
         datastore.open_to_members(contacted)
         _reach(joiner)
         paths.lock("no-cert-reissue").touch()
-        tokens.add(tokens.CERTIFICATE_REQUESTS, f"{token}-kubelet", f"{token}-proxy")
+        if worker:
+            tokens.add(tokens.CERTIFICATE_REQUESTS, f"{token}-kubelet", f"{token}-proxy")
     certificates.restrict()
     return {
         "ca": paths.certificate("ca.crt").read_text(),
-        "ca_key": None,
-        "service_account_key": "",
+        "ca_key": None if worker else paths.certificate("ca.key").read_text(),
+        "service_account_key": "" if worker else paths.certificate("serviceaccount.key").read_text(),
         "callback_token": tokens.callback(),
         "apiport": arguments.get("kube-apiserver", "--secure-port"),
         "api_authz_mode": arguments.get("kube-apiserver", "--authorization-mode"),
@@ -63,8 +65,6 @@ def _check(request: dict[str, Any], token: str, joiner: str, contacted: str) -> 
     if joiner == contacted:
         same = f"the joining node has the same IP ({joiner}) as the node we contact"
         raise RefusedError(same, HTTPStatus.SERVICE_UNAVAILABLE)
-    if request.get("worker") not in (True, "as-worker"):
-        raise RefusedError(NO_CONTROL_PLANES, HTTPStatus.NOT_IMPLEMENTED)
 
 
 def _reach(joiner: str) -> None:

@@ -1,7 +1,6 @@
 """daemon-cluster-agent: applies launch configurations, admits other nodes, and receives images from them."""
 
 import argparse
-import hmac
 import json
 import ssl
 import subprocess
@@ -13,7 +12,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from . import admission, arguments, console, images, launch, paths, peers, tokens
+from . import admission, arguments, configuration, console, images, launch, paths, peers, tokens
 
 SCAN_INTERVAL = 5
 # Timeout of a silent client.
@@ -21,7 +20,7 @@ IDLE_TIMEOUT = 240
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Implements the part of MicroK8s' cluster API that workers need."""
+    """Implements the part of MicroK8s' cluster API that workers need, and what a bad one would use."""
 
     timeout = IDLE_TIMEOUT
 
@@ -38,6 +37,7 @@ class Handler(BaseHTTPRequestHandler):
             images.IMPORT_PATH: self._receive_images,
             peers.JOIN_PATH: self._admit,
             peers.SIGN_PATH: lambda: admission.sign(self._content()),
+            peers.CONFIGURE_PATH: lambda: configuration.configure(self._content()),
         }
         if self.path not in actions:
             self._answer(HTTPStatus.NOT_FOUND, {"error": "not part of the lab's MicroK8s"})
@@ -64,7 +64,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _receive_images(self) -> dict[str, Any]:
         """Import the images in the request, which must contain this cluster's callback token."""
-        if not hmac.compare_digest(tokens.callback(), self.headers.get(images.TOKEN_HEADER, "")):
+        if not tokens.is_callback(self.headers.get(images.TOKEN_HEADER, "")):
             raise admission.RefusedError("invalid token", HTTPStatus.UNAUTHORIZED)
         if failure := self._import(int(self.headers["Content-Length"])):
             raise admission.RefusedError(failure)

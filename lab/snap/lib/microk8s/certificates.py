@@ -4,7 +4,6 @@ import base64
 import contextlib
 import hashlib
 import re
-import secrets
 import shutil
 import socket
 import ssl
@@ -173,7 +172,6 @@ def create() -> None:
     """Create all certificates, keys and tokens of a new node."""
     issue_all()
     _make_key(paths.certificate("serviceaccount.key"))
-    paths.credential(tokens.CALLBACK).write_text(f"{secrets.token_hex(32)}\n")
     for empty in (tokens.CLUSTER, tokens.PERSISTENT, tokens.CERTIFICATE_REQUESTS):
         paths.credential(empty).touch()
 

@@ -10,9 +10,10 @@ import ssl
 import sys
 from typing import Any, NamedTuple
 
-from . import admission, arguments, certificates, console, paths, peers, proxy, services, tokens
+from . import arguments, certificates, console, paths, peers, proxy, services, tokens
 
 LEAST_FINGERPRINT = 12
+NO_CONTROL_PLANES = "joining as a control plane is not part of the lab's MicroK8s"
 RESTARTED = ("kubelite", "etcd", "apiserver-kicker", "apiserver-proxy", "k8s-dqlite")
 LABELS = "microk8s.io/cluster=true,node.kubernetes.io/microk8s-worker=microk8s-worker"
 
@@ -67,7 +68,7 @@ def main(words: list[str]) -> None:
         console.say()
     invitation, options = _options(words)
     if not options.worker:
-        console.leave(f"Joining process failed: {admission.NO_CONTROL_PLANES}.", 1)
+        console.leave(f"Joining process failed: {NO_CONTROL_PLANES}.", 1)
     paths.lock("join-in-progress").touch(mode=0o700)
     console.say(f"Contacting cluster at {invitation.address}")
     info = _ask(invitation._replace(check="") if options.skip_verify else invitation)

@@ -7,6 +7,7 @@ from typing import Any
 
 JOIN_PATH = "/cluster/api/v2.0/join"
 SIGN_PATH = "/cluster/api/v1.0/sign-cert"
+CONFIGURE_PATH = "/cluster/api/v1.0/configure"
 TIMEOUT = 600
 
 

@@ -1,5 +1,7 @@
 """The files of tokens: one in each line, `TOKEN` or, if it expires, `TOKEN|EPOCH`."""
 
+import hmac
+import secrets
 import time
 
 from . import arguments, paths
@@ -45,5 +47,14 @@ def _lines(name: str) -> list[str]:
 
 
 def callback() -> str:
-    """Return the token that the cluster's nodes show each other."""
-    return paths.credential(CALLBACK).read_text().strip()
+    """Return the token that the cluster's nodes show each other, which is made when it is first needed."""
+    file = paths.credential(CALLBACK)
+    if not file.exists():
+        file.touch(mode=0o600)
+        file.write_text(f"{secrets.token_hex(32)}\n")
+    return file.read_text().strip()
+
+
+def is_callback(token: str) -> bool:
+    """Tell whether a token is that one. Like MicroK8s, it may be shown any number of times."""
+    return any(hmac.compare_digest(line, token) for line in _lines(CALLBACK))
