@@ -14,6 +14,7 @@ Found = tuple[str, Problem]
 
 _CLOCK_SKEW_SECONDS = 1
 _API_PORT = 16443
+_AGENT_PORT = 25000
 
 
 class Machine(NamedTuple):
@@ -120,7 +121,7 @@ def _closed_ports(machines: list[Machine], protocol: str) -> Iterator[Found]:
     for client in machines:
         for port in client.closed:
             server = by_address.get(port["address"])
-            if not server or port["protocol"] != protocol or _is_ours_to_open(server, client):
+            if not server or port["protocol"] != protocol or _is_ours_to_open(server, client, port["port"]):
                 continue
             listens = server is machines[0] or port["port"] != _API_PORT
             if port["answer"] == "none" or (listens and _runs(server)):
@@ -133,6 +134,7 @@ def _runs(machine: Machine) -> bool:
     return bool(machine.host["cluster"]["running"] or machine.host["member"]["worker"])
 
 
-def _is_ours_to_open(server: Machine, client: Machine) -> bool:
+def _is_ours_to_open(server: Machine, client: Machine, port: int) -> bool:
+    """Tell whether the firewall of this project closes a port: that of the agent, until a machine joins."""
     rules = server.host["firewall"]
-    return bool(rules) and client.address not in rules
+    return bool(rules) and (port == _AGENT_PORT or client.address not in rules)

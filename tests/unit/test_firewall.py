@@ -2,6 +2,8 @@
 
 import itertools
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -113,3 +115,58 @@ def test_a_machine_is_admitted_before_it_joins() -> None:
     steps = ["firewall.yml", "microk8s.yml", "verify_firewall.yml"]
 
     assert all(order.index(one) < order.index(next_) for one, next_ in itertools.pairwise(steps))
+
+
+# A machine of the home on the other end of a wire, which tries two ports of this one.
+WIRE = """
+set -e
+mount -t tmpfs tmpfs /run
+ip netns add attic
+ip link add "$2" type veth peer name eth0 netns attic
+ip address add 192.168.1.10/24 dev "$2"
+ip link set "$2" up
+ip netns exec attic ip address add 192.168.1.11/24 dev eth0
+ip netns exec attic ip link set eth0 up
+/usr/sbin/nft --file "$1"
+{python} -c "
+import socket, time
+listening = [socket.create_server(('', port)) for port in (10250, 25000)]
+time.sleep(60)" &
+trap "kill $!" EXIT
+try() {{
+  ip netns exec attic {python} -c "
+import socket, time
+def answers(port):
+    try:
+        socket.create_connection(('192.168.1.10', port), timeout=1).close()
+    except ConnectionRefusedError:
+        time.sleep(0.1)
+        return answers(port)
+    except OSError:
+        return False
+    return True
+print(*(port for port in (10250, 25000) if answers(port)))"
+}}
+try
+/usr/sbin/nft "add element inet homeserver joining {{ 192.168.1.11 timeout 600s }}"
+try
+/usr/sbin/nft flush set inet homeserver joining
+try
+/usr/sbin/nft "add element inet homeserver joining {{ 192.168.1.11 timeout 1s }}"
+sleep 1.5
+try
+"""
+
+
+@pytest.mark.parametrize("interface", ["eth1", "vxlan.calico"])
+def test_only_a_machine_that_joins_reaches_the_cluster_agent_and_only_meanwhile(
+    tmp_path: Path, interface: str
+) -> None:
+    rules, script = tmp_path / "rules", tmp_path / "wire"
+    rules.write_text(_role(tmp_path, HOME, ATTIC, ansible_managed="").value(RULES))
+    script.write_text(WIRE.format(python=sys.executable))
+    alone = ("unshare", "--user", "--map-root-user", "--net", "--mount")
+    shell = ("sh", str(script), str(rules), interface)
+    done = subprocess.run([*alone, *shell], capture_output=True, text=True, check=False)
+
+    assert done.stdout.splitlines() == ["10250", "10250 25000", "10250", "10250"], done.stderr
