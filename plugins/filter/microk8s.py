@@ -127,6 +127,11 @@ def other_minor(version: str, founders: str, founder: str) -> str:
     return _told(joining.other_minor(version, founders, founder))
 
 
+def cannot_certify(address: str, node: joining.Facts, cluster: joining.Facts) -> str:
+    """Return why a node gets no certificate for an address that its host says it has, or an empty text."""
+    return _told(joining.cannot_certify(address, node, cluster))
+
+
 def cannot_leave(cluster: joining.Facts, node: str, abandoned: Iterable[str]) -> str:
     """Return what forbids a node to leave its cluster, or an empty text."""
     return _told(joining.would_lose(joining.lost_volumes(cluster["volumes"], node, abandoned), node))
@@ -157,6 +162,7 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
         filters = (
+            cannot_certify,
             cannot_forget,
             cannot_join,
             cannot_leave,
@@ -168,5 +174,11 @@ class FilterModule:
             worker_change,
             workers_left,
         )
-        judgements = (joining.is_member, joining.node_patch, joining.why_join)
+        judgements = (
+            joining.is_astray,
+            joining.node_patch,
+            joining.own_node,
+            joining.strangers,
+            joining.why_join,
+        )
         return {each.__name__: each for each in (*filters, *judgements)}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import IPv4Address, ip_network
 from typing import Any
 
+from .membership import HOST_LABEL
 from .problem import Problem
 from .versions import minor
 
@@ -20,27 +22,50 @@ _ONE_CONTROL_PLANE = (
 )
 
 
-def why_join(member: Facts, cluster: Facts) -> str:
-    """Return why a host has to join a cluster, or to join once more; an empty text if it is part of it."""
-    if not member["worker"]:
-        return "it is not part of the cluster"
+def own_node(member: Facts, cluster: Facts, name: str) -> Facts:
+    """Return the node of the cluster that a host is, or nothing.
+
+    The founder has recorded which node is which host of the inventory, and what a host says of itself does
+    not change that. Only a node without such a record is told by its name.
+
+    Args:
+        member: what the host says.
+        cluster: what the founder says.
+        name: the host in the inventory.
+    """
+    founder = cluster["member"]
+    nodes: list[Facts] = [node for node in cluster["nodes"] if node["name"] != founder["node"]]
+    for node in nodes:
+        if node["host"] == name:
+            return node
+    trusted = member["worker"] and member["authority"] == founder["authority"]
+    for node in nodes:
+        is_here = trusted or node["address"] in member["addresses"]
+        if node["name"] == member["node"] and not node["host"] and is_here:
+            return node
+    return {}
+
+
+def why_join(member: Facts, cluster: Facts, name: str) -> str:
+    """Return why a host has to join a cluster, or to join once more; an empty text if it is part of it.
+
+    Joining takes a token, which makes its owner the owner of the cluster. So a host that the founder knows
+    as a node gets none, whatever it says.
+    """
+    node = own_node(member, cluster, name)
+    if node and (node["host"] or node["ready"]):
+        return ""
     if member["joining"]:
         return "an earlier attempt to join was interrupted"
-    if cluster["member"]["address"] not in member["servers"]:
-        return f"it looks for the cluster at {', '.join(member['servers']) or 'no address'}"
-    if member["node"] not in {node["name"] for node in cluster["nodes"]}:
-        return "the cluster has forgotten it"
-    return ""
+    if member["worker"]:
+        return "the cluster does not know it yet" if node else "the cluster has forgotten it"
+    return "it is not part of the cluster"
 
 
-def is_member(member: Facts, cluster: Facts) -> bool:
-    """Tell whether a host is a worker that the cluster knows, and not only another one's namesake."""
-    founder = cluster["member"]
-    trusted = member["worker"] and member["authority"] == founder["authority"]
-    return member["node"] != founder["node"] and any(
-        node["name"] == member["node"] and (trusted or node["address"] in member["addresses"])
-        for node in cluster["nodes"]
-    )
+def is_astray(member: Facts, cluster: Facts) -> bool:
+    """Tell whether a worker looks for the cluster where its founder is not."""
+    address = cluster["member"]["address"]
+    return bool(member["worker"] and address and address not in member["servers"])
 
 
 def cannot_join(own: Facts, cluster: Facts, name: str, home: str) -> Iterator[Problem]:
@@ -53,20 +78,88 @@ def cannot_join(own: Facts, cluster: Facts, name: str, home: str) -> Iterator[Pr
         home: the founder in the inventory.
     """
     member, founder = own["member"], cluster["member"]
+    trusted = member["worker"] and member["authority"] == founder["authority"]
+    recorded = next((node for node in cluster["nodes"] if node["host"] == name), None)
     fix = f"move what you need of it, then remove that: {_removal(name)}"
-    if member["worker"] and member["authority"] != founder["authority"] and not member["joining"]:
+    if recorded and not trusted:
+        wrong = f"the cluster knows it as the node {recorded['name']}, and it says that it is none"
+        forget = f"if it was installed again, forget the node: {_forgetting(recorded)}"
+        yield Problem(wrong, f"{forget}; if nobody did anything to it, do not trust it, and remove it")
+    elif member["worker"] and not trusted and not member["joining"]:
         there = ", ".join(member["servers"]) or "an unknown address"
         yield Problem(f"it is part of another cluster than that of {home}, at {there}", fix)
     elif not member["worker"] and own["workloads"]:
         running = ", ".join(own["workloads"])
         yield Problem(f"it has a cluster of its own, with workloads in {running}", fix)
-    # A member that has got another address since, also seems to be one of two.
-    trusted = member["worker"] and member["authority"] == founder["authority"]
+    if recorded and recorded["name"] != member["node"]:
+        node_name = recorded["name"]
+        wrong = f"its host name is {member['node']!r}, and the cluster knows it as the node {node_name}"
+        yield Problem(wrong, f"on the host: hostnamectl set-hostname {node_name}")
+        return
     for node in cluster["nodes"]:
-        is_elsewhere = node["ready"] and node["address"] not in member["addresses"]
-        if node["name"] == member["node"] and is_elsewhere and not trusted:
-            wrong = f"its host name is {node['name']!r}, as is that of the node at {node['address']}"
-            yield Problem(wrong, "on the host: hostnamectl set-hostname OTHER")
+        if node["name"] == member["node"] and node is not recorded:
+            yield from _namesake(node, member, founder, trusted=trusted)
+
+
+def _namesake(node: Facts, member: Facts, founder: Facts, *, trusted: bool) -> Iterator[Problem]:
+    """Name the node that has the name of a host, and is another host's."""
+    name, other = node["name"], "on the host: hostnamectl set-hostname OTHER"
+    if node["host"]:
+        wrong = f"its host name is {name!r}, and that node is the host {node['host']} of the inventory"
+        unlink = f"kubectl label node {name} {HOST_LABEL}-"
+        yield Problem(wrong, f"{other}; or, if you have renamed it in the inventory: {unlink}")
+    # A member that has got another address since, also seems to be one of two.
+    elif name == founder["node"] or (
+        node["ready"] and node["address"] not in member["addresses"] and not trusted
+    ):
+        yield Problem(f"its host name is {name!r}, as is that of the node at {node['address']}", other)
+
+
+def strangers(before: Facts, now: Facts, node: Facts) -> list[str]:
+    """Return the names of the nodes that came while a host joined as a worker, and are not this worker.
+
+    Args:
+        before: what the founder said before it made a token.
+        now: what it says now.
+        node: the node that the host is.
+    """
+    known = {entry["name"] for entry in before["nodes"]}
+    return [
+        entry["name"]
+        for entry in now["nodes"]
+        if (not entry["worker"] if entry == node else entry["name"] not in known)
+    ]
+
+
+_SERVICES = ip_network("10.152.183.0/24")
+
+
+def cannot_certify(address: str, node: Facts, cluster: Facts) -> Iterator[Problem]:
+    """Tell whether an address, which a host says it has, is one for which its node gets no certificate.
+
+    Args:
+        address: what the host says; empty if it says nothing.
+        node: the node that it is; nothing for the founder.
+        cluster: what the founder says.
+    """
+    if address and node and (why := _not_its_own(address, node, cluster)):
+        yield Problem(
+            f"it says that its address is {address}, which {why}",
+            "correct its ansible_host, or its address on the network; if both are right, do not trust it",
+        )
+
+
+def _not_its_own(address: str, node: Facts, cluster: Facts) -> str:
+    try:
+        read = IPv4Address(address)
+    except ValueError:
+        return "is no IPv4 address"
+    if read.is_loopback or read.is_unspecified or read.is_multicast or read in _SERVICES:
+        return "is that of no machine"
+    others = [entry for entry in cluster["nodes"] if entry["name"] != node["name"]]
+    if address in cluster["member"]["addresses"] or address in [entry["address"] for entry in others]:
+        return "is that of another node"
+    return ""
 
 
 def cannot_found(member: Facts, name: str) -> Iterator[Problem]:

@@ -22,6 +22,9 @@ _OWN_NAMESPACE = "kube-system"
 _CALICO_ADDRESS = "projectcalico.org/IPv4Address"
 _CALICO_KEY = "projectcalico.org/WireguardPublicKey"
 _TIMEOUT = 30
+# A kubelet may change most labels of its node, and none with this prefix.
+HOST_LABEL = "node-restriction.kubernetes.io/homeserver-host"
+_WORKER_LABEL = "node.kubernetes.io/microk8s-worker"
 
 
 def node_name() -> str:
@@ -69,9 +72,10 @@ def cluster() -> dict[str, Any]:
     """Return what the control plane on this host tells; `running` is false if none answers here.
 
     Nodes have their `name`, `ready`, `reason`, `address`, `version`, `kernel` and `calico` address, whether
-    new pods may run there (`schedulable`), and whether Calico `encrypts` there; volumes their `name`,
-    `claim`, `node` and `path`; and pods their `name`, `namespace`, `node`, `address` and whether it `runs`,
-    without those that have the network of their node.
+    new pods may run there (`schedulable`), whether Calico `encrypts` there, whether it joined as a `worker`,
+    and the `host` of the inventory that the founder knows it to be; volumes their `name`, `claim`, `node`
+    and `path`; and pods their `name`, `namespace`, `node`, `address` and whether it `runs`, without those
+    that have the network of their node.
     """
     silent: dict[str, Any] = {"running": False, "nodes": [], "volumes": [], "pods": []}
     told = kubectl("get", "nodes,persistentvolumes,pods", "--all-namespaces", "--output=json")
@@ -92,7 +96,8 @@ def workloads(pods: list[dict[str, Any]]) -> list[str]:
 
 
 def _node(node: dict[str, Any]) -> dict[str, Any]:
-    status, annotations = node["status"], node["metadata"].get("annotations", {})
+    status, metadata = node["status"], node["metadata"]
+    annotations, labels = metadata.get("annotations", {}), metadata.get("labels", {})
     addresses = [entry["address"] for entry in status.get("addresses", []) if entry["type"] == "InternalIP"]
     return {
         "name": node["metadata"]["name"],
@@ -104,6 +109,8 @@ def _node(node: dict[str, Any]) -> dict[str, Any]:
         "kernel": status["nodeInfo"]["kernelVersion"],
         "calico": annotations.get(_CALICO_ADDRESS, "").partition("/")[0],
         "encrypts": bool(annotations.get(_CALICO_KEY)),
+        "worker": _WORKER_LABEL in labels,
+        "host": labels.get(HOST_LABEL, ""),
     }
 
 

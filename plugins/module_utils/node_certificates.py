@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 import subprocess
+import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from .membership import DATA, is_worker
 
@@ -20,6 +23,63 @@ _SIGNED_BY = {
     "proxy": "ca",
     "server": "ca",
 }
+_SIGNED_DAYS = 3650
+_NODE = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+
+
+class Bearer(NamedTuple):
+    """Who a certificate is for.
+
+    Attributes:
+        subject: the user of Kubernetes that it is.
+        names: the names and addresses at which it serves, as OpenSSL writes them; empty if it does not.
+    """
+
+    subject: str
+    names: str = ""
+
+
+def bearer(name: str, node: str, address: str) -> Bearer:
+    """Return who one of the certificates is for.
+
+    Raises:
+        ValueError: If a node cannot have this name.
+    """
+    if name == "kubelet":
+        if not _NODE.fullmatch(node):
+            raise ValueError(f"{node!r} is no name of a node")
+        names = f"DNS:{node}" + (f",IP:{address}" if address else "")
+        return Bearer(f"/CN=system:node:{node}/O=system:nodes", names)
+    return Bearer({"front-proxy-client": "/CN=front-proxy-client", "proxy": "/CN=system:kube-proxy"}[name])
+
+
+def sign(name: str, public_key: str, whom: Bearer, directory: Path = CERTIFICATES) -> str:
+    """Return a certificate of this cluster for a public key, of which nothing else is read.
+
+    Raises:
+        ValueError: If it is no public key, or OpenSSL fails for another reason, which it tells.
+    """
+    extensions = {
+        "basicConstraints": "critical,CA:FALSE",
+        "keyUsage": "critical,digitalSignature,keyEncipherment",
+        "extendedKeyUsage": "clientAuth,serverAuth" if whom.names else "clientAuth",
+        "authorityKeyIdentifier": "keyid",
+        **({"subjectAltName": whom.names} if whom.names else {}),
+    }
+    authority = directory / _SIGNED_BY[name]
+    with tempfile.TemporaryDirectory() as scratch:
+        key, described = Path(scratch, "key"), Path(scratch, "extensions")
+        key.write_text(public_key)
+        described.write_text("".join(f"{field}={value}\n" for field, value in extensions.items()))
+        done = _openssl(
+            *("x509", "-new", "-sha256", f"-days={_SIGNED_DAYS}", f"-subj={whom.subject}"),
+            *(f"-force_pubkey={key}", f"-extfile={described}"),
+            *(f"-CA={authority}.crt", f"-CAkey={authority}.key"),
+        )
+    if done.returncode:
+        told = done.stderr.strip()
+        raise ValueError("it sent no public key" if "public key" in told else told)
+    return done.stdout
 
 
 def authority() -> Path:

@@ -26,8 +26,15 @@ WORKER: dict[str, Any] = FOUNDER | {
 FRESH = WORKER | {"worker": False, "authority": "its own", "servers": []}
 
 
-def node(name: str, address: str = "192.0.2.2", *, ready: bool = True) -> dict[str, Any]:
-    return {"name": name, "address": address, "ready": ready, "reason": "Kubelet stopped posting"}
+def node(name: str, address: str = "192.0.2.2", *, ready: bool = True, host: str = "") -> dict[str, Any]:
+    """Return a node, which the founder has recorded as a host of the inventory, or not."""
+    state = {"ready": ready, "reason": "Kubelet stopped posting", "worker": True}
+    return {"name": name, "address": address, "host": host, **state}
+
+
+def known(**changes: Any) -> dict[str, Any]:
+    """Return the node that the founder has recorded as the host of all these tests."""
+    return node("attic", host="attic") | changes
 
 
 def cluster(*nodes: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -41,24 +48,92 @@ def texts(problems: Iterable[Problem]) -> list[str]:
 @pytest.mark.parametrize(
     ("member", "nodes", "reason"),
     [
-        (WORKER, [node("attic")], ""),
-        (WORKER, [node("attic", ready=False)], ""),
+        (WORKER, [known()], ""),
         (FRESH, [], "it is not part of the cluster"),
-        (FRESH | {"joining": True}, [], "it is not part of the cluster"),
-        (WORKER | {"joining": True}, [node("attic")], "an earlier attempt to join was interrupted"),
+        (FRESH | {"joining": True}, [], "an earlier attempt to join was interrupted"),
+        (WORKER | {"joining": True}, [node("attic", ready=False)], "an earlier attempt to join was inter"),
         (WORKER, [], "the cluster has forgotten it"),
-        (WORKER | {"servers": []}, [node("attic")], "it looks for the cluster at no address"),
-        (
-            WORKER | {"servers": ["192.0.2.9"]},
-            [node("attic")],
-            "it looks for the cluster at 192.0.2.9",
-        ),
+        # It has joined, and the run ended before the founder recorded it.
+        (WORKER, [node("attic")], ""),
+        (WORKER | {"joining": True}, [node("attic")], ""),
+        (WORKER, [node("attic", ready=False)], "the cluster does not know it yet"),
+        (FRESH, [node("shed", "192.0.2.3", host="shed")], "it is not part of the cluster"),
     ],
 )
-def test_a_host_joins_until_it_is_part_of_the_cluster(
+def test_a_host_joins_until_the_founder_knows_it(
     member: dict[str, Any], nodes: list[dict[str, Any]], reason: str
 ) -> None:
-    assert joining.why_join(member, cluster(*nodes)) == reason
+    found = joining.why_join(member, cluster(*nodes), "attic")
+    assert found[: len(reason) or None] == reason
+
+
+@pytest.mark.parametrize("ready", [True, False])
+@pytest.mark.parametrize(
+    "claim",
+    [
+        WORKER | {"joining": True},
+        WORKER | {"servers": ["192.0.2.9"]},
+        WORKER | {"servers": []},
+        WORKER | {"authority": "theirs"},
+        WORKER | {"node": "shed"},
+        WORKER | {"node": "new", "addresses": ["192.0.2.99"]},
+        FRESH,
+        FRESH | {"joining": True, "node": "new", "addresses": ["192.0.2.99"]},
+    ],
+)
+def test_a_member_gets_no_token_whatever_it_says(claim: dict[str, Any], ready: bool) -> None:
+    nodes = [known(ready=ready, address="192.0.2.77"), node("shed", "192.0.2.3", host="shed")]
+    assert joining.why_join(claim, cluster(*nodes), "attic") == ""
+
+
+@pytest.mark.parametrize(
+    ("member", "nodes", "found"),
+    [
+        (WORKER, [known()], "attic"),
+        (WORKER | {"node": "shed"}, [known(), node("shed", host="shed")], "attic"),
+        (FRESH | {"node": "home", "addresses": ["192.0.2.1"]}, [known()], "attic"),
+        # Nothing is recorded yet.
+        (WORKER, [node("attic")], "attic"),
+        (WORKER, [node("attic", "192.0.2.9")], "attic"),
+        (FRESH, [node("attic")], "attic"),
+        (FRESH, [node("attic", "192.0.2.9")], ""),
+        (WORKER, [], ""),
+        (WORKER | {"node": "shed"}, [node("shed", host="shed")], ""),
+        (FRESH | {"node": "home"}, [], ""),
+        (WORKER | {"node": "home", "addresses": ["192.0.2.1"]}, [], ""),
+    ],
+)
+def test_which_node_a_host_is_says_the_founder(
+    member: dict[str, Any], nodes: list[dict[str, Any]], found: str
+) -> None:
+    assert joining.own_node(member, cluster(*nodes), "attic").get("name", "") == found
+
+
+@pytest.mark.parametrize(
+    ("servers", "astray"), [(["192.0.2.1"], False), (["192.0.2.9", "192.0.2.1"], False), ([], True)]
+)
+def test_a_worker_looks_for_its_founder_where_it_is(servers: list[str], astray: bool) -> None:
+    member = WORKER | {"servers": servers}
+    assert joining.is_astray(member, cluster(known())) is astray
+    assert not joining.is_astray(member | {"worker": False}, cluster(known()))
+    assert not joining.is_astray(member, cluster(known(), member=FOUNDER | {"address": ""}))
+
+
+@pytest.mark.parametrize(
+    ("came", "strangers"),
+    [
+        ([node("attic")], []),
+        ([node("attic"), node("admin", "192.0.2.66")], ["admin"]),
+        ([node("attic") | {"worker": False}], ["attic"]),
+        ([node("other")], ["other"]),
+    ],
+)
+def test_nobody_else_comes_with_a_worker(came: list[dict[str, Any]], strangers: list[str]) -> None:
+    shed = node("shed", "192.0.2.3", host="shed")
+    now = cluster(shed, *came)
+    own = joining.own_node(WORKER, now, "attic")
+    now["nodes"][0]["worker"] = False
+    assert joining.strangers(cluster(shed), now, own) == strangers
 
 
 @pytest.mark.parametrize(
@@ -91,6 +166,40 @@ def test_a_host_joins_until_it_is_part_of_the_cluster(
             [node("attic", "192.0.2.9")],
             "its host name is 'attic', as is that of the node at 192.0.2.9 -> on the host: hostnamectl",
         ),
+        (WORKER | {"joining": True, "servers": []}, [], [known()], ""),
+        (WORKER, [], [known(ready=False)], ""),
+        (
+            FRESH,
+            [],
+            [known(ready=False)],
+            "the cluster knows it as the node attic, and it says that it is none -> if it was installed"
+            " again, forget the node: ansible-playbook playbooks/forget.yml -e node=attic; if nobody did",
+        ),
+        (
+            WORKER | {"authority": "theirs", "joining": True},
+            [],
+            [known()],
+            "the cluster knows it as the node attic, and it says that it is none -> ",
+        ),
+        (
+            WORKER | {"node": "shed"},
+            [],
+            [known(), node("shed", "192.0.2.3", host="shed")],
+            "its host name is 'shed', and the cluster knows it as the node attic -> on the host: hostnamectl"
+            " set-hostname attic",
+        ),
+        (
+            WORKER | {"node": "shed"},
+            [],
+            [node("shed", host="shed")],
+            "its host name is 'shed', and that node is the host shed of the inventory -> on the host: ",
+        ),
+        (
+            WORKER | {"node": "home", "addresses": ["192.0.2.1"]},
+            [],
+            [],
+            "its host name is 'home', as is that of the node at 192.0.2.1 -> on the host: hostnamectl",
+        ),
     ],
 )
 def test_what_would_end_another_cluster_is_refused(
@@ -99,22 +208,6 @@ def test_what_would_end_another_cluster_is_refused(
     own = {"member": member, "workloads": workloads}
     found = texts(joining.cannot_join(own, cluster(*nodes), "attic", "home"))
     assert [text[: len(problem)] for text in found] == ([problem] if problem else [])
-
-
-@pytest.mark.parametrize(
-    ("member", "nodes", "belongs"),
-    [
-        (WORKER, [node("attic")], True),
-        (WORKER, [node("attic", "192.0.2.9")], True),
-        (FRESH, [node("attic")], True),
-        (FRESH, [node("attic", "192.0.2.9")], False),
-        (WORKER, [], False),
-        (FRESH | {"node": "home"}, [], False),
-        (FRESH | {"node": "home", "addresses": ["192.0.2.1"]}, [], False),
-    ],
-)
-def test_a_namesake_is_no_member(member: dict[str, Any], nodes: list[dict[str, Any]], belongs: bool) -> None:
-    assert joining.is_member(member, cluster(*nodes)) is belongs
 
 
 def test_a_worker_of_another_home_cannot_found_one() -> None:

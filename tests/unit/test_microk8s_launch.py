@@ -93,9 +93,9 @@ def test_calico_is_restarted_where_its_address_is_gone(
             "microk8s",
             tmp_path,
             inventory_hostname=name,
-            _microk8s_info=INFO | {"addresses": own},
+            _microk8s_info=INFO | {"addresses": own, "member": OWN["member"]},
             _microk8s_ready={"calico_address": known_to_calico if name == "home" else ""},
-            _microk8s_cluster={"nodes": [{"name": "attic", "calico": known_to_calico}]},
+            _microk8s_cluster=CLUSTER | {"nodes": [CLUSTER["nodes"][0] | {"calico": known_to_calico}]},
         )
         assert role.value("_microk8s_calico_is_astray") is astray
 
@@ -176,8 +176,8 @@ def test_pods_of_kubernetes_on_the_founder_are_tried_from_a_new_node(tmp_path: P
 CLUSTER: dict[str, Any] = {
     "member": {"node": "home", "address": "192.0.2.1", "authority": "ours"},
     "nodes": [
-        {"name": "attic", "address": "192.0.2.2", "version": "v1.34.9", "ready": True},
-        {"name": "home", "address": "192.0.2.1", "version": "v1.35.4", "ready": True},
+        {"name": "attic", "address": "192.0.2.2", "version": "v1.34.9", "ready": True, "host": "attic"},
+        {"name": "home", "address": "192.0.2.1", "version": "v1.35.4", "ready": True, "host": ""},
     ],
     "volumes": [{"name": "pvc-1", "claim": "apps/blog", "node": "attic"}],
 }
@@ -215,11 +215,15 @@ def test_a_worker_has_the_minor_version_of_its_founder(tmp_path: Path, channel: 
 
 
 def test_a_member_joins_once(tmp_path: Path) -> None:
-    role = Role("microk8s", tmp_path, _microk8s_own=OWN, _microk8s_cluster=CLUSTER)
+    claims = OWN | {"member": OWN["member"] | {"joining": True, "node": "new"}}
+    known = {"_microk8s_own": claims, "_microk8s_info": INFO | claims, "inventory_hostname": "attic"}
+    role = Role("microk8s", tmp_path, _microk8s_cluster=CLUSTER, **known)
     assert role.value("_microk8s_why_join") == ""
-    member = OWN["member"] | {"joining": True}
-    role = Role("microk8s", tmp_path, _microk8s_own=OWN | {"member": member}, _microk8s_cluster=CLUSTER)
+    assert role.value("_microk8s_node_name") == "attic"
+    forgotten = CLUSTER | {"nodes": CLUSTER["nodes"][1:]}
+    role = Role("microk8s", tmp_path, _microk8s_cluster=forgotten, **known)
     assert role.value("_microk8s_why_join") == "an earlier attempt to join was interrupted"
+    assert role.value("_microk8s_node_name") == "new"
 
 
 @pytest.mark.parametrize(("abandoned", "lost"), [([], ["apps/blog"]), (["apps/blog"], [])])

@@ -113,6 +113,10 @@ def listing() -> dict[str, Any]:
                 "metadata": {
                     "name": "attic",
                     "annotations": annotations,
+                    "labels": {
+                        "node.kubernetes.io/microk8s-worker": "microk8s-worker",
+                        "node-restriction.kubernetes.io/homeserver-host": "loft",
+                    },
                 },
                 "status": {
                     "conditions": [{"type": "Ready", "status": "Unknown", "message": "stopped posting"}],
@@ -172,6 +176,8 @@ def test_the_founder_tells_nodes_volumes_and_pods(data: Path, monkeypatch: pytes
             "kernel": "6.1.0",
             "calico": "192.0.2.2",
             "encrypts": True,
+            "worker": True,
+            "host": "loft",
         }
     ]
     assert found["volumes"] == [

@@ -1,0 +1,80 @@
+"""The module microk8s_certificate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.homeserver.stack.plugins.module_utils import node_certificates
+
+DOCUMENTATION = """
+module: microk8s_certificate
+short_description: Signs a certificate of a node on the founder
+description:
+  - Takes nothing from the node but its public key. Whom the certificate is for, what it may be used for and
+    how long it is valid are decided here, so that a node cannot become somebody else.
+options:
+  name:
+    type: str
+    required: true
+    choices: [front-proxy-client, kubelet, proxy]
+    description: Which one.
+  public_key:
+    type: str
+    required: true
+    description: The node's public key, as C(openssl pkey -pubout) prints it.
+  node:
+    type: str
+    default: ""
+    description: The name of the node, for the one of a kubelet.
+  address:
+    type: str
+    default: ""
+    description: The IPv4 address of the node, for the one of a kubelet; empty if it has none.
+  directory:
+    type: path
+    default: /var/snap/microk8s/current/certs
+    description: Where the authorities and their keys are.
+author: The homeserver.stack maintainers
+extends_documentation_fragment: homeserver.stack.read_only
+"""
+
+EXAMPLES = """
+- homeserver.stack.microk8s_certificate:
+    name: kubelet
+    public_key: "{{ key.stdout }}"
+    node: attic
+    address: 192.168.1.11
+"""
+
+RETURN = """
+certificate:
+  description: The certificate, in PEM.
+  type: str
+  returned: always
+"""
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        {
+            "name": {"required": True, "choices": ["front-proxy-client", "kubelet", "proxy"]},
+            "public_key": {"required": True},
+            "node": {"default": ""},
+            "address": {"default": ""},
+            "directory": {"type": "path", "default": str(node_certificates.CERTIFICATES)},
+        },
+        supports_check_mode=True,
+    )
+    given = module.params
+    try:
+        whom = node_certificates.bearer(given["name"], given["node"], given["address"])
+        signed = node_certificates.sign(given["name"], given["public_key"], whom, Path(given["directory"]))
+    except ValueError as error:
+        module.fail_json(msg=f"{given['name']}.crt was not signed: {error}")
+    module.exit_json(certificate=signed)
+
+
+if __name__ == "__main__":
+    main()
