@@ -6,7 +6,7 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ import yaml
 from requests.adapters import HTTPAdapter
 
 from tests.support.programs import free_port
-from tests.support.rendering import find
+from tests.support.rendering import Object, find
 from tests.support.traefik_role import behind_files, render
 from tests.support.waiting import PATIENCE
 
@@ -96,9 +96,16 @@ def running(
 
 
 @contextmanager
-def in_front_of(app: str, directory: Path, **variables: Any) -> Iterator[Traefik]:
-    """Run Traefik in front of the app at this URL, with the role's routes and one for every other name."""
-    objects = render(directory, **variables)
+def in_front_of(
+    app: str, directory: Path, others: Iterable[Object] = (), /, **variables: Any
+) -> Iterator[Traefik]:
+    """Run Traefik in front of the app at this URL, with the role's routes and one for every other name.
+
+    Routes and middlewares of other roles can be added.
+    """
+    objects = render(directory, **variables) + [
+        each for each in others if each["kind"] in ("IngressRoute", "Middleware")
+    ]
     files = find(objects, "ConfigMap", "traefik")["data"]
     configuration = yaml.safe_load(files["traefik.yaml"])
     routes = behind_files(objects, app)

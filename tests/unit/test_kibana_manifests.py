@@ -90,18 +90,11 @@ def test_its_public_url_is_that_of_its_route(tmp_path: Path) -> None:
         assert "Host(`kibana.example.org`)" in route["match"]
 
 
-def test_login_attempts_are_rate_limited(objects: list[Object]) -> None:
-    routes = find(objects, "IngressRoute", "kibana")["spec"]["routes"]
-    slowed = {
-        route["match"]
-        for route in routes
-        if {"name": "login-limit", "namespace": "traefik"} in route["middlewares"]
-    }
+def test_its_cookie_is_not_sent_by_other_sites(objects: list[Object]) -> None:
+    settings = _settings(objects)
 
-    assert slowed == {
-        "Host(`kibana.home.arpa`) && (Path(`/internal/security/login`)"
-        " || HeaderRegexp(`Authorization`, `.+`))"
-    }
+    assert settings["xpack.security.secureCookies"] is True
+    assert settings["xpack.security.sameSiteCookies"] == "Lax"
 
 
 def test_kibanas_heap_leaves_memory_for_the_rest(tmp_path: Path) -> None:
