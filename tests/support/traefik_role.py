@@ -42,7 +42,11 @@ def behind_files(objects: list[Object], app: str) -> Object:
         for number, rule in enumerate(each["spec"]["routes"])
     }
     services = {"app": {"loadBalancer": {"servers": [{"url": app}]}}}
-    return {"http": {"routers": routers, "middlewares": middlewares, "services": services}}
+    options = {each["metadata"]["name"]: each["spec"] for each in objects if each["kind"] == "TLSOption"}
+    return {
+        "http": {"routers": routers, "middlewares": middlewares, "services": services},
+        "tls": {"options": options},
+    }
 
 
 def _middleware(spec: Object, secrets: dict[str, Object]) -> Object:

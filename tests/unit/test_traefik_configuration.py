@@ -4,6 +4,7 @@ import contextlib
 import http.server
 import json
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -218,6 +219,29 @@ def test_routes_are_not_served_on_the_port_for_metrics(traefik: Traefik) -> None
     assert traefik.status("/photos") == 404
     assert traefik.status("/metrics") == 200
     assert _get(traefik, "/metrics").headers["X-Request-Id"] == "given-by-the-app"
+
+
+def _handshake(traefik: Traefik, curve: str) -> None:
+    """Offer one curve alone."""
+    context = ssl._create_unverified_context()  # noqa: S323
+    context.set_ecdh_curve(curve)
+    (host, port) = traefik.addresses["websecure"].split(":")
+    with (
+        socket.create_connection((host, int(port)), timeout=30) as plain,
+        context.wrap_socket(plain, server_hostname="a.home.arpa"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("curve", ["X25519", "prime256v1", "secp384r1"])
+def test_a_curve_that_browsers_know_is_taken(traefik: Traefik, curve: str) -> None:
+    _handshake(traefik, curve)
+
+
+def test_another_curve_is_not(traefik: Traefik) -> None:
+    """It costs an attacker little to ask for it, and Traefik much."""
+    with pytest.raises(ssl.SSLError):
+        _handshake(traefik, "secp521r1")
 
 
 def test_an_old_connection_is_closed_between_two_requests(tmp_path: Path, backend: str) -> None:

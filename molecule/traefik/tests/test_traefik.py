@@ -99,7 +99,6 @@ def test_browsers_get_security_headers(home: Home, nas: str) -> None:
 
     assert "max-age=" in headers["Strict-Transport-Security"]
     assert headers["X-Content-Type-Options"] == "nosniff"
-    assert headers["Referrer-Policy"]
 
 
 def test_services_get_the_clients_address(home: Home, whoami: str) -> None:
