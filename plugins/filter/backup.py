@@ -1,11 +1,13 @@
-"""Filters that tell of backups."""
+"""Filters that say where machines are saved, with what password, and how that went."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
+
+from ansible_collections.homeserver.stack.plugins.module_utils import backup_keys
 
 
 class FilterModule:
@@ -13,7 +15,53 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
-        return {"backups_told": told}
+        return {
+            "backup_location": backup_keys.machine_location,
+            "backup_password": backup_keys.machine_password,
+            "backup_sealed": backup_keys.sealed,
+            "backups_of": repositories_of,
+            "backups_told": told,
+            "former_backups": former,
+        }
+
+
+def repositories_of(repositories: Iterable[Mapping[str, Any]], host: str) -> list[dict[str, Any]]:
+    """Return what a machine is told of `backup_repositories`: nothing of what prunes them."""
+    return [
+        {
+            "name": each["name"],
+            "location": backup_keys.machine_location(each["location"], host),
+            "parent": each["location"],
+            "environment": each.get("environment") or {},
+        }
+        for each in repositories
+    ]
+
+
+def former(printed: Iterable[str], repositories: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Tell of repositories that hold what was saved before each machine had one of its own.
+
+    Args:
+        printed: what backup.py says of its status on each machine.
+        repositories: `backup_repositories`.
+    """
+    found = [about for text in printed for about in _statuses(text).items() if "former" in about[1]]
+    return [
+        _former(each, [about["former"] for name, about in found if name == each["name"]])
+        for each in repositories
+        if each["name"] in dict(found)
+    ]
+
+
+def _former(repository: Mapping[str, Any], known: list[Mapping[str, float]]) -> str:
+    until = max(each.get("success", 0) for each in known)
+    size = max(each.get("size", 0) for each in known) / 2**20
+    day = time.strftime(" until %Y-%m-%d", time.localtime(until)) if until else ""
+    return (
+        f"Each machine is now saved to a repository of its own. The former one of {repository['name']},"
+        f" written{day} with a password that every machine knew, has {size:.0f} MiB and gets nothing more."
+        " Once you need none of its copies, delete it: docs/backup.md#a-repository-for-each-machine"
+    )
 
 
 def told(printed: Mapping[str, str], now: float | None = None) -> str:
@@ -29,12 +77,18 @@ def told(printed: Mapping[str, str], now: float | None = None) -> str:
     return ", ".join(lines) or "off (backup_repositories)"
 
 
-def _parts(machine: str, text: str, now: float) -> Iterator[tuple[str, str]]:
+def _statuses(text: str) -> dict[str, Any]:
     try:
-        repositories = json.loads(text)
+        found: dict[str, Any] = json.loads(text)
     except ValueError:
+        return {}
+    return found
+
+
+def _parts(machine: str, text: str, now: float) -> Iterator[tuple[str, str]]:
+    repositories = _statuses(text)
+    if not repositories:
         yield machine, "does not say"
-        return
     for name, about in repositories.items():
         age = f"{_age(now - about['success'])} ago" if "success" in about else "not yet"
         failing = "; ".join(about["failures"])

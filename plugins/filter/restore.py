@@ -6,6 +6,10 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from ansible_collections.homeserver.stack.plugins.module_utils.backup_keys import (
+    machine_location,
+    machine_password,
+)
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.objects import (
     Object,
     rank,
@@ -32,7 +36,7 @@ def restored_volumes(
     Args:
         volumes: what the cluster had: of each `volume` its `namespace`, `claim`, `node`, `path` and so on.
         machines: their `name`, their `node` of today, and of what each saved the `id`, the `time`, the
-            `directories` and the `copies`.
+            `directories`, the `copies`, and whether it is in the `shared` repository of earlier days.
         present: the `name`, `claim`, `node` and `path` of each volume that the cluster has today.
 
     Returns:
@@ -70,18 +74,43 @@ def _placed(
         "node": now["node"] if now else machine["node"],
         "id": machine["id"],
         "time": machine["time"],
+        "saved_by": machine["name"],
+        "shared": machine.get("shared", False),
         "is_new": now is None,
     }
 
 
-def filled_on(placed: Iterable[Mapping[str, Any]], machine: str) -> list[dict[str, str]]:
-    """Return what of the volumes a machine fills, as the module backup_volumes takes it."""
+def filled_on(
+    placed: Iterable[Mapping[str, Any]], machine: str, location: str, master: str
+) -> list[dict[str, str]]:
+    """Return what of the volumes a machine fills, as the module backup_volumes takes it.
+
+    What another machine saved comes with the repository that has it.
+    """
     keys = ("claim", "source", "path", "id", "time")
     return [
-        {"name": each["volume"], **{key: each[key] for key in keys}}
+        {
+            "name": each["volume"],
+            **{key: each[key] for key in keys},
+            **({} if each["saved_by"] == machine else read_from(each, each["saved_by"], location, master)),
+        }
         for each in placed
         if each["machine"] == machine
     ]
+
+
+def read_from(save: Mapping[str, Any], machine: str, location: str, master: str) -> dict[str, str]:
+    """Return the `location` and the `password` of the repository that has what a machine saved.
+
+    Args:
+        save: whether it is in the `shared` repository, which all machines of earlier days wrote.
+        machine: its name.
+        location: what has the repositories of all machines.
+        master: the password of all backups.
+    """
+    if save.get("shared"):
+        return {"location": location, "password": master}
+    return {"location": machine_location(location, machine), "password": machine_password(master, machine)}
 
 
 def unrestored(
@@ -283,6 +312,7 @@ class FilterModule:
             "claims_of": claims_of,
             "filled_on": filled_on,
             "persistent_volumes": persistent_volumes,
+            "read_from": read_from,
             "restored_objects": restored_objects,
             "restored_volumes": restored_volumes,
             "starting": starting,

@@ -241,6 +241,10 @@ def _backups(value: Value) -> Iterator[Problem]:
     yield from _repeated("name", _names("backup_repositories", repositories))
     if repositories and not any(value("backup_keep").values()):
         yield Problem("backup_keep keeps nothing", "keep at least one copy, such as {daily: 7}")
+    for place, repository in _placed("backup_repositories", repositories):
+        if value("backup_prune_from") == "control" and not repository.get("prune"):
+            wrong = f"{place} has no prune, and backup_prune_from is 'control'"
+            yield Problem(wrong, "say how the control machine reaches it: prune: {location: …}")
 
 
 def _placed(place: str, entries: Iterable[Any]) -> Iterator[Placed]:

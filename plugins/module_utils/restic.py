@@ -31,6 +31,10 @@ class ResticError(Exception):
     """The repository cannot be read; the message says why and what to do."""
 
 
+class NotFoundError(ResticError):
+    """There is no repository."""
+
+
 @dataclass(frozen=True)
 class Save:
     """What one backup of one machine saved."""
@@ -51,7 +55,7 @@ class Save:
 
 @dataclass(frozen=True)
 class Repository:
-    """Where backups are. Nothing is written there, not even a lock: it may be a disk that is read-only."""
+    """Where backups are. Who reads it writes nothing, not even a lock: it may be a disk that is read-only."""
 
     location: str
     password: str = field(repr=False)
@@ -61,7 +65,8 @@ class Repository:
         """Return the backups of all machines, the oldest first.
 
         Raises:
-            ResticError: the repository cannot be read.
+            NotFoundError: there is no repository.
+            ResticError: it cannot be read.
         """
         found = json.loads(self._run("snapshots", "--json", "--tag", TAG) or "null") or []
         saves = [Save(each["id"], each["hostname"], each["time"]) for each in found]
@@ -97,14 +102,37 @@ class Repository:
         included = [part for path in paths for part in ("--include", path)]
         self._run("restore", save.id, "--target", str(to), *included)
 
-    def _run(self, command: str, *arguments: str, to: IO[bytes] | None = None) -> str:
+    def forget(self, host: str, keep: Mapping[str, int], *, dry: bool = False) -> tuple[int, int]:
+        """Delete what is no longer kept of a machine, and return how many backups were kept and deleted.
+
+        Args:
+            host: the machine.
+            keep: how many of each period, such as `daily`, are kept.
+            dry: whether only to count.
+
+        Raises:
+            ResticError: the repository cannot be written.
+        """
+        # Takes away only the locks of programs that are gone.
+        if not dry:
+            self._run("unlock")
+        kept = [f"--keep-{period}={number}" for period, number in keep.items() if number]
+        chosen = ("--json", "--host", host, "--tag", TAG, "--group-by", "host,tags", *kept)
+        printed = self._run("forget", *chosen, *(("--dry-run",) if dry else ()), locks=not dry)
+        groups = json.loads(printed or "null") or []
+        counts = [sum(len(group.get(key) or []) for group in groups) for key in ("keep", "remove")]
+        if counts[1] and not dry:
+            self._run("prune", locks=True)
+        return counts[0], counts[1]
+
+    def _run(self, command: str, *arguments: str, to: IO[bytes] | None = None, locks: bool = False) -> str:
         if not shutil.which("restic"):
             raise ResticError("there is no restic on this machine -> sudo apt-get install restic")
         secret = {"RESTIC_PASSWORD": self.password, "RESTIC_REPOSITORY": self.location}
         environment = {**os.environ, **{k: str(v) for k, v in self.environment.items()}, **secret}
         # Password and location, which may hold one, are not among the arguments, which every user may read.
         done = subprocess.run(
-            ["restic", "--no-lock", "--quiet", command, *arguments],
+            ["restic", *(() if locks else ("--no-lock",)), "--quiet", command, *arguments],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=to or subprocess.PIPE,
@@ -112,8 +140,12 @@ class Repository:
             check=False,
         )
         if done.returncode:
-            raise ResticError(self._explain(done.stderr.decode(errors="replace")))
+            raise self._explained(done.stderr.decode(errors="replace"))
         return (done.stdout or b"").decode()
+
+    def _explained(self, error: str) -> ResticError:
+        absent = any(sign in error for sign in _NO_REPOSITORY)
+        return (NotFoundError if absent else ResticError)(self._explain(error))
 
     def _explain(self, error: str) -> str:
         place = re.sub(r"//[^/@]*@", "//", self.location)  # without the password of a REST server
@@ -125,6 +157,8 @@ class Repository:
                 f"there is no repository at {place} -> check restore_location, whether the disk is mounted, "
                 f"and whether this machine may read it; restic said: {said}"
             )
+        if "already locked" in error:
+            return f"the repository {place} is in use -> try again when no machine is being saved: {said}"
         if any(sign in error for sign in _DAMAGE):
             return (
                 f"the repository {place} is damaged -> restore from another repository, or an older save "

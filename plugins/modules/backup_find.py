@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.homeserver.stack.plugins.module_utils.restic import (
     ARGUMENTS,
+    NotFoundError,
     Repository,
     ResticError,
     Save,
@@ -21,6 +25,8 @@ module: backup_find
 short_description: Finds the backup of a machine that is to be restored
 description:
   - If a restore was interrupted on this machine, its backup is found again.
+  - If its own repository has no such backup, it is looked for in the one that all machines wrote in
+    earlier days, provided that O(shared_password) is given.
   - Changes nothing, neither on the machine nor in the repository.
 options:
   host:
@@ -31,6 +37,14 @@ options:
     type: str
     default: ""
     description: A day or a time. The newest backup until then is found; without it, the newest.
+  shared_location:
+    type: str
+    default: ""
+    description: The repository that all machines wrote in earlier days.
+  shared_password:
+    type: str
+    default: ""
+    description: Its password, which opens the backups of all machines.
   required:
     type: bool
     default: true
@@ -61,6 +75,10 @@ time:
   description: When it was made.
   type: str
   returned: always
+shared:
+  description: Whether it is in the repository that all machines wrote.
+  type: bool
+  returned: always
 directories:
   description: The names of the directories of volumes that it has.
   type: list
@@ -78,6 +96,11 @@ volumes:
   returned: always
 """
 
+_OR_SHARED = (
+    "If all machines were saved to one repository then, as earlier checkouts did:"
+    " -e restore_shared_passwords=true"
+)
+
 
 def main() -> None:
     """Run the module."""
@@ -86,6 +109,8 @@ def main() -> None:
             **ARGUMENTS,
             "host": {"required": True},
             "at": {"default": ""},
+            "shared_location": {"default": ""},
+            "shared_password": {"default": "", "no_log": True},
             "required": {"type": "bool", "default": True},
             "resumed": {"type": "bool", "default": True},
         },
@@ -99,15 +124,50 @@ def main() -> None:
 
 
 def _find(params: dict[str, Any]) -> dict[str, Any]:
-    repository = Repository(params["location"], params["password"], params["environment"])
-    saves = repository.saves()
-    save = _begun(saves, params["at"]) if params["resumed"] else None
-    save = save or chosen(saves, params["host"], params["at"])
-    if save:
-        return _described(repository, save)
+    own = Repository(params["location"], params["password"], params["environment"])
+    shared = Repository(params["shared_location"], params["shared_password"], params["environment"])
+    read, absent = _read([own, shared] if shared.password else [own])
+    picks: tuple[Callable[[list[Save]], Save | None], ...] = (
+        lambda saves: _begun(saves, params["at"]) if params["resumed"] else None,
+        lambda saves: chosen(saves, params["host"], params["at"]),
+    )
+    for pick, (repository, saves) in itertools.product(picks, read):
+        if save := pick(saves):
+            return {**_described(repository, save), "shared": repository is shared}
     if params["required"]:
-        raise ResticError(missing(saves, params["host"], params["at"], params["location"]))
-    return {"id": "", "time": "", "directories": [], "copies": [], "volumes": []}
+        raise ResticError(_refusal(params, read, absent))
+    return {"id": "", "time": "", "shared": False, "directories": [], "copies": [], "volumes": []}
+
+
+def _read(repositories: list[Repository]) -> tuple[list[tuple[Repository, list[Save]]], str]:
+    """Return what the repositories have that there are, and what was said of the last that is not there."""
+    found, said = [], ""
+    for each in repositories:
+        try:
+            found.append((each, each.saves()))
+        except NotFoundError as error:
+            said = str(error)
+    return found, said
+
+
+def _refusal(params: dict[str, Any], read: list[tuple[Repository, list[Save]]], absent: str) -> str:
+    if not read:
+        why = f"{absent}{_beside(params['location'])}"
+    else:
+        repository, saves = read[-1]
+        why = missing(saves, params["host"], params["at"], repository.location)
+    return why if params["shared_password"] else f"{why}\n{_OR_SHARED}"
+
+
+def _beside(location: str) -> str:
+    """Name the machines that have a repository in the same directory."""
+    names = sorted(path.parent.name for path in Path(location).parent.glob("*/config"))
+    if not location.startswith("/") or not names:
+        return ""
+    return (
+        f"\nThere are repositories of {', '.join(names)}"
+        f" -> give the machine in the inventory the name that it had, such as {names[0]}"
+    )
 
 
 def _begun(saves: list[Save], at: str) -> Save | None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import re
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.homeserver.stack.plugins.module_utils.backup_keys import SealError, unsealed
 
 DOCUMENTATION = """
 module: backup_inventory
 short_description: Puts the inventory and the secrets of a backup where they were
 description:
+  - They are encrypted, and what this home's control machine did not write is refused.
   - A file that is there and differs is kept beside, with C(.orig) behind its name.
   - The list of hosts is not replaced, since it has the addresses of today. The saved one is put beside it.
 options:
@@ -28,6 +31,14 @@ options:
     type: path
     default: ""
     description: The list of hosts.
+  password:
+    type: str
+    required: true
+    description: The password of all backups.
+  plain:
+    type: bool
+    default: false
+    description: Whether to take files that are not encrypted, which any machine could have written.
 author: The homeserver.stack maintainers
 attributes:
   check_mode:
@@ -40,6 +51,7 @@ EXAMPLES = """
     src: /tmp/control.tar
     dest: inventory
     hosts: inventory/home/hosts.yml
+    password: "{{ password }}"
 """
 
 RETURN = """
@@ -60,7 +72,10 @@ kept:
   returned: always
 """
 
-_ABOVE = "control/inventory/"
+_SEALED = "control/sealed"
+_ABOVE = "control/inventory/"  # of what is not encrypted
+_SHOWN = re.compile(r"(?!secrets/)[^/]+/([^/]+$|(group|host)_vars/)")
+"""The files that Ansible reads as an inventory."""
 _BESIDE = ".orig"
 
 
@@ -71,38 +86,80 @@ def main() -> None:
             "src": {"type": "path", "required": True},
             "dest": {"type": "path", "required": True},
             "hosts": {"type": "path", "default": ""},
+            "password": {"required": True, "no_log": True},
+            "plain": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
     params = module.params
     dest = Path(params["dest"]).resolve()
     found: dict[str, list[str]] = {"written": [], "replaced": [], "kept": []}
-    for path, content in _files(Path(params["src"])):
-        file = dest / path
-        if dest not in file.resolve().parents:
+    try:
+        files = _files(Path(params["src"]), params["password"], plain=params["plain"])
+    except (SealError, ImportError) as error:
+        module.fail_json(msg=str(error))
+    for path in files:
+        if dest not in (dest / path).resolve().parents:
             module.fail_json(msg=f"the backup has a file outside of the inventory: {path}")
+    for path, content in files.items():
+        file = dest / path
         outcome = _outcome(file, content, Path(params["hosts"]).resolve())
         if outcome and not module.check_mode:
             _write(file, content, outcome)
         if outcome:
             found[outcome].append(str(file))
-    if not any(found.values()) and not _has_files(Path(params["src"])):
-        module.fail_json(msg="the backup has no inventory: it is not of a founder, or was not complete")
     module.exit_json(changed=any(found.values()), **found)
 
 
-def _files(archive: Path) -> Iterator[tuple[str, bytes]]:
-    """Return the files with their paths below the directory of the inventories."""
+def _files(archive: Path, password: str, *, plain: bool) -> dict[str, bytes]:
+    """Return the files with their paths below the directory of the inventories.
+
+    Raises:
+        SealError: there are none, or none that this home is known to have written.
+    """
+    archived = _archived(archive)
+    sealed = next((text for name, text in archived.items() if name.endswith(_SEALED)), None)
+    if sealed is not None:
+        files = unsealed(sealed.decode(errors="replace"), password)
+        return {name: base64.b64decode(content) for name, content in files.items()}
+    found = {name.rpartition(_ABOVE)[2]: content for name, content in archived.items() if _ABOVE in name}
+    if not found:
+        raise SealError("the backup has no inventory: it is not of a founder, or was not complete")
+    if not plain:
+        raise SealError(_shown(found))
+    return found
+
+
+def _archived(archive: Path) -> dict[str, bytes]:
     with tarfile.open(archive) as members:
-        for member in members:
-            path = member.name.rpartition(_ABOVE)[2] if _ABOVE in member.name else ""
-            content = members.extractfile(member) if path and member.isfile() else None
-            if content:
-                yield path, content.read()
+        return {
+            member.name: content.read()
+            for member in members
+            if member.isfile() and (content := members.extractfile(member))
+        }
 
 
-def _has_files(archive: Path) -> bool:
-    return next(_files(archive), None) is not None
+def _shown(files: dict[str, bytes]) -> str:
+    """Say what a backup has that anybody may have written who could write it."""
+    read = [
+        f"---- {_printable(name)}\n{_printable(content.decode(errors='replace'))}"
+        for name, content in files.items()
+        if _SHOWN.match(name)
+    ]
+    return "\n".join(
+        [
+            "the backup has settings and secrets that are not encrypted, as earlier checkouts wrote them, and"
+            " every machine of the home could have changed them. Ansible runs here what they have in braces.",
+            *(f"  {_printable(name)}" for name in sorted(files)),
+            *read,
+            "-> read them; if they are yours: -e restore_plain=true",
+        ]
+    )
+
+
+def _printable(text: str) -> str:
+    """Return a text without what a terminal hides or moves."""
+    return "".join(each if each.isprintable() or each in "\n\t" else "\ufffd" for each in text)
 
 
 def _outcome(file: Path, content: bytes, hosts: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.homeserver.stack.plugins.module_utils.restic import (
@@ -54,6 +55,12 @@ options:
         type: str
         required: true
         description: When that was made.
+      location:
+        type: str
+        description: The repository that has that backup, if it is another one.
+      password:
+        type: str
+        description: Its password.
   overwrite:
     type: bool
     default: false
@@ -102,7 +109,11 @@ _SHOWN = 5
 
 def main() -> None:
     """Run the module."""
-    volume = {name: {"required": True} for name in ("name", "claim", "source", "path", "id", "time")}
+    volume: dict[str, dict[str, Any]] = {
+        **{name: {"required": True} for name in ("name", "claim", "source", "path", "id", "time")},
+        "location": {},
+        "password": {"no_log": True},
+    }
     module = AnsibleModule(
         {
             **ARGUMENTS,
@@ -121,16 +132,20 @@ def main() -> None:
     if not params["overwrite"] and (refusal := _refusal(todo)):
         module.fail_json(msg=refusal)
     if not (params["compared"] or module.check_mode):
-        repository = Repository(params["location"], params["password"], params["environment"])
         progress.begin(params["id"])
         try:
             for each in todo:
-                fill(repository, _save(each), _volume(each))
+                fill(_repository(params, each), _save(each), _volume(each))
                 progress.note(each["claim"])
         except ResticError as error:
             module.fail_json(msg=f"{error}\nRun the same again: what is filled is not filled twice.")
     claims = [] if params["compared"] else [each["claim"] for each in todo]
     module.exit_json(changed=bool(claims), filled=claims, todo=[each["claim"] for each in todo])
+
+
+def _repository(params: dict[str, Any], volume: dict[str, Any]) -> Repository:
+    given = volume if volume["location"] else params
+    return Repository(given["location"], given["password"], params["environment"])
 
 
 def _save(given: dict[str, str]) -> Save:

@@ -118,7 +118,8 @@ def _host(ports: list[int], channel: str) -> dict[str, Any]:
 def _repositories() -> list[str]:
     """Return where the host is saved to already."""
     try:
-        return [each["location"] for each in json.loads(_BACKUP.read_text())["repositories"]]
+        known = json.loads(_BACKUP.read_text())["repositories"]
+        return [each.get("parent", each["location"]) for each in known]
     except (OSError, ValueError, KeyError):
         return []
 

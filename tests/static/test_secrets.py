@@ -132,18 +132,18 @@ ASKS_AS = {
 SECRET_OPTIONS = re.compile(
     r"alertmanager_(ntfy|slack|discord|msteams|webhook)\.url|alertmanager_deadman_url"
     r"|.*(password|passphrase|token|user_key)|flask_app_apps\.secrets|traefik_acme_dns_environment"
-    r"|prometheus_scrape_configs|backup_repositories\.(location|environment)"
+    r"|prometheus_scrape_configs|backup_repositories\.(prune|(prune\.)?(location|environment))"
 )
 # Tasks that print nothing: they handle the kubeconfig, a key to the whole cluster, or all secrets at once.
 SILENT = {
-    "apply.yml: Keep a copy of inventory and secrets on the founder",
+    "apply.yml: Keep an encrypted copy of inventory and secrets on the founder",
     "apply.yml: Write its settings",
     "join.yml: Ask for a token on the founder",
     "kubeconfig.yml: Read the cluster's kubeconfig",
     "kubeconfig.yml: Write it",
     "objects.yml: Create them",
     "objects.yml: Fetch them",
-    "prepare.yml: Ask for the password of the repository",
+    "prepare.yml: Ask for the password of the backups",
     "recovery_sheet.yml: Write the recovery sheet",
 }
 
@@ -316,7 +316,7 @@ def test_options_that_hold_a_secret_are_not_printed() -> None:
     marked = set(_options(marked=True))
 
     assert {name for name in _options() if SECRET_OPTIONS.fullmatch(name)} == marked
-    assert len(marked) == 21
+    assert len(marked) == 24
 
 
 def _options(*, marked: bool = False) -> Iterator[str]:

@@ -1,6 +1,5 @@
 """A machine is saved by the real restic and read back; what goes wrong is told and loses nothing."""
 
-import base64
 import importlib.util
 import json
 import os
@@ -144,6 +143,68 @@ def test_blocks_that_come_and_go_meanwhile_are_followed(
     assert _files(beside) == _files(root)
 
 
+# ---- a repository of its own
+
+
+def _own(machine: Machine, **changed: Any) -> None:
+    """Let it save below what had the copies of all machines."""
+    own = {"name": "nas", "location": str(machine.target / "home"), "parent": str(machine.target)}
+    machine.configure(repositories=[own], **changed)
+
+
+def _in_own(machine: Machine) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(
+        machine.restic("-r", str(machine.target / "home"), "snapshots", "--json")
+    )
+    return found
+
+
+def test_its_own_repository_is_made_where_its_directory_is(machine: Machine) -> None:
+    _own(machine)
+    machine.done("save")
+    assert len(_in_own(machine)) == 1
+
+    machine.target.rename(machine.root / "away")
+    assert f"there is no directory {machine.target} -> make it, or mount its disk" in machine.fails("save")
+
+
+def test_what_was_saved_before_stays_beside_its_own_repository(machine: Machine) -> None:
+    (machine.wiki / "page").write_text("kept")
+    machine.done("save")
+    _own(machine)
+    assert json.loads(machine.done("prepare")) == {"changed": True}
+    for job in ("save", "check", "drill"):
+        machine.done(job)
+
+    assert (len(machine.copies()), len(_in_own(machine))) == (1, 1)
+    about = json.loads(machine.done("status"))["nas"]
+    assert about["former"]["size"] > 0
+    assert about["former"]["success"] < about["success"]
+    assert json.loads(machine.done("prepare")) == {"changed": False}
+
+
+def test_its_own_repository_is_not_made_while_the_disk_of_the_former_is_away(machine: Machine) -> None:
+    machine.done("save")
+    _own(machine)
+    machine.target.rename(machine.root / "away")
+    machine.target.mkdir()
+
+    assert "repository nas: what was there is gone -> mount its disk" in machine.fails("save")
+    assert list(machine.target.iterdir()) == []
+
+
+def test_a_machine_forgets_nothing_if_another_prunes(machine: Machine) -> None:
+    machine.configure(keep={"daily": 1}, prunes=False)
+    for _ in range(2):
+        machine.done("save")
+    machine.done("check")
+    assert len(machine.copies()) == 2
+
+    machine.configure(keep={"daily": 1})
+    machine.done("save")
+    assert len(machine.copies()) == 1
+
+
 # ---- on the founder
 
 
@@ -181,9 +242,9 @@ def founder(machine: Machine) -> Machine:
     machine.configure(founder=True)
     (machine.root / "kubectl").write_text(KUBECTL.format(root=machine.root))
     (machine.root / "kubectl").chmod(0o755)
-    inventory = {"home/hosts.yml": b"all: {}", "secrets/home/ca.key": b"key"}
-    encoded = {name: base64.b64encode(content).decode() for name, content in inventory.items()}
-    (machine.root / "control.json").write_text(json.dumps(encoded))
+    control = machine.directory / "control/sealed"
+    control.parent.mkdir(parents=True)
+    control.write_text("encrypted by the control machine")
     volume = {
         "metadata": {"name": VOLUME},
         "spec": {
@@ -224,11 +285,7 @@ def test_the_founder_saves_what_the_control_machine_and_the_cluster_know(founder
     founder.done("save")
 
     saved = founder.restored() / "saved"
-    assert _files(saved / "control") == {
-        "inventory/home/hosts.yml": b"all: {}",
-        "inventory/secrets/home/ca.key": b"key",
-    }
-    assert (saved / "control/inventory/secrets/home/ca.key").stat().st_mode & 0o77 == 0
+    assert _files(saved / "control") == {"sealed": b"encrypted by the control machine"}
     assert json.loads((saved / "cluster/volumes.json").read_text()) == [
         {
             "namespace": "apps",
@@ -251,12 +308,11 @@ def test_the_founder_saves_what_the_control_machine_and_the_cluster_know(founder
     assert "-n logging create job --from=cronjob/logstore-snapshot logstore-snapshot-backup" in asked
 
 
-def test_what_left_the_inventory_leaves_the_next_copy(founder: Machine) -> None:
-    founder.done("save")
-    (founder.root / "control.json").write_text(json.dumps({"home/hosts.yml": ""}))
-    founder.done("save")
+def test_a_founder_without_the_control_file_says_so(founder: Machine) -> None:
+    (founder.directory / "control/sealed").unlink()
 
-    assert _files(founder.restored() / "saved/control") == {"inventory/home/hosts.yml": b""}
+    assert "the inventory of the control machine could not be saved: there is no" in founder.fails("save")
+    assert founder.metrics()['failed{repository="nas"}'] == 1
 
 
 def test_a_claim_and_a_service_can_be_made_in_another_cluster(backup: ModuleType) -> None:

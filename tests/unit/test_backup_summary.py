@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.homeserver.stack.plugins.filter.backup import told
+from ansible_collections.homeserver.stack.plugins.filter.backup import former, told
 
 NOW = 1_800_000_000.0
 
@@ -29,3 +29,22 @@ def _status(age: float | None, **failures: str) -> str:
 )
 def test_a_line_says_how_old_backups_are(printed: dict[str, str], line: str) -> None:
     assert told(printed, NOW) == line
+
+
+def test_a_former_repository_is_told_once_for_all_machines() -> None:
+    about = {
+        "nas": {"failures": {}, "former": {"success": NOW, "size": 3 * 2**20}},
+        "cloud": {"failures": {}},
+    }
+    repositories = [
+        {"name": "nas", "location": "/mnt/nas"},
+        {"name": "cloud", "location": "s3:s3.example.org/a"},
+    ]
+
+    (line,) = former([json.dumps(about), "", json.dumps(about)], repositories)
+
+    assert (
+        "The former one of nas, written until 2027-01-15 with a password that every machine knew, has 3 MiB"
+        in line
+    )
+    assert former([_status(1)], repositories) == []

@@ -95,6 +95,10 @@ def test_a_host_knows_where_it_is_saved_to(tmp_path: Path, monkeypatch: pytest.M
 
     settings.write_text('{"repositories": [{"name": "disk", "location": "/mnt/disk"}]}')
     assert host_probe._repositories() == ["/mnt/disk"]
+    settings.write_text(
+        '{"repositories": [{"name": "disk", "location": "/mnt/disk/home", "parent": "/mnt/disk"}]}'
+    )
+    assert host_probe._repositories() == ["/mnt/disk"]
 
 
 def test_nothing_is_missing_where_the_requirements_are_installed() -> None:

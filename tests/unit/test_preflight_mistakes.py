@@ -509,6 +509,10 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         "backup_keep keeps nothing -> keep at least one copy",
     ),
     (
+        {"backup_repositories": [{"name": "nas", "location": "/a"}], "backup_prune_from": "control"},
+        "backup_repositories[0] has no prune, and backup_prune_from is 'control' -> say how",
+    ),
+    (
         {"grafana_elasticsearch_user": "me"},
         "one of grafana_elasticsearch_user and grafana_elasticsearch_password",
     ),

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from plugins.filter.qr_code import qr_code
+from plugins.module_utils.backup_keys import machine_password
 from tests.support import rendering
 from tests.support.rendering import ROOT
 
@@ -51,6 +52,8 @@ def test_it_has_the_password_and_every_repository(home: Path) -> None:
     assert qr_code(PASSWORD) in text
     assert [each for each in REPOSITORIES if each["location"] not in text] == []
     assert "&lt;the key &amp; its secret&gt;" in text
+    assert f"<code>{machine_password(PASSWORD, 'home')}</code>" in text
+    assert "<code>s3:https://s3.example.org/home/home</code>" in text
     assert text.count("<svg") == 2  # the password, and the repository that has keys
 
 

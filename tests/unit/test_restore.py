@@ -1,5 +1,6 @@
 """What the real restic saved of a home comes back into its volumes and beside its inventory."""
 
+import base64
 import io
 import json
 import os
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.homeserver.stack.plugins.module_utils import restic, volumes
+from ansible_collections.homeserver.stack.plugins.module_utils import backup_keys, restic, volumes
 from ansible_collections.homeserver.stack.plugins.modules import (
     backup_find,
     backup_inventory,
@@ -38,6 +39,7 @@ class Machine:
     """A machine with a volume, what is kept for its backups, and a repository."""
 
     def __init__(self, root: Path) -> None:
+        self.password = PASSWORD
         self.directory, self.storage, self.location = root / "kept", root / "storage", root / "nas"
         self.wiki = self.storage / WIKI
         self.wiki.mkdir(parents=True)
@@ -50,7 +52,7 @@ class Machine:
 
     @property
     def repository(self) -> dict[str, Any]:
-        return {"location": str(self.location), "password": PASSWORD}
+        return {"location": str(self.location), "password": self.password}
 
     def save(self, host: str = "home", at: str = "2026-11-20 03:15:00") -> str:
         """Save all, and return the backup's identifier."""
@@ -79,7 +81,7 @@ class Machine:
         return run(backup_find, **{**self.repository, "host": "home", **options})
 
     def _run(self, *arguments: str | Path) -> str:
-        secret = {"RESTIC_PASSWORD": PASSWORD, "RESTIC_REPOSITORY": str(self.location)}
+        secret = {"RESTIC_PASSWORD": self.password, "RESTIC_REPOSITORY": str(self.location)}
         command = ["restic", "--quiet", *map(str, arguments)]
         return subprocess.run(
             command, env=os.environ | secret | {"TZ": "UTC"}, capture_output=True, text=True, check=True
@@ -293,16 +295,110 @@ def test_no_secret_is_shown() -> None:
     assert "hidden" not in repository._explain("Fatal: rest:https://me:hidden@192.0.2.1/home")
 
 
+# A repository for each machine
+
+
+@pytest.fixture
+def attic(machine: Machine, tmp_path: Path) -> Machine:
+    """A machine beside it, whose repository is where the former one of both is."""
+    machine.location = tmp_path / "nas/attic"
+    machine.password = "attics-own-password"
+    machine._run("init")
+    return machine
+
+
+@pytest.fixture
+def shared(machine: Machine) -> dict[str, Any]:
+    """The repository that all machines wrote."""
+    return {"shared_location": str(machine.location), "shared_password": PASSWORD}
+
+
+def test_what_a_machine_saved_in_its_own_repository_comes_first(
+    machine: Machine, shared: dict[str, Any], request: pytest.FixtureRequest
+) -> None:
+    former = machine.save(host="attic", at="2026-11-20 03:15:00")
+    attic: Machine = request.getfixturevalue("attic")
+
+    found = attic.find(host="attic", **shared)
+    assert (found["id"], found["shared"]) == (former, True)
+
+    own = attic.save(host="attic", at="2026-11-25 03:15:00")
+    found = attic.find(host="attic", **shared)
+    assert (found["id"], found["shared"]) == (own, False)
+    found = attic.find(host="attic", at="2026-11-20", **shared)
+    assert (found["id"], found["shared"]) == (former, True)
+
+
+def test_nothing_is_read_with_the_password_of_all_unless_told(machine: Machine, attic: Machine) -> None:
+    assert machine is attic
+    with pytest.raises(Failed, match=r"(?s)no save of a home.*-e restore_shared_passwords=true"):
+        attic.find(host="attic")
+    assert attic.find(host="attic", required=False)["id"] == ""
+
+
+def test_a_machine_under_another_name_is_told_those_that_there_are(attic: Machine) -> None:
+    garage = str(attic.location.with_name("garage"))
+
+    with pytest.raises(Failed, match="There are repositories of attic -> give the machine in the inventory"):
+        attic.find(host="garage", location=garage)
+    assert attic.find(host="garage", location=garage, required=False)["id"] == ""
+
+
+def test_an_interrupted_restore_from_the_former_repository_goes_on(
+    machine: Machine, shared: dict[str, Any], request: pytest.FixtureRequest
+) -> None:
+    former = machine.save(host="attic")
+    machine.fill(former)
+    attic: Machine = request.getfixturevalue("attic")
+    attic.save(host="attic", at="2026-11-25 03:15:00")
+
+    found = attic.find(host="attic", **shared)
+    assert (found["id"], found["shared"]) == (former, True)
+
+
+def test_a_volume_comes_from_the_repository_of_who_saved_it(
+    machine: Machine, shared: dict[str, Any], request: pytest.FixtureRequest
+) -> None:
+    save = machine.save()
+    attic: Machine = request.getfixturevalue("attic")
+    saved_elsewhere = machine.wanted(save) | {
+        "location": shared["shared_location"],
+        "password": shared["shared_password"],
+    }
+
+    assert attic.fill(save, saved_elsewhere)["filled"] == ["apps/wiki-data"]
+    assert (machine.wiki / "page").read_text() == "old\n"
+
+
 # The inventory
 
 
 def _archive(path: Path, **files: str) -> Path:
+    """Write what the module backup_read does."""
     with tarfile.open(path, "w") as archive:
         for name, content in files.items():
-            entry = tarfile.TarInfo(f"var/lib/homeserver-backup/control/inventory/{name}")
+            entry = tarfile.TarInfo(f"var/lib/homeserver-backup/control/{name}")
             entry.size = len(content)
             archive.addfile(entry, io.BytesIO(content.encode()))
     return path
+
+
+def _sealed(path: Path, **files: str) -> Path:
+    encoded = {name: base64.b64encode(content.encode()).decode() for name, content in files.items()}
+    return _archive(path, sealed=backup_keys.sealed(encoded, PASSWORD))
+
+
+def _bring(archive: Path, inventory: Path, **options: Any) -> dict[str, Any]:
+    given = {"src": str(archive), "dest": str(inventory), "password": PASSWORD, **options}
+    return run(backup_inventory, **given)
+
+
+def _content(inventory: Path) -> dict[str, str]:
+    return {
+        str(file.relative_to(inventory)): file.read_text()
+        for file in inventory.rglob("*.*")
+        if file.is_file()
+    }
 
 
 @pytest.fixture
@@ -322,18 +418,10 @@ def test_settings_and_secrets_come_back(tmp_path: Path, inventory: Path) -> None
         "secrets/home/ca.key": "key\n",
     }
 
-    found = run(
-        backup_inventory,
-        src=str(_archive(tmp_path / "control.tar", **saved)),
-        dest=str(inventory),
-        hosts=str(inventory / "home/hosts.yml"),
-    )
+    archive = _sealed(tmp_path / "control.tar", **saved)
+    found = _bring(archive, inventory, hosts=str(inventory / "home/hosts.yml"))
 
-    assert {
-        str(file.relative_to(inventory)): file.read_text()
-        for file in inventory.rglob("*.*")
-        if file.is_file()
-    } == {
+    assert _content(inventory) == {
         "home/hosts.yml": "new address\n",
         "home/hosts.yml.orig": "old address\n",
         "home/group_vars/all/main.yml": "mine\n",
@@ -346,13 +434,52 @@ def test_settings_and_secrets_come_back(tmp_path: Path, inventory: Path) -> None
 
 
 def test_a_file_outside_of_the_inventory_is_refused(tmp_path: Path, inventory: Path) -> None:
-    archive = _archive(tmp_path / "control.tar", **{"../../escaped": "x"})
+    archive = _sealed(tmp_path / "control.tar", **{"home/new.yml": "x", "../../escaped": "x"})
 
     with pytest.raises(Failed, match="outside of the inventory"):
-        run(backup_inventory, src=str(archive), dest=str(inventory))
+        _bring(archive, inventory)
+    assert not (inventory / "home/new.yml").exists()
     assert not (tmp_path.parent / "escaped").exists()
 
 
 def test_a_backup_without_an_inventory_is_told(tmp_path: Path, inventory: Path) -> None:
     with pytest.raises(Failed, match="the backup has no inventory"):
-        run(backup_inventory, src=str(_archive(tmp_path / "control.tar")), dest=str(inventory))
+        _bring(_archive(tmp_path / "control.tar"), inventory)
+
+
+def test_an_inventory_that_the_control_machine_did_not_write_is_refused(
+    tmp_path: Path, inventory: Path
+) -> None:
+    """A founder knows its own password of the backups, and nothing more."""
+    before = _content(inventory)
+    forged = backup_keys.sealed(
+        {"home/group_vars/all/main.yml": ""}, backup_keys.machine_password(PASSWORD, "home")
+    )
+    archive = _archive(tmp_path / "control.tar", sealed=forged)
+
+    for plain in (False, True):
+        with pytest.raises(Failed, match="not written by the control machine of this home"):
+            _bring(archive, inventory, plain=plain)
+    assert _content(inventory) == before
+
+
+def test_an_inventory_in_the_clear_is_shown_before_anything_reads_it(tmp_path: Path, inventory: Path) -> None:
+    before = _content(inventory)
+    saved = {
+        "inventory/home/group_vars/all/main.yml": 'name: \'{{ lookup("pipe", "id") }}\'\x1b[2K',
+        "inventory/secrets/home/ca.key": "the-key",
+    }
+    archive = _archive(tmp_path / "control.tar", **saved)
+
+    with pytest.raises(Failed) as refused:
+        _bring(archive, inventory)
+    said = str(refused.value)
+    assert "-> read them; if they are yours: -e restore_plain=true" in said
+    assert 'lookup("pipe", "id")' in said
+    assert "  secrets/home/ca.key" in said
+    assert "the-key" not in said
+    assert "\x1b" not in said
+    assert _content(inventory) == before
+
+    _bring(archive, inventory, plain=True)
+    assert (inventory / "secrets/home/ca.key").read_text() == "the-key"

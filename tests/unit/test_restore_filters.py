@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.homeserver.stack.plugins.filter import restore
+from ansible_collections.homeserver.stack.plugins.module_utils.backup_keys import machine_password
 
 Object = dict[str, Any]
 
@@ -67,7 +68,7 @@ def test_a_machine_fills_what_is_put_on_it() -> None:
     volumes = [WIKI, saved("apps/blog-data")]
     machines = [machine("home", "apps-blog-data-pvc-blog-data"), machine("attic", OF_WIKI)]
 
-    (filled,) = restore.filled_on(restore.restored_volumes(volumes, machines, []), "attic")
+    (filled,) = restore.filled_on(restore.restored_volumes(volumes, machines, []), "attic", "/mnt/nas", "m")
 
     assert filled == {
         "name": "pvc-wiki-data",
@@ -77,6 +78,27 @@ def test_a_machine_fills_what_is_put_on_it() -> None:
         "id": "id-attic",
         "time": "2026-11-20T03:15:00Z",
     }
+
+
+@pytest.mark.parametrize(
+    ("shared", "expected"),
+    [
+        (False, ("/mnt/nas/home", machine_password("master", "home"))),
+        (True, ("/mnt/nas", "master")),
+    ],
+)
+def test_what_another_machine_saved_is_read_from_its_repository(
+    shared: bool,
+    expected: tuple[str, str],
+) -> None:
+    present = {"claim": "apps/wiki-data", "name": "pvc-new", "node": "attic-node", "path": f"{DIRECTORY}/new"}
+    machines = [machine("home", OF_WIKI) | {"shared": shared}, machine("attic")]
+
+    placed = restore.restored_volumes([WIKI], machines, [present])
+    (filled,) = restore.filled_on(placed, "attic", "/mnt/nas", "master")
+
+    assert placed[0]["saved_by"] == "home"
+    assert (filled["location"], filled["password"]) == expected
 
 
 def test_a_volume_that_the_cluster_has_keeps_its_place() -> None:

@@ -1,5 +1,6 @@
 """Which secrets playbooks/rotate.yml replaces, what it refuses, and how Grafana gets its new password."""
 
+import json
 import os
 import re
 import subprocess
@@ -132,6 +133,20 @@ def test_only_what_uses_it_is_applied(home: Path) -> None:
         str(home / "secrets/home/grafana_admin.password")
     ]
     assert (home / "secrets/home/grafana_admin.password").read_text() == "the one of before\n"
+
+
+def test_what_the_founder_keeps_for_the_backup_is_replaced_as_well(home: Path) -> None:
+    options = {
+        "homeserver_logging_enabled": False,
+        "backup_repositories": [{"name": "nas", "location": str(home)}],
+    }
+    run = _play(home, "--check", "-e", "secret=grafana_admin", "-e", json.dumps(options))
+    assert run.returncode == 0, run.stdout + run.stderr
+
+    after = run.stdout.partition("Remove it, so that what uses it makes another")[2]
+    assert re.search(
+        r"Keep an encrypted copy of inventory and secrets.*\n(?:\[.*\n)*changed: \[home\]", after
+    )
 
 
 class Pod:

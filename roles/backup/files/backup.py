@@ -7,7 +7,6 @@ others.
 """
 
 import argparse
-import base64
 import contextlib
 import fcntl
 import filecmp
@@ -68,11 +67,18 @@ class Repository(NamedTuple):
     name: str
     location: str
     environment: dict[str, str]
+    parent: str
+    """What has the repositories of all machines; the same as the location if it has only this one."""
+
+    @property
+    def own(self) -> bool:
+        """Whether no other machine of the home knows its password."""
+        return self.location != self.parent
 
 
 def directory_of(repository: Repository) -> str:
-    """Return the directory of a repository, if it is one."""
-    location = repository.location.removeprefix("local:")
+    """Return the directory that a repository is made in, if it is in one."""
+    location = repository.parent.removeprefix("local:")
     return location if location.startswith("/") else ""
 
 
@@ -84,6 +90,7 @@ class Settings:
         self.founder = bool(values["founder"])
         self.password = str(values["password"])
         self.keep: dict[str, int] = values["keep"]
+        self.prunes = bool(values["prunes"])
         self.left_out: list[str] = values["left_out"]
         self.prometheus: list[str] = values["prometheus"]
         self.snapshot_job = str(values["snapshot_job"])
@@ -93,7 +100,12 @@ class Settings:
         self.control = Path(values["control"])
         self.kubectl: list[str] = values["kubectl"]
         self.repositories = [
-            Repository(each["name"], each["location"], each.get("environment") or {})
+            Repository(
+                each["name"],
+                each["location"],
+                each.get("environment") or {},
+                each.get("parent", each["location"]),
+            )
             for each in values["repositories"]
         ]
 
@@ -357,10 +369,12 @@ def opened(settings: Settings, repository: Repository, state: State) -> Restic:
         raise Away(
             f"repository {repository.name}: there is no directory {directory} -> make it, or mount its disk"
         )
+    about = state.repositories[repository.name]
+    former = repository.own and not about.get("own") and "id" in about
+    known = None if former else about.get("id")
     done = restic.tried("--no-lock", "cat", "config")
-    known = state.repositories[repository.name].get("id")
     if done.returncode and _ABSENT.search(done.stderr):
-        if known:
+        if known or (former and directory and not Path(directory, "config").exists()):
             raise Away(
                 f"repository {repository.name}: what was there is gone -> mount its disk; or, to begin anew"
                 " there, rename the entry in backup_repositories"
@@ -379,7 +393,9 @@ def opened(settings: Settings, repository: Repository, state: State) -> Restic:
             " it is meant, rename the entry in backup_repositories"
         )
     if not known:
-        state.repositories[repository.name]["id"] = found
+        if former:
+            about["former"] = {key: about[key] for key in ("success", "size") if key in about}
+        about |= {"id": found, "own": repository.own}
         state.write()
     return restic
 
@@ -449,8 +465,9 @@ def _save_to(
                 f"repository {repository.name}: all is saved but {len(unread)} files"
                 f" -> {'; '.join(unread[:5])}"
             )
-        keep = [f"--keep-{period}={number}" for period, number in settings.keep.items()]
-        restic.run(*("forget", "--host", settings.host, "--tag", TAG, "--group-by", "host,tags", *keep))
+        if settings.prunes:
+            keep = [f"--keep-{period}={number}" for period, number in settings.keep.items()]
+            restic.run(*("forget", "--host", settings.host, "--tag", TAG, "--group-by", "host,tags", *keep))
         size = json.loads(restic.run("stats", "--mode", "raw-data", "--json").stdout)["total_size"]
     except Failure as failure:
         state.failed(repository.name, "save", "; ".join([*staging, str(failure)]))
@@ -498,7 +515,7 @@ def stage(settings: Settings) -> tuple[list[Path], list[str]]:
     excluded = [settings.directory / name for name in ("state.json", ".state.json.new", ".lock", "restoring")]
     troubles: list[str] = []
     if settings.founder:
-        troubles += _caught("the inventory of the control machine", partial(_write_control, settings))
+        troubles += _caught("the inventory of the control machine", partial(_find_control, settings))
         troubles += _caught("what the cluster has", partial(_write_cluster, settings))
         troubles += _caught("the snapshot of the logs", partial(_snapshot_logs, settings))
     for volume in sorted(settings.volumes.iterdir()) if settings.volumes.is_dir() else []:
@@ -644,18 +661,10 @@ def _own(source: Path, copy: Path) -> None:
 # ---- what the cluster and the control machine know
 
 
-def _write_control(settings: Settings) -> None:
-    files: dict[str, str] = json.loads(settings.control.read_text())
-    beside, place = settings.directory / ".control.new", settings.directory / "control"
-    shutil.rmtree(beside, ignore_errors=True)
-    for name, content in files.items():
-        path = beside / "inventory" / name
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_bytes(base64.b64decode(content))
-    beside.mkdir(mode=0o700, exist_ok=True)
-    shutil.rmtree(place, ignore_errors=True)
-    beside.rename(place)
+def _find_control(settings: Settings) -> None:
+    """Look for what the control machine has encrypted and put among what is saved."""
+    if not settings.control.is_file():
+        raise Failure(f"there is no {settings.control} -> run site.yml")
 
 
 def kubectl(settings: Settings, *arguments: str, seconds: int = KUBECTL_SECONDS) -> str:
@@ -857,7 +866,8 @@ def check(settings: Settings, state: State) -> list[str]:
             restic = opened(settings, repository, state)
             restic.run("check", f"--read-data-subset={part}/{SUBSETS}")
             # Only what is whole loses anything.
-            restic.run("prune")
+            if settings.prunes:
+                restic.run("prune")
         except Failure as failure:
             state.failed(repository.name, "check", str(failure))
             wrong.append(str(failure))
