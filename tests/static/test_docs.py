@@ -49,6 +49,7 @@ COMMANDS = {
     ".venv/bin/ansible-playbook playbooks/apps.yml -e flask_app_confirm_removal=home": "scenario flask_app",
     ".venv/bin/ansible-playbook playbooks/backup.yml": "scenario restore",
     ".venv/bin/ansible-playbook playbooks/recovery_sheet.yml": "tests/unit/test_recovery_sheet.py",
+    ".venv/bin/ansible-playbook playbooks/prune_backups.yml": "tests/unit/test_backup_remote.py",
     ".venv/bin/ansible-playbook playbooks/restore_inventory.yml "
     "-e restore_location=/mnt/backup/home": "scenario restore",
     ".venv/bin/ansible-playbook playbooks/restore.yml": "scenario restore",

@@ -42,7 +42,7 @@ ENDS_WITHOUT_UNIT = re.compile(r".*_(count|interval|memory|percentage|ratio|shar
 # Each role has the files that it needs. Entry points are further files.
 TASKS = {"main", "check", "prepare", "images", "apply", "verify", "absent"}
 MORE_TASKS = {
-    "backup": {"recovery_sheet", "save"},
+    "backup": {"prune", "recovery_sheet", "save"},
     "certificate_authority": {"issue_anew", "sign"},
     "elk": {"certificate", "host", "host_absent", "join", "leave", "prestart", "prestart_elasticsearch"},
     "microk8s": {

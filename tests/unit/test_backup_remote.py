@@ -1,7 +1,9 @@
 """A machine is saved over the network: to a REST server and to S3. Over ssh, the scenario restore does it."""
 
+import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -9,11 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from plugins.module_utils import backup_keys
+from tests.support import rendering
 from tests.support.backup_program import Machine
 from tests.support.programs import free_port, rclone
+from tests.support.rendering import ROOT
 from tests.support.waiting import wait_for_port
 
 KEY, SECRET = "keeper", "keepers-secret"
+MASTER = "what-opens-the-backups"
 HOME = "home"  # the name of the repository on a server
 
 
@@ -55,6 +61,14 @@ def _rest(directory: Path) -> Iterator[Remote]:
     with _serving(directory, "restic", f"--user={KEY}", f"--pass={SECRET}") as port:
         where = f"127.0.0.1:{port}/{HOME}/"
         yield Remote(f"rest:http://{KEY}:{SECRET}@{where}", {}, (f"rest:http://{KEY}:not-known@{where}", {}))
+
+
+@pytest.fixture(scope="module")
+def growing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A REST server that deletes nothing, and the directory that it serves."""
+    place = tmp_path_factory.mktemp("growing")
+    with _serving(place, "restic", "--append-only") as port:
+        yield f"rest:http://127.0.0.1:{port}/", place / "served"
 
 
 @contextmanager
@@ -114,3 +128,80 @@ def test_a_server_that_is_off_is_told(machine: Machine) -> None:
         assert "repository nas: it cannot be reached -> is it on, and is its name right?" in machine.fails(
             "save"
         )
+
+
+def _control(home: Path, repository: Mapping[str, object], *more: str) -> subprocess.CompletedProcess[str]:
+    """Prune from the control machine."""
+    secrets = home / "secrets/home"
+    (home / "inventory").mkdir(exist_ok=True)
+    (home / "inventory/hosts.yml").write_text(rendering.INVENTORY)
+    secrets.mkdir(parents=True, exist_ok=True)
+    (secrets / "backup.password").write_text(f"{MASTER}\n")
+    variables = {
+        "backup_repositories": [repository],
+        "backup_keep": {"daily": 1},
+        "backup_prune_from": "control",
+    }
+    command = ["ansible-playbook", "-i", str(home / "inventory"), "-e", json.dumps(variables), *more]
+    return subprocess.run(
+        [*command, "playbooks/prune_backups.yml"],
+        cwd=ROOT,
+        env=os.environ | {"ANSIBLE_NOCOLOR": "1", "COLUMNS": "2000"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_machine_deletes_nothing_where_the_control_machine_prunes(
+    machine: Machine, growing: tuple[str, Path], tmp_path: Path
+) -> None:
+    location, served = growing
+    password = backup_keys.machine_password(MASTER, "home")
+    own = {"name": "nas", "location": backup_keys.machine_location(location, "home"), "parent": location}
+    machine.configure(repositories=[own], password=password, prunes=False, keep={"daily": 1})
+    for number in range(3):
+        (machine.wiki / "page").write_text(f"version {number}" * 1000)
+        machine.done("save")
+    machine.done("check")
+    door = {"RESTIC_REPOSITORY": own["location"], "RESTIC_PASSWORD": password}
+
+    def refused(*arguments: str) -> bool:
+        done = subprocess.run(
+            ["restic", *arguments], env=machine.environment | door, capture_output=True, check=False
+        )
+        return done.returncode != 0
+
+    assert refused("forget", "--keep-last=1", "--prune")
+    snapshots = served / "home/snapshots"
+    assert len(list(snapshots.iterdir())) == 3
+
+    repository = {"name": "nas", "location": location, "prune": {"location": str(served)}}
+    dry = _control(tmp_path, repository, "--check")
+    assert "nas: 2 deleted, 1 kept" in dry.stdout, dry.stdout + dry.stderr
+    assert len(list(snapshots.iterdir())) == 3
+    pruned = _control(tmp_path, repository)
+    assert "nas: 2 deleted, 1 kept" in pruned.stdout, pruned.stdout + pruned.stderr
+    assert MASTER not in pruned.stdout
+    assert password not in pruned.stdout
+    assert len(list(snapshots.iterdir())) == 1
+    for job in ("save", "check", "drill"):
+        machine.done(job)
+
+
+def test_a_control_machine_without_restic_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}")
+    repository = {"name": "nas", "location": "/mnt/nas", "prune": {"location": "/mnt/nas"}}
+
+    run = _control(tmp_path, repository)
+    assert "there is no restic on the control machine -> sudo apt-get install restic" in run.stdout, (
+        run.stderr
+    )
+
+
+def test_pruning_is_left_to_machines_that_do_it(tmp_path: Path) -> None:
+    run = _control(tmp_path, {"name": "nas", "location": "/mnt/nas"}, "-e", "backup_prune_from=machines")
+
+    assert "backup_prune_from is machines, with 1 repositories (expected control" in " ".join(
+        run.stdout.split()
+    )
