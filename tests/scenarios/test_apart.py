@@ -14,7 +14,18 @@ from tests.support.scenario import Scenario
 pytestmark = pytest.mark.scenario
 
 # A new home grows, lives through power cuts, and shrinks.
-PARTS = ("newcomers", "joining", "monitoring", "workloads", "power", "logs", "leaving", "moving", "ending")
+PARTS = (
+    "newcomers",
+    "joining",
+    "monitoring",
+    "workloads",
+    "backups",
+    "power",
+    "logs",
+    "leaving",
+    "moving",
+    "ending",
+)
 LAB = Path(os.environ.get("HOMESERVER_LAB_DIR", "/var/lib/homeserver-lab"))
 HOME = Scenario(
     lab={

@@ -29,7 +29,7 @@ NAS = {"name": "nas", "location": "sftp:root@127.0.0.1:/mnt/nas/home"}
 # Stops a save in the middle: once it has locked the repository.
 STOP_A_SAVE = f"""systemctl start --no-block homeserver-backup
 for try in $(seq 6000); do
-  pkill -STOP -f '[r]estic --quiet backup' && [ -n "$(ls {REPOSITORY}/locks)" ] && exit 0
+  pkill -STOP -f '[r]estic --quiet backup' && [ -n "$(ls {REPOSITORY}/*/locks)" ] && exit 0
   pkill -CONT -f '[r]estic --quiet backup'
   sleep 0.02
 done
@@ -134,7 +134,7 @@ def restored(machines: Machines, lost: Lost) -> str:
     machines.up(1)
     machines.move(home.name)
     machines.plug(home.name, DISK, lost.disk)
-    question = f"Password of the repository {REPOSITORY}"
+    question = f"Password of the backups at {REPOSITORY}"
     typed = ("-e", f"restore_location={REPOSITORY}")
     brought = home.play_and_type(question, lost.password, "playbooks/restore_inventory.yml", *typed)
     assert brought.returncode == 0, brought.stdout
@@ -217,6 +217,16 @@ def test_a_copy_is_proved_by_a_drill(machines: Machines) -> None:
 
     assert proved["drill"] > proved["check"]
     assert proved["failures"] == {}
+
+
+@pytest.mark.usefixtures("restored")
+def test_the_machine_keeps_secrets_that_it_cannot_read(machines: Machines, lost: Lost) -> None:
+    host = machines.host(machines.home.name)
+    known = " ".join(("/etc/homeserver", "/var/lib/homeserver-backup"))
+
+    assert host.file("/var/lib/homeserver-backup/control/sealed").size > 1000
+    for secret in (lost.password, lost.secrets["ca.key"].splitlines()[1]):
+        assert host.run("grep -rqF -e %s " + known, secret).rc == 1
 
 
 def _proved(machines: Machines, name: str) -> dict[str, Any]:
