@@ -28,7 +28,7 @@ def nas(tmp_path: Path) -> Path:
     return place
 
 
-def _role(state: Path, nas: Path, host: str) -> Role:
+def _role(state: Path, nas: Path, host: str, **options: Any) -> Role:
     secrets, inventory = state / "secrets/home", state / "home"
     for each in (secrets, inventory):
         each.mkdir(parents=True, exist_ok=True)
@@ -48,6 +48,7 @@ def _role(state: Path, nas: Path, host: str) -> Role:
         inventory_dir=str(inventory),
         backup_repositories=[repository],
         **HOSTS,
+        **options,
     )
 
 
@@ -91,6 +92,15 @@ def test_no_machine_is_told_the_master_or_what_prunes(tmp_path: Path, nas: Path,
 
     assert KEY in given
     assert [secret for secret in (MASTER, PRUNES) if secret in given] == []
+
+
+def test_a_machine_is_told_whether_it_prunes(tmp_path: Path, nas: Path) -> None:
+    told = {
+        who: _role(tmp_path, nas, "attic", backup_prune_from=who).value("_backup_settings")["prunes"]
+        for who in ("machines", "control")
+    }
+
+    assert told == {"machines": True, "control": False}
 
 
 def test_the_founder_keeps_what_it_cannot_read(tmp_path: Path, nas: Path) -> None:
