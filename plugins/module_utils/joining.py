@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Address, ip_network
 from typing import Any
 
-from .membership import HOST_LABEL
+from .membership import HOST_LABEL, NODE_NAME
 from .problem import Problem
 from .versions import minor
 
@@ -81,6 +81,11 @@ def cannot_join(own: Facts, cluster: Facts, name: str, home: str) -> Iterator[Pr
     trusted = member["worker"] and member["authority"] == founder["authority"]
     recorded = next((node for node in cluster["nodes"] if node["host"] == name), None)
     fix = f"move what you need of it, then remove that: {_removal(name)}"
+    if not NODE_NAME.fullmatch(member["node"]):
+        yield Problem(
+            f"its host name is {member['node']!r}, which no node can have",
+            "on the host: hostnamectl set-hostname OTHER",
+        )
     if recorded and not trusted:
         wrong = f"the cluster knows it as the node {recorded['name']}, and it says that it is none"
         forget = f"if it was installed again, forget the node: {_forgetting(recorded)}"

@@ -22,6 +22,7 @@ _OWN_NAMESPACE = "kube-system"
 _CALICO_ADDRESS = "projectcalico.org/IPv4Address"
 _CALICO_KEY = "projectcalico.org/WireguardPublicKey"
 _TIMEOUT = 30
+NODE_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 # A kubelet may change most labels of its node, and none with this prefix.
 HOST_LABEL = "node-restriction.kubernetes.io/homeserver-host"
 _WORKER_LABEL = "node.kubernetes.io/microk8s-worker"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import ssl
 import subprocess
 import tempfile
@@ -10,7 +9,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from .membership import DATA, is_worker
+from .membership import DATA, NODE_NAME, is_worker
 
 CERTIFICATES = DATA / "certs"
 _DAY = 86400
@@ -24,7 +23,6 @@ _SIGNED_BY = {
     "server": "ca",
 }
 _SIGNED_DAYS = 3650
-_NODE = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 
 
 class Bearer(NamedTuple):
@@ -46,7 +44,7 @@ def bearer(name: str, node: str, address: str) -> Bearer:
         ValueError: If a node cannot have this name.
     """
     if name == "kubelet":
-        if not _NODE.fullmatch(node):
+        if not NODE_NAME.fullmatch(node):
             raise ValueError(f"{node!r} is no name of a node")
         names = f"DNS:{node}" + (f",IP:{address}" if address else "")
         return Bearer(f"/CN=system:node:{node}/O=system:nodes", names)

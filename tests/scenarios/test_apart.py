@@ -17,9 +17,19 @@ pytestmark = pytest.mark.scenario
 PARTS = (
     "newcomers",
     "joining",
+PARTS = (
+    "newcomers",
+    "joining",
+    "trust",
     "monitoring",
     "workloads",
     "backups",
+    "power",
+    "logs",
+    "leaving",
+    "moving",
+    "ending",
+)
     "power",
     "logs",
     "leaving",

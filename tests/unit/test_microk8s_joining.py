@@ -194,6 +194,7 @@ def test_nobody_else_comes_with_a_worker(came: list[dict[str, Any]], strangers: 
             [node("shed", host="shed")],
             "its host name is 'shed', and that node is the host shed of the inventory -> on the host: ",
         ),
+        (FRESH | {"node": "x --all"}, [], [], "its host name is 'x --all', which no node can have -> on the"),
         (
             WORKER | {"node": "home", "addresses": ["192.0.2.1"]},
             [],
