@@ -17,19 +17,10 @@ pytestmark = pytest.mark.scenario
 PARTS = (
     "newcomers",
     "joining",
-PARTS = (
-    "newcomers",
-    "joining",
     "trust",
     "monitoring",
     "workloads",
     "backups",
-    "power",
-    "logs",
-    "leaving",
-    "moving",
-    "ending",
-)
     "power",
     "logs",
     "leaving",

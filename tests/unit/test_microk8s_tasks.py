@@ -319,6 +319,29 @@ def test_what_a_join_opens_is_closed_again_when_it_fails(tmp_path: Path) -> None
     assert not (tmp_path / "credentials/callback-token.txt").exists()
 
 
+@pytest.mark.parametrize(
+    ("strangers", "node"),
+    [(["admin"], {"name": "attic"}), (["attic"], {"name": "attic"}), ([], {}), ([], {"name": "attic"})],
+    ids=["another", "control plane", "somebody else's", "a worker"],
+)
+def test_who_comes_with_a_worker_is_removed_and_told(
+    tmp_path: Path, asked: Path, strangers: list[str], node: dict[str, str]
+) -> None:
+    done = run(
+        tmp_path,
+        "verify_join.yml",
+        host="attic",
+        _microk8s_command=f"{tmp_path}/bin/microk8s",
+        _microk8s_strangers=strangers,
+        _microk8s_node=node,
+    )
+
+    is_well = not strangers and bool(node)
+    assert asked.read_text() == "".join(f"microk8s kubectl delete node {name}\n" for name in strangers)
+    assert (done.returncode == 0) is is_well
+    assert ("Whoever had the token may have the keys of the cluster" in done.stdout) is not is_well
+
+
 def keep(tmp_path: Path, kept: str = "kept") -> subprocess.CompletedProcess[str]:
     """Keep the volumes of a home, of which a page has to survive."""
     page = tmp_path / "volumes/apps-wiki-pvc-1/page"

@@ -91,12 +91,13 @@ def test_no_cluster_agent_answers_a_worker(machines: Machines, asked: str) -> No
 def _ask(machines: Machines, method: str, node: str, change: object = None) -> str:
     """Ask the API as the worker's kubelet; return the status."""
     body = json.dumps(change or {})
-    return machines.host(BAD).check_output(
+    answered = machines.host(BAD).check_output(
         f"curl --silent --output /dev/null --write-out '%{{http_code}}' --request {method}"
         f" --cacert {DATA}/certs/ca.remote.crt --cert {DATA}/certs/kubelet.crt --key {DATA}/certs/kubelet.key"
         f" --header 'Content-Type: application/merge-patch+json' --data '{body}'"
         f" https://127.0.0.1:16443/api/v1/nodes/{node}"
     )
+    return str(answered)
 
 
 def test_a_worker_cannot_change_what_the_founder_knows_it_to_be(machines: Machines) -> None:
