@@ -97,6 +97,11 @@ filled:
   type: list
   elements: str
   returned: always
+left_out:
+  description: What was not restored, for it is a link among copies, or in the way of one.
+  type: list
+  elements: str
+  returned: always
 todo:
   description: The claims whose volumes were not filled when it began.
   type: list
@@ -131,16 +136,24 @@ def main() -> None:
     todo = [each for each in params["volumes"] if each["claim"] not in filled]
     if not params["overwrite"] and (refusal := _refusal(todo)):
         module.fail_json(msg=refusal)
+    left_out: list[str] = []
     if not (params["compared"] or module.check_mode):
         progress.begin(params["id"])
         try:
             for each in todo:
-                fill(_repository(params, each), _save(each), _volume(each))
+                left_out += [
+                    f"{each['claim']}: {_shown(path)}"
+                    for path in fill(_repository(params, each), _save(each), _volume(each))
+                ]
                 progress.note(each["claim"])
         except ResticError as error:
             module.fail_json(msg=f"{error}\nRun the same again: what is filled is not filled twice.")
+    for path in left_out:
+        module.warn(f"not restored: {path}, for it is a link, or in the way of a database that was saved")
     claims = [] if params["compared"] else [each["claim"] for each in todo]
-    module.exit_json(changed=bool(claims), filled=claims, todo=[each["claim"] for each in todo])
+    module.exit_json(
+        changed=bool(claims), filled=claims, todo=[each["claim"] for each in todo], left_out=left_out
+    )
 
 
 def _repository(params: dict[str, Any], volume: dict[str, Any]) -> Repository:
@@ -162,7 +175,7 @@ def _refusal(volumes: list[dict[str, str]]) -> str:
     if not found:
         return ""
     lines = [
-        f"  {changed.claim}: {changed.file}, changed at "
+        f"  {changed.claim}: {_shown(changed.file)}, changed at "
         f"{time.strftime('%Y-%m-%d %H:%M', time.localtime(changed.seconds))}, saved at {each['time'][:16]}"
         for each, changed in found[:_SHOWN]
     ]
@@ -175,6 +188,11 @@ def _refusal(volumes: list[dict[str, str]]) -> str:
             "-> if that is meant: -e restore_overwrite=true",
         ]
     )
+
+
+def _shown(path: str) -> str:
+    """Write a path so that it stays in its line: apps name their files as they like."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in path)
 
 
 if __name__ == "__main__":

@@ -233,6 +233,111 @@ def test_a_volume_of_which_only_copies_were_saved_comes_back(machine: Machine) -
     assert target.stat().st_mode & 0o777 == 0o777
 
 
+# What is in a volume, and in a backup of it, is hostile.
+
+
+@pytest.fixture
+def copies(machine: Machine) -> Path:
+    """Copies that were made to be saved: of a database in a directory."""
+    made = machine.directory / "volumes" / NAME
+    (made / "d").mkdir(parents=True)
+    (made / "d/x.db").write_text("copy")
+    (made / "d").chmod(0o2750)
+    return made
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+    """A directory of the host."""
+    place = tmp_path / "host"
+    (place / "d").mkdir(parents=True)
+    for name in ("x.db", "x.db-wal", "d/x.db"):
+        (place / name).write_text("the host's")
+    return place
+
+
+def _content(directory: Path) -> dict[str, str]:
+    """Return the files of a directory."""
+    found = [path for path in directory.rglob("*") if path.is_file()]
+    return {str(path.relative_to(directory)): path.read_text() for path in found}
+
+
+@pytest.mark.usefixtures("copies")
+@pytest.mark.parametrize("target", ["host", "host/missing", "host/x.db"])
+def test_a_link_in_the_place_of_a_directory_is_not_followed(
+    machine: Machine, elsewhere: Path, target: str
+) -> None:
+    (machine.wiki / "d").symlink_to(elsewhere.parent / target)
+    before = _content(elsewhere)
+
+    filled = machine.fill(machine.save(), overwrite=True)
+
+    assert _content(elsewhere) == before
+    assert _content(machine.wiki) == {"page": "old\n", "d/x.db": "copy"}
+    assert (machine.wiki / "d").stat().st_mode & 0o7777 == 0o2750
+    assert filled["left_out"] == ["apps/wiki-data: d"]
+
+
+@pytest.mark.usefixtures("copies")
+def test_links_beside_a_database_are_removed_not_followed(machine: Machine, elsewhere: Path) -> None:
+    (machine.wiki / "d").mkdir()
+    (machine.wiki / "d/x.db").symlink_to(elsewhere / "x.db")
+    (machine.wiki / "d/x.db-wal").symlink_to(elsewhere / "x.db-wal")
+    before = _content(elsewhere)
+
+    machine.fill(machine.save(), overwrite=True)
+
+    assert _content(elsewhere) == before
+    assert _content(machine.wiki) == {"page": "old\n", "d/x.db": "copy"}
+
+
+@pytest.mark.usefixtures("copies")
+def test_what_is_in_the_way_of_a_copy_ends_no_restore(machine: Machine) -> None:
+    for name in ("d/x.db/inner", "d/x.db-wal/inner"):
+        (machine.wiki / name).mkdir(parents=True)
+    (machine.wiki / "d/x.db-wal/inner/page").write_text("a page")
+
+    machine.fill(machine.save(), overwrite=True)
+
+    assert _content(machine.wiki) == {"page": "old\n", "d/x.db": "copy", "d/x.db-wal/inner/page": "a page"}
+
+
+def test_links_among_copies_are_left_out(machine: Machine, copies: Path, elsewhere: Path) -> None:
+    (copies / "link").symlink_to(elsewhere)
+    (copies / "d/link.db").symlink_to(elsewhere / "x.db")
+
+    filled = machine.fill(machine.save(), overwrite=True)
+
+    assert _content(machine.wiki) == {"page": "old\n", "d/x.db": "copy"}
+    assert not [path for path in machine.wiki.rglob("*") if path.is_symlink()]
+    assert filled["left_out"] == ["apps/wiki-data: d/link.db", "apps/wiki-data: link"]
+
+
+@pytest.mark.parametrize("linked", ["volume", "copies"])
+def test_a_backup_with_a_link_for_a_directory_is_refused(
+    machine: Machine, copies: Path, elsewhere: Path, linked: str
+) -> None:
+    place = machine.wiki if linked == "volume" else copies
+    kept = place.rename(place.with_name("kept"))
+    place.symlink_to(elsewhere)
+    save = machine.save()
+    place.unlink()
+    kept.rename(place)
+
+    with pytest.raises(Failed, match=r"something else than a directory at .* -> restore an older one"):
+        machine.fill(save, overwrite=True)
+
+    assert _content(machine.wiki) == {"page": "old\n"}
+
+
+def test_a_name_of_a_file_cannot_write_lines_of_a_message(machine: Machine) -> None:
+    save = machine.save()
+    (machine.wiki / os.fsdecode(b"\xff\n-> nothing is lost")).write_text("new")
+
+    with pytest.raises(Failed, match=r"/\\udcff\\n-> nothing is lost, changed at"):
+        machine.fill(save)
+
+
 def test_what_is_filled_is_not_filled_again_after_an_interruption(machine: Machine) -> None:
     save = machine.save()
     machine.fill(save)
