@@ -1,5 +1,6 @@
 """A machine is saved by the real restic and read back; what goes wrong is told and loses nothing."""
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -15,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from ansible_collections.homeserver.stack.plugins.module_utils import restic, volumes
 
 from tests.support.backup_program import LIVE, METRICS, PASSWORD, PROGRAM, VOLUME, WIKI, Machine
 from tests.support.waiting import wait_until
@@ -203,6 +205,218 @@ def test_a_machine_forgets_nothing_if_another_prunes(machine: Machine) -> None:
     machine.configure(keep={"daily": 1})
     machine.done("save")
     assert len(machine.copies()) == 1
+
+
+# ---- apps whose files are hostile
+
+
+def _patched(
+    machine: Machine, job: str, patch: str, *, seconds: int = 120
+) -> subprocess.CompletedProcess[str]:
+    """Run a job of the program with something that happens meanwhile."""
+    program = machine.root / "backup.py"
+    start = '\nif __name__ == "__main__":'
+    program.write_text(PROGRAM.read_text().replace(start, f"\n{patch}\n{start}"))
+    command = [sys.executable, str(program), job, "--settings", str(machine.settings)]
+    environment = machine.environment
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False, timeout=seconds
+    )
+
+
+def _database(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("CREATE TABLE page (text)")
+        database.execute("INSERT INTO page VALUES (?)", (text,))
+
+
+def _page(path: Path) -> str:
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        return str(database.execute("SELECT text FROM page").fetchone()[0])
+
+
+@pytest.fixture
+def elsewhere(machine: Machine) -> Path:
+    """A directory of the host, which no app may read or write."""
+    place = machine.root.with_name(f"{machine.root.name}-host")
+    place.mkdir()
+    (place / "backup.py").write_text("what root runs")
+    return place
+
+
+# An app lets a directory that was listed become a link.
+SWAPPED = """
+_real = copy_sqlite
+def copy_sqlite(database, copy):
+    if {after}: _real(database, copy)
+    shutil.rmtree(database.parent)
+    database.parent.symlink_to({elsewhere!r})
+    if not {after}: _real(database, copy)
+"""
+
+
+def test_a_restore_does_not_follow_a_link_to_which_a_directory_was_swapped(
+    machine: Machine, elsewhere: Path
+) -> None:
+    _database(machine.wiki / "d/backup.py", "the app's")
+    (machine.wiki / "page").write_text("Hello")
+    saved = _patched(machine, "save", SWAPPED.format(after=True, elsewhere=str(elsewhere)))
+    assert saved.returncode == 0, saved.stderr
+    (copy,) = machine.copies()
+    about = volumes.Volume(VOLUME, "apps/wiki-data", str(machine.wiki), str(machine.wiki))
+
+    left_out = volumes.fill(
+        restic.Repository(str(machine.target), PASSWORD),
+        restic.Save(copy["id"], "home", copy["time"]),
+        about,
+        machine.directory,
+    )
+
+    assert left_out == ["d"], "the link"
+    assert _files(elsewhere) == {"backup.py": b"what root runs"}
+    assert not (machine.wiki / "d").is_symlink()
+    assert _page(machine.wiki / "d/backup.py") == "the app's"
+    assert (machine.wiki / "page").read_text() == "Hello"
+
+
+def test_no_database_is_read_through_a_link_to_which_its_directory_was_swapped(
+    machine: Machine, elsewhere: Path
+) -> None:
+    _database(machine.wiki / "d/x.db", "the app's")
+    _database(elsewhere / "x.db", "the host's")
+    saved = _patched(machine, "save", SWAPPED.format(after=False, elsewhere=str(elsewhere)))
+
+    assert saved.returncode == 0, saved.stderr
+    assert "d/x.db is saved as it is" in saved.stdout
+    assert not [name for name, content in _files(machine.restored()).items() if b"the host's" in content]
+    assert sorted(path.name for path in elsewhere.iterdir()) == ["backup.py", "x.db"]
+
+
+def test_restic_cannot_follow_links_of_apps(machine: Machine, elsewhere: Path) -> None:
+    """It opens files by their path, so a directory that is swapped would lead it away."""
+    (machine.wiki / "link").symlink_to(elsewhere)
+    real, program = shutil.which("restic"), machine.root / "bin/restic"
+    program.parent.mkdir()
+    read = f"cat {machine.wiki}/link/backup.py >> {machine.root}/read"
+    program.write_text(f'#!/bin/sh\ncase $* in *backup*) {read} ;; esac\nexec {real} "$@"\n')
+    program.chmod(0o755)
+    path = {"PATH": f"{program.parent}:{os.environ['PATH']}"}
+    subprocess.run(machine.command("save"), env=machine.environment | path, check=True)
+
+    assert (machine.root / "read").read_text() == ""
+    assert (machine.restored() / "volumes" / WIKI / "link").readlink() == elsewhere
+
+
+def test_nothing_is_read_where_links_cannot_be_refused(machine: Machine) -> None:
+    (machine.wiki / "page").write_text("Hello")
+    machine.done("prepare")
+    command = ["setpriv", "--bounding-set=-sys_admin", *machine.command("save")]
+    ended = subprocess.run(command, env=machine.environment, capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 1
+    assert (
+        "so nothing is read there: Operation not permitted -> run it as root, on Linux 5.14" in ended.stderr
+    )
+    assert machine.copies() == []
+    assert machine.metrics()['failed{repository="nas"}'] == 1
+
+
+def test_links_in_the_directory_of_prometheus_are_left_out_and_named(
+    machine: Machine, elsewhere: Path
+) -> None:
+    root = machine.volumes / METRICS
+    block = root / "01J0000000000000000000000A"
+    _blocks(root, block.name)
+    (root / "wal").mkdir()
+    (root / "wal/00000001").write_text("samples")
+    for link in ("wal/x", "wal/00000002", f"{block.name}/y", f"{block.name[:-1]}B", "chunks_head"):
+        (root / link).symlink_to(elsewhere if "x" not in link else elsewhere / "backup.py")
+    os.mkfifo(root / "wal/pipe")
+    told = machine.fails("save")
+
+    assert "all but 6 that are neither files nor directories" in told
+    assert f"{root}/wal/x" in told
+    copy = machine.restored() / "saved/volumes" / METRICS.removeprefix("monitoring-prometheus-")
+    assert _files(copy).keys() == {
+        "wal/00000001",
+        f"{block.name}/meta.json",
+        f"{block.name}/chunks/000001",
+    }
+    assert not [path for path in copy.rglob("*") if path.is_symlink()]
+    assert machine.metrics()['failed{repository="nas"}'] == 1
+
+
+@pytest.mark.parametrize("ending", ["journal", "wal", "shm"])
+def test_a_pipe_beside_a_database_does_not_stop_a_save(machine: Machine, ending: str) -> None:
+    database = machine.wiki / "x.db"
+    _database(database, "kept")
+    os.mkfifo(database.with_name(f"x.db-{ending}"))
+    done = _patched(machine, "save", "")
+
+    assert done.returncode == 0, done.stderr
+    assert f"{database} is saved as it is" in done.stdout
+    assert (machine.restored() / "volumes" / WIKI / "x.db").read_bytes() == database.read_bytes()
+    machine.done("drill")
+
+
+def test_a_database_that_stays_locked_does_not_stop_a_save(machine: Machine) -> None:
+    _database(machine.wiki / "x.db", "kept")
+    with contextlib.closing(sqlite3.connect(machine.wiki / "x.db", isolation_level=None)) as writer:
+        writer.execute("BEGIN EXCLUSIVE")
+        done = _patched(machine, "save", "SQLITE_SECONDS = 1")
+
+    assert "it was locked for 1 s" in done.stdout
+    assert _page(machine.restored() / "volumes" / WIKI / "x.db") == "kept"
+
+
+def test_a_database_whose_reading_never_ends_does_not_stop_a_save(machine: Machine) -> None:
+    for name in ("x.db", "y.db"):
+        _database(machine.wiki / name, "kept")
+    stuck = "COPY_SECONDS = 1\ndef copy_sqlite(database, copy): os.mkfifo(copy.parent.parent / 'p'); "
+    done = _patched(machine, "save", stuck + "(copy.parent.parent / 'p').open()")
+
+    assert "it is not done after 1 s, and no other of its volume is tried" in done.stdout
+    for name in ("x.db", "y.db"):
+        assert _page(machine.restored() / "volumes" / WIKI / name) == "kept"
+
+
+OTHER = "apps-blog-data-pvc-41111111-2222-3333-4444-555555555555"
+
+
+def test_no_name_of_a_file_chooses_what_else_is_not_saved(machine: Machine) -> None:
+    other = machine.volumes / OTHER
+    other.mkdir()
+    (other / "page").write_text("Hello")
+    # As lines of a list, these would be: all that a volume has, and a directory.
+    _database(Path(f"{machine.wiki}/a\n{other}"), "with a line of its own")
+    _database(machine.wiki / "x.db ", "with a space at its end")
+    (machine.wiki / "x.db").mkdir()
+    (machine.wiki / "x.db/page").write_text("Hello")
+    machine.done("save")
+
+    assert _files(machine.restored() / "volumes") == _files(machine.volumes)
+    machine.done("drill")
+
+
+def test_names_that_are_no_text_are_saved(machine: Machine) -> None:
+    for name in (b"\xff.db", b"\xfe.db"):
+        _database(machine.wiki / os.fsdecode(name), f"of {name!r}")
+    for name, text in ((b"\xff", "one"), (b"\xfe", "another")):
+        (machine.wiki / os.fsdecode(name)).write_text(text)
+    broken = machine.wiki / os.fsdecode(b"\xfd\n.db")
+    broken.write_bytes(b"SQLite format 3\0" + b"x" * 1008)
+    printed = machine.done("save")
+
+    restored = machine.restored()
+    assert "\\udcfd\\n.db is saved as it is" in printed
+    for name in (b"\xff.db", b"\xfe.db"):
+        assert _page(restored / "saved/volumes" / VOLUME / os.fsdecode(name)) == f"of {name!r}"
+        assert not (restored / "volumes" / WIKI / os.fsdecode(name)).exists()
+    for name in (b"\xff", b"\xfe", b"\xfd\n.db"):
+        path = machine.wiki / os.fsdecode(name)
+        assert (restored / "volumes" / WIKI / path.name).read_bytes() == path.read_bytes()
+    assert "restored 6 files, 4 are as here, 2 have changed" in machine.done("drill")
 
 
 # ---- on the founder
@@ -542,7 +756,64 @@ def test_a_drill_counts_what_changed_since(machine: Machine) -> None:
     machine.done("save")
     (machine.wiki / "page").write_text("Hello again")
 
-    assert "restored 2 files, 1 are as here, 1 have changed here since" in machine.done("drill")
+    # One lists what a copy has to have.
+    assert "restored 3 files, 2 are as here, 1 have changed here since" in machine.done("drill")
+
+
+def test_a_drill_waits_for_no_pipe_that_came_in_the_place_of_a_file(machine: Machine) -> None:
+    page = machine.wiki / "page"
+    page.touch()
+    machine.done("save")
+    about = page.stat()
+    page.unlink()
+    os.mkfifo(page)
+    os.utime(page, ns=(about.st_atime_ns, about.st_mtime_ns))
+
+    assert "1 have changed here since" in machine.done("drill")
+
+
+LOST = """
+_real = stage
+def stage(settings):
+    excluded, troubles = _real(settings)
+    return [*excluded, Path({lost!r})], troubles
+"""
+
+
+@pytest.mark.parametrize("lost", [f"volumes/{WIKI}", f"saved/volumes/{VOLUME}/x.db"])
+def test_a_drill_names_what_was_not_saved(machine: Machine, lost: str) -> None:
+    _database(machine.wiki / "x.db", "kept")
+    (machine.volumes / OTHER).mkdir()
+    (machine.volumes / OTHER / "page").write_text("Hello")
+    saved = _patched(machine, "save", LOST.format(lost=str(machine.root / lost)))
+    assert saved.returncode == 0, saved.stderr
+
+    told = machine.fails("drill")
+    assert f"the newest copy lacks 1 volumes or databases: {machine.root / lost} -> " in told
+    assert machine.metrics()['failed{repository="nas"}'] == 1
+    machine.done("save")
+    machine.done("drill")
+
+
+def test_a_drill_names_a_volume_that_the_cluster_has_here_and_nobody_saved(founder: Machine) -> None:
+    about = json.loads((founder.root / "pv.json").read_text())
+    (term,) = about["items"][0]["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"]
+    term["matchExpressions"][0]["values"] = [os.uname().nodename.lower()]
+    (founder.root / "pv.json").write_text(json.dumps(about))
+    founder.done("save")
+    founder.done("drill")
+    founder.wiki.rename(founder.root / "moved")
+    founder.done("save")
+
+    assert f"the newest copy lacks 1 volumes or databases: {founder.wiki} -> " in founder.fails("drill")
+
+
+def test_a_volume_that_is_a_link_is_told(machine: Machine, elsewhere: Path) -> None:
+    """Its files are elsewhere, and restic saves only the link."""
+    (machine.volumes / OTHER).symlink_to(elsewhere)
+    machine.done("save")
+
+    assert f"lacks 1 volumes or databases: {machine.volumes / OTHER} -> " in machine.fails("drill")
 
 
 def test_a_save_that_is_killed_loses_nothing(machine: Machine) -> None:

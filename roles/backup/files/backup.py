@@ -8,22 +8,26 @@ others.
 
 import argparse
 import contextlib
+import ctypes
 import fcntl
-import filecmp
 import fnmatch
 import json
+import multiprocessing
 import os
 import re
 import shutil
 import sqlite3
+import stat
+import struct
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 Object = dict[str, Any]
 
@@ -36,6 +40,7 @@ KUBECTL_SECONDS = 120
 HOOK_SECONDS = 3600
 SNAPSHOT_SECONDS = 1200
 SQLITE_SECONDS = 60
+COPY_SECONDS = 3600
 ATTEMPTS = 5
 GIB = 2**30
 # A restic that moves less in each second of so many is stuck. Debian's 0.14 is, now and then, when a
@@ -115,6 +120,11 @@ class Settings:
         return self.directory / "volumes"
 
     @property
+    def expected(self) -> Path:
+        """The file that lists what a copy has to have."""
+        return self.directory / "expected.json"
+
+    @property
     def paths(self) -> list[str]:
         """What is saved."""
         return [str(path) for path in (self.directory, self.volumes) if path.is_dir()]
@@ -122,8 +132,81 @@ class Settings:
 
 def say(text: str) -> None:
     """Tell something in the journal."""
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{in_a_line(text)}\n")
     sys.stdout.flush()
+
+
+def in_a_line(text: str) -> str:
+    """Escape what ends a line or cannot be printed: apps name their files as they like."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
+# ---- files of apps are hostile
+
+_LIBC, _long = ctypes.CDLL(None, use_errno=True), ctypes.c_long
+_CLONE_NEWNS = 0x20000
+_MS_BIND, _MS_REC, _MS_SLAVE = 0x1000, 0x4000, 0x80000
+_SYS_MOUNT_SETATTR, _AT_FDCWD, _AT_RECURSIVE = 442, -100, 0x8000
+_MOUNT_ATTR_NOSYMFOLLOW = 0x200000
+
+
+@contextlib.contextmanager
+def links_refused(directory: Path) -> Iterator[None]:
+    """Let neither this process nor its children follow a symbolic link below a directory.
+
+    An app may replace a directory by a link at any moment, also between two looks of SQLite's or restic's at
+    it. So the kernel refuses links, in a mount that only these processes see.
+    """
+    if not directory.is_dir():
+        yield
+        return
+    here = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
+    before = os.open("/proc/thread-self/ns/mnt", os.O_RDONLY)
+    try:
+        _mount_without_links(os.fsencode(directory))
+        yield
+    finally:
+        _LIBC.setns(before, _CLONE_NEWNS)
+        os.fchdir(here)
+        os.close(before)
+        os.close(here)
+
+
+def _mount_without_links(place: bytes) -> None:
+    attributes = struct.pack("QQQQ", _MOUNT_ATTR_NOSYMFOLLOW, 0, 0, 0)
+    asked = (_SYS_MOUNT_SETATTR, _AT_FDCWD, place, _AT_RECURSIVE, attributes, len(attributes))
+    if (
+        _LIBC.unshare(_CLONE_NEWNS)
+        or _LIBC.mount(None, b"/", None, _long(_MS_SLAVE | _MS_REC), None)
+        or _LIBC.mount(place, place, None, _long(_MS_BIND | _MS_REC), None)
+        or _LIBC.syscall(*(_long(each) if isinstance(each, int) else each for each in asked))
+    ):
+        raise Failure(
+            f"links of apps could lead out of {os.fsdecode(place)}, so nothing is read there:"
+            f" {os.strerror(ctypes.get_errno())} -> run it as root, on Linux 5.14 or later"
+        )
+
+
+def regular(path: Path) -> IO[bytes]:
+    """Open a file for reading; nothing else, and nothing that lets its reader wait.
+
+    Raises:
+        OSError: It is not there, or something else.
+    """
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(f"{path} is no file")
+    return file
+
+
+def _is_ordinary(path: Path) -> bool:
+    """Tell whether something is a file or a directory, or gone."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return True
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
 
 
 # ---- restic
@@ -454,11 +537,12 @@ def _save_to(
     started = time.time()
     try:
         restic = opened(settings, repository, state)
-        with tempfile.NamedTemporaryFile("w", prefix="homeserver-backup-") as file:
-            file.writelines(f"{pattern(path)}\n" for path in excluded)
+        with tempfile.NamedTemporaryFile(prefix="homeserver-backup-") as file:
+            file.writelines(os.fsencode(f"{pattern(path)}\n") for path in excluded)
             file.flush()
             arguments = ("--json", "--host", settings.host, "--tag", TAG, "--exclude-file", file.name)
-            done = restic.run("backup", *arguments, *settings.paths, accepted=(0, INCOMPLETE))
+            with links_refused(settings.volumes):
+                done = restic.run("backup", *arguments, *settings.paths, accepted=(0, INCOMPLETE))
         unread = unreadable(done.stderr)
         if unread:
             raise Failure(
@@ -484,6 +568,11 @@ def _save_to(
 def pattern(path: Path) -> str:
     """Write a path so that restic takes it as it is."""
     return re.sub(r"([\\*?\[])", r"\\\1", str(path)).replace("$", "$$")
+
+
+def is_excludable(path: Path) -> bool:
+    """Tell whether restic reads a path from a line as it is: it takes away space at the end."""
+    return "\n" not in str(path) and str(path) == str(path).strip()
 
 
 def unreadable(printed: str) -> list[str]:
@@ -518,17 +607,32 @@ def stage(settings: Settings) -> tuple[list[Path], list[str]]:
         troubles += _caught("the inventory of the control machine", partial(_find_control, settings))
         troubles += _caught("what the cluster has", partial(_write_cluster, settings))
         troubles += _caught("the snapshot of the logs", partial(_snapshot_logs, settings))
-    for volume in sorted(settings.volumes.iterdir()) if settings.volumes.is_dir() else []:
-        copy = settings.staged / volume_name(volume)
-        if _named(volume, settings.left_out):
-            excluded.append(volume)
-        elif _named(volume, settings.prometheus):
-            excluded.append(volume)
-            troubles += _caught(str(volume), partial(copy_prometheus, volume, copy))
-        elif volume.is_dir():
-            for database in databases(volume):
-                excluded += _copied(database, copy / database.relative_to(volume))
+    # Both in one mount, without which no file can be linked.
+    with links_refused(Path(os.path.commonpath([settings.staged, settings.volumes]))):
+        for volume in sorted(settings.volumes.iterdir()) if settings.volumes.is_dir() else []:
+            copy = settings.staged / volume_name(volume)
+            if _named(volume, settings.left_out):
+                excluded.append(volume)
+            elif _named(volume, settings.prometheus):
+                excluded.append(volume)
+                troubles += _caught(str(volume), partial(copy_prometheus, volume, copy))
+            elif volume.is_dir():
+                excluded += _copied_databases(volume, copy)
+    written(settings.expected, json.dumps(sorted(_expected(settings)), indent=1), 0o600)
     return excluded, troubles
+
+
+def _expected(settings: Settings) -> set[str]:
+    """List what a copy has to have: the directories of volumes, and what was copied to be saved."""
+    volumes = set(settings.volumes.iterdir()) if settings.volumes.is_dir() else set()
+    if settings.founder:
+        with contextlib.suppress(OSError, ValueError):
+            known = json.loads((settings.directory / "cluster/volumes.json").read_text())
+            node = os.uname().nodename.lower()
+            volumes |= {Path(each["path"]) for each in known if each["node"] == node}
+    named = {each for each in volumes if not _named(each, [*settings.left_out, *settings.prometheus])}
+    copies = {Path(parent, name) for parent, _, names in os.walk(settings.staged) for name in names}
+    return {str(path) for path in named | copies}
 
 
 def _caught(what: str, act: Callable[[], None]) -> list[str]:
@@ -555,50 +659,95 @@ def databases(volume: Path) -> Iterator[Path]:
         for name in names:
             path = Path(parent, name)
             # A page has 512 bytes or a multiple of it.
-            with contextlib.suppress(OSError):
-                about = path.lstat()
-                if path.is_file() and not path.is_symlink() and about.st_size and not about.st_size % 512:
-                    with path.open("rb") as file:
-                        if file.read(16) == b"SQLite format 3\0":
-                            yield path
+            with contextlib.suppress(OSError), regular(path) as file:
+                size = os.fstat(file.fileno()).st_size
+                if size and not size % 512 and file.read(16) == b"SQLite format 3\0":
+                    yield path
 
 
-def _copied(database: Path, copy: Path) -> list[Path]:
-    """Copy a database as one of its readers sees it, and return what need not be saved any more.
+def _copied_databases(volume: Path, copy: Path) -> list[Path]:
+    """Copy databases as their readers see them, and return what need not be saved any more.
 
-    What cannot be copied is saved as it is.
+    What cannot be copied is saved as it is. A file that lets its reader wait for ever ends with the process
+    that reads it.
     """
-    try:
-        copy_sqlite(database, copy)
-    except (sqlite3.Error, OSError) as error:
-        say(f"{database} is saved as it is, for it cannot be copied as a database: {error}")
-        copy.unlink(missing_ok=True)
-        return []
-    return [database, *(database.with_name(f"{database.name}-{end}") for end in ("wal", "shm", "journal"))]
+    copied: list[Path] = []
+    with multiprocessing.get_context("fork").Pool(1) as copying:
+        for database in databases(volume):
+            target = copy / database.relative_to(volume)
+            try:
+                copying.apply_async(copy_sqlite, (database, target)).get(COPY_SECONDS)
+            except (sqlite3.Error, OSError, multiprocessing.TimeoutError) as error:
+                why = (
+                    str(error)
+                    or f"it is not done after {COPY_SECONDS} s, and no other of its volume is tried"
+                )
+                say(f"{database} is saved as it is, for it cannot be copied as a database: {why}")
+                with contextlib.suppress(OSError):
+                    target.unlink()
+                if isinstance(error, multiprocessing.TimeoutError):
+                    break
+            else:
+                copied += [database, *_beside(database)]
+    return copied
+
+
+def _beside(database: Path) -> list[Path]:
+    return [database.with_name(f"{database.name}-{end}") for end in ("wal", "shm", "journal")]
 
 
 def copy_sqlite(database: Path, copy: Path) -> None:
     """Copy a database that may be in use, with its owner and times."""
+    for path in (database, *_beside(database)):
+        if not is_excludable(path):
+            raise OSError("its name is one that restic cannot leave out")
+        with contextlib.suppress(FileNotFoundError):
+            if not stat.S_ISREG(path.lstat().st_mode):
+                raise OSError(f"{path.name} is no file")
     copy.parent.mkdir(parents=True, exist_ok=True)
     about = database.stat()
     source = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=SQLITE_SECONDS)
     with contextlib.closing(source), contextlib.closing(sqlite3.connect(copy)) as target:
-        source.backup(target)
+        source.backup(target, progress=_unless_locked)
         # Its reader makes what goes with a write-ahead log by itself.
         target.execute("PRAGMA journal_mode = DELETE")
     shutil.copystat(database, copy)
     os.chown(copy, about.st_uid, about.st_gid)
 
 
+def _unless_locked(status: int, remaining: int, total: int) -> None:  # noqa: ARG001
+    """End a copy that has waited for a lock; by itself it would wait for ever."""
+    if status in _LOCKED:
+        raise sqlite3.OperationalError(f"it was locked for {SQLITE_SECONDS} s")
+
+
+# SQLITE_BUSY and SQLITE_LOCKED.
+_LOCKED = (5, 6)
+
+
 def copy_prometheus(volume: Path, copy: Path) -> None:
     """Copy Prometheus' data while it runs: what is newest first, so that what moves on is there twice."""
-    for root in sorted(found.parent for found in volume.glob("**/wal") if found.is_dir()):
+    odd = [
+        path
+        for parent, folders, names in os.walk(volume)
+        for path in (Path(parent, name) for name in (*folders, *names))
+        if not _is_ordinary(path)
+    ]
+    for root in sorted(Path(parent) for parent, folders, _ in os.walk(volume) if "wal" in folders):
         beside = copy / root.relative_to(volume)
         for name in ("wal", "chunks_head"):
             if (root / name).is_dir():
                 _copied_tree(root / name, beside / name)
         _link_blocks(root, beside)
     _own(volume, copy)
+    if odd:
+        few = ", ".join(map(str, odd[:5]))
+        raise Failure(f"all but {len(odd)} that are neither files nor directories: {few} -> remove them")
+
+
+def _odd(directory: str, names: list[str]) -> list[str]:
+    """Name what is left out of a copy of a directory."""
+    return [name for name in names if not _is_ordinary(Path(directory, name))]
 
 
 def _copied_tree(source: Path, target: Path) -> None:
@@ -606,7 +755,7 @@ def _copied_tree(source: Path, target: Path) -> None:
     for attempt in range(1, ATTEMPTS + 1):
         try:
             shutil.rmtree(target, ignore_errors=True)
-            shutil.copytree(source, target, copy_function=_copied_file)
+            shutil.copytree(source, target, ignore=_odd, copy_function=_copied_file)
         except (shutil.Error, FileNotFoundError) as error:
             if attempt == ATTEMPTS:
                 raise Failure(f"{source} changed in each of {ATTEMPTS} attempts: {error}") from None
@@ -615,12 +764,16 @@ def _copied_tree(source: Path, target: Path) -> None:
 
 
 def _copied_file(source: str, target: str) -> str:
-    shutil.copy2(source, target)
+    with regular(Path(source)) as file, Path(target).open("wb") as copy:
+        shutil.copyfileobj(file, copy, 2**20)
+    shutil.copystat(source, target)
     return target
 
 
 def _blocks(root: Path) -> list[Path]:
-    return sorted(path for path in root.iterdir() if re.fullmatch(r"[0-9A-Z]{26}", path.name))
+    return sorted(
+        path for path in root.iterdir() if re.fullmatch(r"[0-9A-Z]{26}", path.name) and path.is_dir()
+    )
 
 
 def _link_blocks(root: Path, beside: Path) -> None:
@@ -630,7 +783,7 @@ def _link_blocks(root: Path, beside: Path) -> None:
         for block in found:
             with contextlib.suppress(shutil.Error, FileNotFoundError):
                 if not (beside / block.name).exists():
-                    shutil.copytree(block, beside / block.name, copy_function=_linked)
+                    shutil.copytree(block, beside / block.name, ignore=_odd, copy_function=_linked)
         there = {block.name for block in _blocks(root)}
         for block in _blocks(beside) if beside.exists() else []:
             if block.name not in there:
@@ -644,7 +797,10 @@ def _linked(source: str, target: str) -> str:
     try:
         os.link(source, target)
     except OSError:  # on another disk
-        shutil.copy2(source, target)
+        return _copied_file(source, target)
+    if not _is_ordinary(Path(target)):  # since a moment ago
+        Path(target).unlink()
+        raise OSError(f"{source} is no file")
     return target
 
 
@@ -887,11 +1043,14 @@ def drill(settings: Settings, state: State) -> list[str]:
     try:
         restic = opened(settings, repository, state)
         newest = ("latest", "--host", settings.host, "--tag", TAG)
-        for part, files in parts(restic.run("ls", "--json", *newest).stdout, settings).items():
-            _room_for(sum(files.values()), scratch)
+        listed = [json.loads(line) for line in restic.run("ls", "--json", *newest).stdout.splitlines()]
+        nodes = [about for about in listed if about.get("struct_type") == "node"]
+        _is_complete(nodes, partial(restic.run, "dump", *newest), settings, repository)
+        for part, files in parts(nodes, settings).items():
+            _room_for(sum(size * count for (_, size), count in files.items()), scratch)
             restic.run("restore", *newest, "--target", str(scratch), "--include", pattern(part))
-            for path, size in files.items():
-                found.compare(scratch / path.relative_to("/"), path, size)
+            with links_refused(settings.volumes):
+                found.compare(scratch, files)
             for inner in scratch.iterdir():
                 shutil.rmtree(inner)
         _judge(found, repository)
@@ -908,14 +1067,47 @@ def drill(settings: Settings, state: State) -> list[str]:
     return []
 
 
-def parts(printed: str, settings: Settings) -> dict[Path, dict[Path, int]]:
+def _is_complete(
+    nodes: Iterable[Object],
+    dump: Callable[[str], subprocess.CompletedProcess[str]],
+    settings: Settings,
+    repository: Repository,
+) -> None:
+    """Compare the volumes and databases that a copy has with those that it has to have.
+
+    Raises:
+        Failure: It lacks some, or does not say what it has to have.
+    """
+    there = {about["path"] for about in nodes if about["type"] in ("dir", "file")}
+    if str(settings.expected) not in there:
+        raise Failure(
+            f"repository {repository.name}: the newest copy does not list what it has to have -> save anew"
+        )
+    expected = json.loads(dump(str(settings.expected)).stdout)
+    if lacking := [path for path in expected if as_printed(path) not in there]:
+        few = "; ".join(lacking[:5])
+        raise Failure(
+            f"repository {repository.name}: the newest copy lacks {len(lacking)} volumes or databases: {few}"
+            " -> see docs/runbooks/BackupUnproven.md"
+        )
+
+
+def as_printed(path: str) -> str:
+    """Write a path as restic does: a byte that is no UTF-8 becomes a sign."""
+    return re.sub("[\ud800-\udfff]", "\ufffd", path)
+
+
+# Files, by path and size; two may have the same path as it is printed.
+Files = Counter[tuple[str, int]]
+
+
+def parts(nodes: Iterable[Object], settings: Settings) -> dict[Path, Files]:
     """Group the files of a copy, with their sizes, by what is restored at a time."""
-    found: dict[Path, dict[Path, int]] = {}
-    for line in printed.splitlines():
-        about = json.loads(line)
-        if about.get("struct_type") == "node" and about["type"] == "file":
-            path = Path(about["path"])
-            found.setdefault(_part(path, settings), {})[path] = int(about.get("size", 0))
+    found: dict[Path, Files] = {}
+    for about in nodes:
+        if about["type"] == "file":
+            path = str(about["path"])
+            found.setdefault(_part(Path(path), settings), Counter())[path, int(about.get("size", 0))] += 1
     return found
 
 
@@ -955,18 +1147,23 @@ class Compared:
         self.changed = 0
         self.wrong: list[str] = []
 
-    def compare(self, restored: Path, here: Path, size: int) -> None:
+    def compare(self, scratch: Path, listed: Files) -> None:
+        """Compare what was restored with what was saved, and with what is here."""
+        found = [Path(parent, name) for parent, _, names in os.walk(scratch) for name in names]
+        restored = {path: Path("/", path.relative_to(scratch)) for path in found if _is_ordinary(path)}
+        there = Counter((as_printed(str(here)), path.stat().st_size) for path, here in restored.items())
+        self.files += listed.total()
+        self.wrong += [f"{path} did not come back with its {size} bytes" for path, size in listed - there]
+        for path, here in restored.items():
+            self._compare(path, here)
+
+    def _compare(self, restored: Path, here: Path) -> None:
         """Compare a restored file with what is here, as far as that has not changed since."""
-        self.files += 1
-        if not restored.is_file():
-            self.wrong.append(f"{here} is missing")
-        elif restored.stat().st_size != size:
-            self.wrong.append(f"{here} has {restored.stat().st_size} bytes, not {size}")
-        elif (flaw := _flaw(restored)) and not here.exists():
+        if (flaw := _flaw(restored)) and not here.exists():
             self.wrong.append(f"{here} is no sound database: {flaw}")
         elif not _untouched(restored, here):
             self.changed += 1
-        elif filecmp.cmp(restored, here, shallow=False) or not _untouched(restored, here):
+        elif _is_same(restored, here) or not _untouched(restored, here):
             self.same += 1
         else:
             self.wrong.append(f"{here} differs")
@@ -978,7 +1175,20 @@ def _untouched(restored: Path, here: Path) -> bool:
         ours, theirs = here.stat(), restored.stat()
     except OSError:
         return False
+    if not stat.S_ISREG(ours.st_mode):
+        return False
     return (ours.st_size, ours.st_mtime_ns // 1000) == (theirs.st_size, theirs.st_mtime_ns // 1000)
+
+
+def _is_same(restored: Path, here: Path) -> bool:
+    try:
+        with restored.open("rb") as ours, regular(here) as theirs:
+            while (block := ours.read(2**20)) == theirs.read(2**20):
+                if not block:
+                    return True
+    except OSError:
+        pass
+    return False
 
 
 def _flaw(copy: Path) -> str:
@@ -987,7 +1197,9 @@ def _flaw(copy: Path) -> str:
         if file.read(16) != b"SQLite format 3\0":
             return ""
     try:
-        with contextlib.closing(sqlite3.connect(f"{copy.absolute().as_uri()}?mode=ro", uri=True)) as database:
+        with contextlib.closing(
+            sqlite3.connect(f"{copy.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+        ) as database:
             said = str(database.execute("PRAGMA quick_check(1)").fetchone()[0])
     except sqlite3.Error as error:
         return str(error)
@@ -1023,7 +1235,7 @@ def main() -> None:
     except Failure as failure:
         wrong = [str(failure)]
     for each in wrong:
-        sys.stderr.write(f"{each}\n")
+        sys.stderr.write(f"{in_a_line(each)}\n")
     sys.exit(1 if wrong else 0)
 
 
