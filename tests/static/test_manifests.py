@@ -13,6 +13,7 @@ import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from jsonschema import Draft202012Validator
+from kubernetes.utils import parse_quantity
 
 from tests.support.manifests import WORKLOADS, Object, containers, name_of, of, pods
 from tests.support.programs import promtool
@@ -155,6 +156,16 @@ def test_mounted_configuration_is_read_only(objects: list[Object]) -> None:
 
     running = {name for name, _ in pods(objects)}
     assert written == {mount for mount in WRITTEN if mount.rpartition(" ")[0] in running}
+
+
+def test_what_a_pod_writes_outside_its_volumes_is_limited(objects: list[Object]) -> None:
+    """Else it fills the disk of its node, or the memory."""
+    for name, pod in pods(objects):
+        limits = [container["resources"]["limits"]["memory"] for container in pod["containers"]]
+        for directory in (volume["emptyDir"] for volume in pod.get("volumes", []) if "emptyDir" in volume):
+            size = parse_quantity(directory.get("sizeLimit", 0))
+            most = min(map(parse_quantity, limits)) / 2 if directory.get("medium") else 2 * 1024**3
+            assert 0 < size <= most, (name, directory)
 
 
 def test_every_pod_is_unprivileged(objects: list[Object]) -> None:
