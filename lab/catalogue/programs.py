@@ -162,6 +162,8 @@ CNI_PROGRAMS = _go_programs(
 )
 # No machine runs it: an ACME authority for tests, with a name server for its challenges.
 PEBBLE_PROGRAMS = _go_programs("pebble", "tool", {})
+# No machine runs it: a client that breaks each rule of HTTP/2.
+H2SPEC_PROGRAM = _go_programs("h2spec", "tool", {})
 # Only the benchmark uses it.
 VEGETA_PROGRAMS = _go_programs("vegeta", "tool", {})
 HTTPBIN_PROGRAM = _go_programs("httpbin", "tool", {})

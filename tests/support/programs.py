@@ -10,6 +10,7 @@ from lab.catalogue import pinned_versions
 from lab.catalogue.programs import (
     CLUSTER_PROGRAMS,
     FILEBEAT_PROGRAM,
+    H2SPEC_PROGRAM,
     JAEGER_PROGRAM,
     OPENSEARCH,
     OPENSEARCH_JAVA,
@@ -130,6 +131,15 @@ def rclone() -> Path:
         LabError: It could not be built, or the host lacks something.
     """
     return _made(RCLONE_PROGRAM) / "rclone"
+
+
+def h2spec() -> Path:
+    """Return h2spec, which is built if necessary.
+
+    Raises:
+        LabError: It could not be built, or the host lacks something.
+    """
+    return _made(H2SPEC_PROGRAM) / "h2spec"
 
 
 def free_port() -> int:

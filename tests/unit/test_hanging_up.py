@@ -1,4 +1,4 @@
-"""A client that hangs up on many requests at once, with the real Traefik before a real app."""
+"""Clients of HTTP/2 that behave badly, with the real Traefik before a real app."""
 
 import os
 import signal
@@ -6,14 +6,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 import requests
 
-from tests.support.http2 import hang_up
+from tests.support.http2 import break_rules, hang_up, waits
 from tests.support.programs import free_port
 from tests.support.traefik import in_front_of
+from tests.support.waiting import wait_for_port
 
 pytestmark = pytest.mark.filterwarnings("ignore:Unverified HTTPS")  # Traefik's certificate is made up
 
@@ -42,22 +44,40 @@ def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     settings = {f"HOMESERVER_APP_{name}": value for name, value in zip(names, values, strict=True)}
     environment = os.environ | settings | {"PYTHONPATH": "src"}
     with subprocess.Popen(command, cwd=directory, env=environment, start_new_session=True) as process:
+        wait_for_port(int(port), process, lambda: "gunicorn ended")
         yield f"http://127.0.0.1:{port}"
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def test_who_hangs_up_on_many_requests_keeps_nobody_waiting(app: str, tmp_path: Path) -> None:
+@pytest.fixture
+def traefik(app: str, tmp_path: Path) -> Iterator[tuple[str, int]]:
+    """The address of Traefik before it."""
     directory = tmp_path / "traefik"
     directory.mkdir()
-    with in_front_of(app, directory) as traefik:
-        host, port = traefik.addresses[traefik.public].split(":")
-        waited = []
-        for _ in range(3):
-            hang_up((host, int(port)), "hello.home.arpa")
-            for _ in range(5):
-                started = time.monotonic()
-                assert requests.get(f"{app}/healthz", timeout=60).ok
-                waited.append(time.monotonic() - started)
-                time.sleep(0.2)
+    with in_front_of(app, directory) as running:
+        host, port = running.addresses[running.public].split(":")
+        yield host, int(port)
 
-    assert max(waited) < 1, waited
+
+def _waits(app: str) -> AbstractContextManager[list[float]]:
+    """The seconds that probes of the app take."""
+    return waits(lambda: requests.get(f"{app}/healthz", timeout=60).raise_for_status())
+
+
+def test_who_hangs_up_on_many_requests_keeps_nobody_waiting(app: str, traefik: tuple[str, int]) -> None:
+    with _waits(app) as seconds:
+        for _ in range(3):
+            hang_up(traefik, "hello.home.arpa")
+            time.sleep(1)
+
+    assert len(seconds) > 10
+    assert max(seconds) < 1, seconds
+
+
+@pytest.mark.parametrize("app", ["hello"], indirect=True)
+def test_who_breaks_the_rules_of_http2_keeps_nobody_waiting(app: str, traefik: tuple[str, int]) -> None:
+    with _waits(app) as seconds:
+        report = break_rules(*traefik)
+
+    assert "145 tests, 141 passed" in report, report
+    assert max(seconds) < 1, seconds

@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,6 +13,7 @@ import requests
 from kubernetes import client, config
 
 from tests.support.home import Home, Kubectl, eventually
+from tests.support.http2 import break_rules, hang_up, waits
 from tests.support.traffic import steady_traffic
 
 
@@ -93,6 +95,35 @@ def test_the_app_in_the_readme_runs(home: Home) -> None:
     )
 
     assert answer.json()["args"] == {"who": ["owner"]}
+
+
+def test_a_client_that_misbehaves_keeps_nobody_waiting(home: Home, kubectl: Kubectl, hello: str) -> None:
+    """Neither for answers, nor does it make Kubernetes restart pods."""
+    host = f"hello.{home.domain}"
+
+    def failed_probes() -> int:
+        events = kubectl.get("-n apps events --field-selector=reason=Unhealthy")["items"]
+        ours = (event for event in events if event["involvedObject"]["name"].startswith("hello-"))
+        return sum(event.get("count") or 1 for event in ours)
+
+    def ask() -> None:
+        requests.get(f"{hello}healthz", verify=home.ca, timeout=30).raise_for_status()
+
+    kubectl("-n apps rollout status deployment/hello --timeout=120s")
+    before = kubectl.containers(), failed_probes()
+    with waits(ask) as seconds:
+        for _ in range(3):
+            hang_up((home.address, 443), host)
+            time.sleep(2)
+        report = break_rules(host, 443, hosts=f"{home.address} {host}\n")
+        time.sleep(10)  # as long as it takes until each pod is probed again
+    after = kubectl.containers(), failed_probes()
+
+    assert re.search(r"145 tests, 1[34]\d passed", report), report
+    assert max(seconds) < 1, sorted(seconds)[-10:]
+    assert after[1] == before[1]
+    lasting = before[0].keys() & after[0].keys()
+    assert {uid: after[0][uid] for uid in lasting} == {uid: before[0][uid] for uid in lasting}
 
 
 @pytest.fixture(scope="module")
