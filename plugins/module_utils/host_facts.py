@@ -8,7 +8,7 @@ import re
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ _NO_RULE = re.compile(
 )
 """A line of /etc/nftables.conf without effect on any packet, as in the file that Debian ships."""
 _LISTENING = "0A"
+_SYSCTL = tuple(map(Path, ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")))
 _NOT_OF_THE_HOST = ("lo", "cali", "vxlan.calico", "docker", "br-", "virbr", "cni")
 _LOOPBACK = ("0100007F", "0" * 24 + "01000000", "0" * 16 + "FFFF00000100007F")
 
@@ -98,6 +99,26 @@ def has_idle_nftables(etc: Path = Path("/etc")) -> bool:
     if not (any((etc / "systemd/system").glob("*.wants/nftables.service")) and configuration.exists()):
         return False
     return all(map(_NO_RULE.fullmatch, configuration.read_text().splitlines()))
+
+
+def later_settings(ours: str, places: Sequence[Path] = _SYSCTL) -> dict[str, str]:
+    """Return the kernel settings of the files that are applied after ours: in order of their names.
+
+    A file hides those of its name in later places. `sysctl --system` applies sysctl.conf last.
+    """
+    found: dict[str, Path] = {}
+    for place in places:
+        for file in (place / "sysctl.d").glob("*.conf"):
+            found.setdefault(file.name, file)
+    later = [found[name] for name in sorted(found) if name > ours]
+    last = places[0] / "sysctl.conf"
+    lines = [line for file in [*later, last] if file.exists() for line in _lines(file)]
+    pairs = (line.lstrip("-").split("=", 1) for line in lines if "=" in line and line[0] not in "#;")
+    return {name.strip().replace("/", "."): value.strip() for name, value in pairs}
+
+
+def _lines(file: Path) -> list[str]:
+    return [line.strip() for line in file.read_text(errors="replace").splitlines()]
 
 
 def own_addresses() -> list[str]:

@@ -78,6 +78,10 @@ stopped:
   description: Whether MicroK8s was stopped by C(microk8s stop).
   type: bool
   returned: always
+sysctl_later:
+  description: The kernel settings of files that are applied after C(/etc/sysctl.d/60-homeserver.conf).
+  type: dict
+  returned: always
 sysctl_written:
   description: The kernel settings in C(/etc/sysctl.d/60-homeserver.conf), as text.
   type: str
@@ -152,6 +156,7 @@ def main() -> None:
             addresses=addresses,
             expiring=node_certificates.expiring(module.params["certificate_warning_days"]),
             member=membership.membership(),
+            sysctl_later=host_facts.later_settings(_SYSCTL.name),
             sysctl_written=_read(_SYSCTL),
             volumes_mode=_mode(_VOLUMES),
             datastore=membership.datastore_address(),

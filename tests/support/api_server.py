@@ -1,8 +1,9 @@
 """A real Kubernetes API server on this machine, without nodes and controllers."""
 
+import base64
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +26,13 @@ class ApiServer:
     Attributes:
         url: Its URL.
         authority: The certificate to trust.
+        restart: Restarts it.
     """
 
     url: str
     authority: Path
+    restart: Callable[[], None]
+    _store: str
 
     @property
     def kubeconfig(self) -> str:
@@ -60,6 +64,13 @@ class ApiServer:
         found: Object = answer.json()
         return found
 
+    def stored(self, path: str) -> bytes:
+        """Return what etcd has of an object, by its path there, such as `secrets/default/a`."""
+        key = base64.b64encode(f"/registry/{path}".encode()).decode()
+        answer = requests.post(f"{self._store}/v3/kv/range", json={"key": key}, timeout=30).json()
+        (entry,) = answer["kvs"]
+        return base64.b64decode(entry["value"])
+
     def wait_for(self, path: str, log: Path | None = None) -> None:
         """Wait until it serves a path; say with its log that it does not."""
 
@@ -78,12 +89,13 @@ class ApiServer:
 
 
 @contextmanager
-def api_server(directory: Path, users: dict[str, str]) -> Iterator[ApiServer]:
+def api_server(directory: Path, users: dict[str, str], *flags: str) -> Iterator[ApiServer]:
     """Run it until the block ends; everybody may do everything that admission allows.
 
     Args:
         directory: For all its files.
         users: The names of users by their token, besides `admin`.
+        flags: Further flags.
     """
     programs = kubernetes()
     etcd, peer, port = (free_port() for _ in range(3))
@@ -118,12 +130,22 @@ def api_server(directory: Path, users: dict[str, str]) -> Iterator[ApiServer]:
         f"--service-account-key-file={key}",
         f"--service-account-signing-key-file={key}",
         "--service-cluster-ip-range=10.152.183.0/24",
+        *flags,
     ]
     with ExitStack() as both:
         log = both.enter_context((directory / "log").open("w"))
-        for command in (store, server):
+
+        def start(command: list[str]) -> subprocess.Popen[bytes]:
             process = both.enter_context(subprocess.Popen(command, stdout=log, stderr=log))
             both.callback(process.kill)
-        running = ApiServer(f"https://127.0.0.1:{port}", key)
+            return process
+
+        def restart() -> None:
+            processes.pop().kill()
+            processes.append(start(server))
+            running.wait_for("/api/v1/namespaces/kube-system", directory / "log")
+
+        processes = [start(store), start(server)]
+        running = ApiServer(f"https://127.0.0.1:{port}", key, restart, f"http://127.0.0.1:{etcd}")
         running.wait_for("/api/v1/namespaces/kube-system", directory / "log")
         yield running

@@ -33,6 +33,26 @@ def test_wireguard_is_in_the_kernel_or_can_be_loaded(tmp_path: Path, loadable: b
     assert host_facts.has_wireguard(tmp_path, "/bin/false") is True
 
 
+def test_settings_of_the_kernel_are_changed_by_later_files_alone(tmp_path: Path) -> None:
+    places = [tmp_path / "etc", tmp_path / "lib"]
+    for name, text in {
+        "etc/sysctl.d/10-first.conf": "kernel.panic=1",
+        "etc/sysctl.d/99-own.conf": "# vm.panic_on_oom = 1\n; no\n\n-kernel/panic = 5\nnonsense",
+        "lib/sysctl.d/99-own.conf": "kernel.panic = 7",
+        "lib/sysctl.d/98-shipped.conf": "vm.overcommit_memory=2\nkernel.panic = 6",
+        "lib/sysctl.d/98-shipped.bak": "vm.swappiness=2",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    last = tmp_path / "etc/sysctl.conf"
+    assert host_facts.later_settings("60-ours.conf", places) == {
+        "vm.overcommit_memory": "2",
+        "kernel.panic": "5",
+    }
+    last.write_text("kernel.panic = 8\n")
+    assert host_facts.later_settings("60-ours.conf", places)["kernel.panic"] == "8"
+
+
 def process(proc: Path, pid: int, name: str, group: str, inode: str) -> None:
     directory = proc / str(pid)
     (directory / "fd").mkdir(parents=True)

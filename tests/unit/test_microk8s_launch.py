@@ -15,6 +15,7 @@ INFO: dict[str, Any] = {
     "snaps": {},
     "stopped": False,
     "member": {"node": "attic"},
+    "sysctl_later": {},
 }
 
 
@@ -70,9 +71,46 @@ def test_the_audit_log_has_a_bound_and_no_contents(tmp_path: Path, space: int, f
     wanted = launch(tmp_path, microk8s_audit_log_mib=space)
     arguments = wanted["extraKubeAPIServerArgs"]
     assert (arguments["--audit-log-maxsize"], arguments["--audit-log-maxbackup"]) == (file, "3")
+    assert arguments["--audit-log-maxage"] == "30"
     name = arguments["--audit-policy-file"].removeprefix("${SNAP_DATA}/args/")
     policy = yaml.safe_load(wanted["extraConfigFiles"][name])
     assert {rule["level"] for rule in policy["rules"]} == {"None", "Metadata"}
+
+
+def test_a_pod_has_a_bound_of_processes(tmp_path: Path) -> None:
+    assert launch(tmp_path)["extraKubeletArgs"]["--pod-max-pids"] == "4096"
+
+
+@pytest.mark.parametrize("program", ["extraKubeAPIServerArgs", "extraKubeletArgs"])
+def test_only_ciphers_that_authenticate_are_spoken(tmp_path: Path, program: str) -> None:
+    suites = launch(tmp_path)[program]["--tls-cipher-suites"].split(",")
+    # HTTP/2 asks for this one.
+    assert "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256" in suites
+    assert [suite for suite in suites if "GCM" not in suite and "POLY1305" not in suite] == []
+
+
+@pytest.mark.parametrize(
+    ("own", "later", "protected"),
+    [
+        ({}, {}, True),
+        ({}, {"kernel.panic": "10", "vm.swappiness": "1"}, True),
+        ({}, {"vm.overcommit_memory": "2"}, False),
+        ({"kernel.panic": 10}, {}, True),
+        ({"kernel.panic": 60}, {}, False),
+    ],
+    ids=["alone", "same", "another file", "own same", "own"],
+)
+def test_the_kubelet_relies_on_kernel_settings_that_last(
+    tmp_path: Path, own: dict[str, int], later: dict[str, str], protected: bool
+) -> None:
+    """With the flag it does not start where they differ."""
+    known: dict[str, Any] = {"microk8s_sysctl": own, "_microk8s_info": INFO | {"sysctl_later": later}}
+    assert launch(tmp_path, **known)["extraKubeletArgs"].get("--protect-kernel-defaults") == (
+        "true" if protected else None
+    )
+    written = Role("microk8s", tmp_path, **known).value("_microk8s_sysctl_text").splitlines()
+    assert f"kernel.panic = {own.get('kernel.panic', 10)}" in written
+    assert "vm.overcommit_memory = 1" in written
 
 
 @pytest.mark.parametrize(
