@@ -13,6 +13,7 @@ from ansible_collections.homeserver.stack.plugins.module_utils import (
     host_facts,
     membership,
     node_certificates,
+    secrets_encryption,
     snapd,
 )
 
@@ -60,6 +61,12 @@ addresses:
   description: The IPv4 addresses of the host.
   type: list
   elements: str
+  returned: always
+encryption:
+  description:
+    - The names of the C(keys) that the API server encrypts Secrets with, the present one first.
+    - And whether there is one that encrypts nothing, C(plain).
+  type: dict
   returned: always
 expiring:
   description: The names of the certificates that expire soon and can be renewed.
@@ -159,6 +166,10 @@ def main() -> None:
             sysctl_later=host_facts.later_settings(_SYSCTL.name),
             sysctl_written=_read(_SYSCTL),
             volumes_mode=_mode(_VOLUMES),
+            encryption={
+                "keys": [key.name for key in secrets_encryption.read()],
+                "plain": secrets_encryption.stores_plain(),
+            },
             datastore=membership.datastore_address(),
             kubelet=membership.kubelet_arguments(),
         )

@@ -56,7 +56,7 @@ MORE_TASKS = {
             "snapd",
             "users",
         ),
-        *("join", "verify_join", "find_back", "leave", "node", "remove_node", "verify_worker"),
+        *("join", "verify_join", "find_back", "leave", "node", "remove_node", "store_secrets", "verify_worker"),
         *("present", "upgrade", "prepare_upgrade", "drain", "run_again", "revert"),
     },
     "restore": {"finish", "inventory", "objects", "stop", "workloads"},

@@ -26,12 +26,12 @@ class ApiServer:
     Attributes:
         url: Its URL.
         authority: The certificate to trust.
-        restart: Restarts it.
+        restart: Restarts it, with further flags.
     """
 
     url: str
     authority: Path
-    restart: Callable[[], None]
+    restart: Callable[..., None]
     _store: str
 
     @property
@@ -140,9 +140,11 @@ def api_server(directory: Path, users: dict[str, str], *flags: str) -> Iterator[
             both.callback(process.kill)
             return process
 
-        def restart() -> None:
-            processes.pop().kill()
-            processes.append(start(server))
+        def restart(*more: str) -> None:
+            stopped = processes.pop()
+            stopped.kill()
+            stopped.wait()
+            processes.append(start([*server, *more]))
             running.wait_for("/api/v1/namespaces/kube-system", directory / "log")
 
         processes = [start(store), start(server)]

@@ -8,6 +8,7 @@ FILES = (
     "/etc/apparmor.d/cri-containerd.apparmor.d",
     "/etc/cni",
     "/etc/homeserver/backup.json",
+    "/etc/homeserver/encryption.yaml",
     "/etc/microk8s.yaml",
     "/etc/sysctl.d/10-microk8s.conf",
     "/etc/sysctl.d/60-homeserver.conf",

@@ -53,6 +53,7 @@ SECRETS = (
     "grafana_admin.password",
     "grafana_encryption.key",
     "kibana_admin.password",
+    "kubernetes_encryption.key",
     "node_exporter.password",
     "traefik_dashboard.password",
 )
