@@ -498,7 +498,7 @@ def _bring(archive: Path, inventory: Path, **options: Any) -> dict[str, Any]:
     return run(backup_inventory, **given)
 
 
-def _content(inventory: Path) -> dict[str, str]:
+def _texts(inventory: Path) -> dict[str, str]:
     return {
         str(file.relative_to(inventory)): file.read_text()
         for file in inventory.rglob("*.*")
@@ -526,7 +526,7 @@ def test_settings_and_secrets_come_back(tmp_path: Path, inventory: Path) -> None
     archive = _sealed(tmp_path / "control.tar", **saved)
     found = _bring(archive, inventory, hosts=str(inventory / "home/hosts.yml"))
 
-    assert _content(inventory) == {
+    assert _texts(inventory) == {
         "home/hosts.yml": "new address\n",
         "home/hosts.yml.orig": "old address\n",
         "home/group_vars/all/main.yml": "mine\n",
@@ -556,7 +556,7 @@ def test_an_inventory_that_the_control_machine_did_not_write_is_refused(
     tmp_path: Path, inventory: Path
 ) -> None:
     """A founder knows its own password of the backups, and nothing more."""
-    before = _content(inventory)
+    before = _texts(inventory)
     forged = backup_keys.sealed(
         {"home/group_vars/all/main.yml": ""}, backup_keys.machine_password(PASSWORD, "home")
     )
@@ -565,11 +565,11 @@ def test_an_inventory_that_the_control_machine_did_not_write_is_refused(
     for plain in (False, True):
         with pytest.raises(Failed, match="not written by the control machine of this home"):
             _bring(archive, inventory, plain=plain)
-    assert _content(inventory) == before
+    assert _texts(inventory) == before
 
 
 def test_an_inventory_in_the_clear_is_shown_before_anything_reads_it(tmp_path: Path, inventory: Path) -> None:
-    before = _content(inventory)
+    before = _texts(inventory)
     saved = {
         "inventory/home/group_vars/all/main.yml": 'name: \'{{ lookup("pipe", "id") }}\'\x1b[2K',
         "inventory/secrets/home/ca.key": "the-key",
@@ -584,7 +584,7 @@ def test_an_inventory_in_the_clear_is_shown_before_anything_reads_it(tmp_path: P
     assert "  secrets/home/ca.key" in said
     assert "the-key" not in said
     assert "\x1b" not in said
-    assert _content(inventory) == before
+    assert _texts(inventory) == before
 
     _bring(archive, inventory, plain=True)
     assert (inventory / "secrets/home/ca.key").read_text() == "the-key"

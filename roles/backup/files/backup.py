@@ -238,7 +238,9 @@ _EXPLAINED = (
     ),
     (
         _UNREACHABLE := r"connection refused|no such host|i/o timeout|no route to host|network is unreachable"
-        r"|connection reset|could not resolve|connection timed out|deadline exceeded",
+        r"|connection reset|could not resolve|connection timed out|deadline exceeded"
+        # What ssh says of it may come too late for restic.
+        r"|unable to start the sftp session",
         "it cannot be reached -> is it on, and is its name right?",
     ),
     (r"access ?denied|permission denied|forbidden|401|403", _REFUSED),
