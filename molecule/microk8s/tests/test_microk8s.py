@@ -1,10 +1,12 @@
 """MicroK8s works: access control, names, storage, isolation and restarts."""
 
+import base64
 import itertools
 import json
 import re
 import stat
 from collections.abc import Callable, Iterator
+from secrets import token_hex
 
 import pytest
 from kubernetes import client, config
@@ -151,6 +153,68 @@ def test_changes_are_in_the_audit_log_and_contents_are_not(host: Host, kubectl: 
     assert {event["user"]["username"] for event in events} == {"admin"}
     assert not host.run(f"grep -q not-in-the-log {log}").succeeded
     assert host.file(log).mode == 0o600
+
+
+def test_the_datastore_has_no_secret_in_the_clear(host: Host, kubectl: Kubectl) -> None:
+    """Its files are searched; that a ConfigMap is found there shows that one can search them."""
+    datastore = "/var/snap/microk8s/current/var/kubernetes/backend"
+    words = {kind: f"{kind}-{token_hex(16)}" for kind in ("secret", "configmap")}
+    kubectl(f"create secret generic stored --from-literal=word={words['secret']}")
+    kubectl(f"create configmap stored --from-literal=word={words['configmap']}")
+    try:
+        found = {kind: host.run(f"grep -rqaF {word} {datastore}").succeeded for kind, word in words.items()}
+        read = base64.b64decode(kubectl.get("secret stored")["data"]["word"]).decode()
+    finally:
+        kubectl("delete secret/stored configmap/stored --wait=false")
+
+    assert found == {"secret": False, "configmap": True}
+    assert read == words["secret"]
+
+
+def test_one_label_gives_the_pods_of_a_namespace_more(kubectl: Kubectl) -> None:
+    """What a namespace without one refuses is in test_cis.py."""
+    context = {"securityContext": {"privileged": True}}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "privileged", "namespace": "labelled"},
+        "spec": {"containers": [{"name": "c", "image": "x", **context}]},
+    }
+    create = f"create --dry-run=server -f - 2>&1 <<'EOF' || true\n{json.dumps(pod)}\nEOF"
+    kubectl("create namespace labelled")
+    try:
+        assert eventually(lambda: 'violates PodSecurity "baseline' in kubectl(create), 20)
+        kubectl("label namespace labelled pod-security.kubernetes.io/enforce=privileged")
+        assert eventually(lambda: "pod/privileged created" in kubectl(create), 20), kubectl(create)
+    finally:
+        kubectl("delete namespace labelled --wait=false")
+
+
+@pytest.mark.parametrize("port", [16443, 10250])
+def test_cbc_is_not_spoken(host: Host, port: int) -> None:
+    connect = f"openssl s_client -connect 127.0.0.1:{port} -tls1_2 -cipher"
+    spoken = {
+        suite: host.run(f"{connect} ECDHE-ECDSA-{suite}:ECDHE-RSA-{suite} </dev/null").succeeded
+        for suite in ("AES128-SHA", "AES128-GCM-SHA256")
+    }
+
+    assert spoken == {"AES128-SHA": False, "AES128-GCM-SHA256": True}
+
+
+def test_a_pod_cannot_take_all_processes(kubectl: Kubectl, start: Callable[..., str]) -> None:
+    code = (
+        "import threading, time\n"
+        "threading.stack_size(65536)\n"
+        "started = 0\n"
+        "try:\n"
+        "  while started < 6000:\n"
+        "    threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
+        "    started += 1\n"
+        "except RuntimeError: pass\n"
+        "print(started)"
+    )
+
+    assert 3500 < int(_python(kubectl, start(), code)) < 4096
 
 
 def test_only_the_owner_can_read_the_kubeconfig_and_it_works_from_here(home: Home) -> None:

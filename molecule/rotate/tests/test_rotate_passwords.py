@@ -1,10 +1,12 @@
 """One command replaces a password: the old one opens nothing any more, and what does not use it runs on."""
 
+import json
 from collections.abc import Callable, Set
 
 import pytest
 import requests
 import yaml
+from ansible_collections.homeserver.stack.plugins.module_utils.secrets_encryption import key_of
 from testinfra.host import Host
 
 from tests.support.home import ROOT, Home, Kubectl, ask_from, eventually
@@ -83,7 +85,7 @@ def test_only_the_new_password_opens(
 
 
 @pytest.mark.usefixtures("kubectl")  # on which those depend that are asked for by name
-def test_all_are_replaced_at_once(request: pytest.FixtureRequest, home: Home) -> None:
+def test_all_are_replaced_at_once(request: pytest.FixtureRequest, home: Home, host: Host) -> None:
     secrets = yaml.safe_load((ROOT / "roles/common/vars/main/secrets.yml").read_text())["homeserver_secrets"]
     old = _files(home)
     replaced = {file for secret in secrets.values() for file in secret["files"]} & old.keys()
@@ -96,6 +98,10 @@ def test_all_are_replaced_at_once(request: pytest.FixtureRequest, home: Home) ->
     for file, opened, _ in ROTATED.values():
         opens: Opens = request.getfixturevalue(opened)
         assert (opens(old[file]), opens(new[file])) == (False, True), file
+    # Nothing but the new key reads Secrets from now on.
+    written = json.loads(host.file("/etc/homeserver/encryption.yaml").content_string)["resources"]
+    key = key_of(new["kubernetes_encryption.key"])._asdict()
+    assert written == [{"resources": ["secrets"], "providers": [{"secretbox": {"keys": [key]}}]}]
     told = run.stdout + run.stderr
     assert [file for file in replaced if not file.endswith(".crt") and new[file] in told] == []
 
