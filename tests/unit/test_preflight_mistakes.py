@@ -309,6 +309,10 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         "disk_cleanup_alerts[0] is 'disk nearly full' (expected the name",
     ),
     (
+        {"microk8s_extra_apiserver_args": {"--encryption-provider-config": None}},
+        "a key of microk8s_extra_apiserver_args is '--encryption-provider-config' (expected a flag with",
+    ),
+    (
         {"microk8s_extra_kubelet_args": {"v": 5}},
         "a key of microk8s_extra_kubelet_args is 'v' (expected a flag with",
     ),
