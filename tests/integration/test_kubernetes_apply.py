@@ -260,6 +260,23 @@ def test_the_next_run_fixes_a_broken_stateful_set(playbook: Playbook, image: str
     playbook.apply(*BASE, stateful(WORKS))
 
 
+def test_a_stateful_set_gets_another_service_while_its_pod_runs_on(
+    playbook: Playbook, core: client.CoreV1Api, image: str
+) -> None:
+    def stateful(service: str) -> Object:
+        deployment = a_deployment(image)
+        return deployment | {"kind": "StatefulSet", "spec": deployment["spec"] | {"serviceName": service}}
+
+    playbook.apply(*BASE, stateful("web"))
+    before = core.read_namespaced_pod("web-0", NAMESPACE)
+    assert playbook.apply(*BASE, stateful("web-pods"))["updated"] == [f"StatefulSet {NAMESPACE}/web"]
+    after = core.read_namespaced_pod("web-0", NAMESPACE)
+
+    assert after.metadata.uid == before.metadata.uid
+    assert after.metadata.owner_references[0].uid != before.metadata.owner_references[0].uid
+    assert not playbook.apply(*BASE, stateful("web-pods"))["changed"]
+
+
 def test_the_next_run_completes_a_killed_one(playbook: Playbook, core: client.CoreV1Api, image: str) -> None:
     objects = [*BASE, a_config_map(), a_deployment(image)]
     slow = {"exec": {"command": ["/never"]}, "periodSeconds": 1}

@@ -214,15 +214,27 @@ def test_every_container_has_probes(objects: list[Object]) -> None:
             assert probed is (name_of(workload) not in UNPROBED), name_of(workload)
 
 
-def test_a_full_disk_evicts_neither_a_hosts_pods_nor_what_alerts(objects: list[Object]) -> None:
+def test_a_full_disk_evicts_neither_a_hosts_pods_nor_what_alerts_or_keeps_logs(objects: list[Object]) -> None:
     """A DaemonSet makes evicted pods anew without end, so its pods would be away for long afterwards."""
     critical = {name for name, pod in pods(objects) if pod.get("priorityClassName", "").startswith("system-")}
     everywhere = {name_of(workload) for workload in of(objects, "DaemonSet")}
 
     assert critical - {"Deployment traefik/traefik"} == everywhere | {
-        "StatefulSet monitoring/alertmanager",
-        "StatefulSet monitoring/prometheus",
+        name_of(workload)
+        for workload in of(objects, "StatefulSet")
+        if workload["metadata"]["name"] in ("alertmanager", "elasticsearch", "prometheus")
     }
+
+
+def test_every_stateful_set_names_a_headless_service(objects: list[Object]) -> None:
+    headless = {
+        (obj["metadata"]["namespace"], obj["metadata"]["name"])
+        for obj in of(objects, "Service")
+        if obj["spec"].get("clusterIP") == "None"
+    }
+    named = {(obj["metadata"]["namespace"], obj["spec"]["serviceName"]) for obj in of(objects, "StatefulSet")}
+
+    assert named <= headless
 
 
 def test_every_image_is_pinned(objects: list[Object]) -> None:

@@ -103,6 +103,8 @@ class FakeCluster:
         before = self.objects.get(identity(obj))
         if before and obj["kind"] == "PersistentVolumeClaim" and obj["spec"] != before["spec"]:
             raise ApiError(403, "Forbidden", "it cannot be resized")
+        if obj["kind"] == "StatefulSet" and before and _service(before) != _service(obj):
+            raise ApiError(422, "Invalid", "spec: Forbidden: updates to statefulset spec for other fields")
         applied = copy.deepcopy(obj)
         applied["metadata"] |= {
             "uid": before["metadata"]["uid"] if before else "new",
@@ -114,11 +116,11 @@ class FakeCluster:
             self.objects[identity(obj)] = {**(before or {}), **applied}
         return applied
 
-    def delete(self, obj: Object) -> None:
+    def delete(self, obj: Object, *, orphan: bool = False) -> None:
         if obj["metadata"].get("namespace") == SYSTEM:
             self.objects.pop(identity(obj), None)
             return
-        self.calls.append(f"delete {identity(obj)}")
+        self.calls.append(f"delete {identity(obj)}{' alone' if orphan else ''}")
         if not obj["metadata"].get("finalizers"):
             del self.objects[identity(obj)]
 
@@ -429,6 +431,33 @@ def test_a_changed_job_is_replaced(cluster: FakeCluster) -> None:
     assert cluster.calls == []
     again.present([NAMESPACE, a_workload("Job", image="web:2") | {"status": done}])
     assert cluster.calls == ["delete Job demo/web", "apply Job demo/web"]
+
+
+def _service(stateful_set: Object) -> str:
+    name: str = stateful_set["spec"].get("serviceName", "")
+    return name
+
+
+def _stateful(service: str, image: str = "web:1") -> Object:
+    workload = a_workload("StatefulSet", image=image)
+    return workload | {"spec": workload["spec"] | {"serviceName": service}}
+
+
+def test_a_stateful_set_of_another_service_takes_over_the_pods(cluster: FakeCluster) -> None:
+    application(cluster).present([NAMESPACE, _stateful("web")], partial=True)
+    dry = application(cluster, check_mode=True)
+    cluster.calls.clear()
+    dry.present([NAMESPACE, _stateful("web-pods")], partial=True)
+    assert (dry.outcome.updated, cluster.calls) == (["StatefulSet demo/web"], [])
+    assert "web-pods" in str(dry.outcome.diff)
+
+    again = application(cluster)
+    again.present([NAMESPACE, _stateful("web-pods")], partial=True)
+    assert again.outcome.updated == ["StatefulSet demo/web"]
+    assert cluster.calls == ["delete StatefulSet demo/web alone", "apply StatefulSet demo/web"]
+    last = application(cluster)
+    last.present([NAMESPACE, _stateful("web-pods")], partial=True)
+    assert last.outcome.updated == last.outcome.created == []
 
 
 def test_a_failed_job_is_replaced(cluster: FakeCluster) -> None:

@@ -3,6 +3,7 @@
 import http.server
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ def traefik(state: Path) -> Iterator[Traefik]:
 
 
 def _headers(
-    traefik: Traefik, page: str, path: str = "/", status: int = 200, **options: object
+    traefik: Traefik, page: str, path: str = "/", status: int = 200, **options: Any
 ) -> dict[str, str]:
     answer = traefik.get(path, headers={"Host": f"{page}.home.arpa"}, **options)
     assert answer.status_code == status

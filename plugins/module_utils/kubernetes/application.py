@@ -200,6 +200,8 @@ class Application:
             raise ApiError(400, "", "metadata.namespace is missing")
         if _is_outdated_job(obj, before):
             return _Step(obj, before, obj)
+        if before and _has_another_service(obj, before):
+            return self._plan_successor(obj, before)
         try:
             return _Step(obj, before, self._cluster.apply(obj, dry_run=True))
         except ApiError as refusal:
@@ -208,6 +210,14 @@ class Application:
             if before and obj["kind"] == "PersistentVolumeClaim":
                 return self._plan_unresized(obj, before, refusal)
             raise
+
+    def _plan_successor(self, obj: Object, before: Object) -> _Step:
+        """Have everything checked but the name of the service, which only another object can have."""
+        named = {**obj, "spec": {**obj["spec"], "serviceName": before["spec"]["serviceName"]}}
+        after = self._cluster.apply(named, dry_run=True)
+        return _Step(
+            obj, before, {**after, "spec": {**after["spec"], "serviceName": obj["spec"]["serviceName"]}}
+        )
 
     def _plan_unresized(self, claim: Object, before: Object, refusal: ApiError) -> _Step:
         """Keep the size of a volume when that was the refused change: few can grow, none can shrink."""
@@ -222,6 +232,10 @@ class Application:
     def _carry_out(self, step: _Step) -> None:
         if step.before and _is_outdated_job(step.wanted, step.before):
             self._cluster.delete(step.before)
+            self._wait.gone([step.before])
+        elif step.before and _has_another_service(step.wanted, step.before):
+            # Its pods run on, and belong to its successor.
+            self._cluster.delete(step.before, orphan=True)
             self._wait.gone([step.before])
         try:
             self._cluster.apply(step.wanted, dry_run=False)
@@ -270,3 +284,10 @@ def _is_outdated_job(wanted: Object, before: Object | None) -> bool:
     if wanted["kind"] != "Job" or before is None:
         return False
     return template_hash(wanted) != template_hash(before) or bool(failure(before))
+
+
+def _has_another_service(wanted: Object, before: Object) -> bool:
+    """Tell whether a StatefulSet is to have another service, whose name is immutable."""
+    if wanted["kind"] != "StatefulSet":
+        return False
+    return bool(wanted["spec"].get("serviceName") != before["spec"].get("serviceName"))

@@ -166,10 +166,11 @@ class Cluster:
         applied: Object = json.loads(response.data)
         return applied
 
-    def delete(self, obj: Object) -> None:
-        """Start to delete an object; Kubernetes removes it after everything that it owns."""
+    def delete(self, obj: Object, *, orphan: bool = False) -> None:
+        """Start to delete an object; Kubernetes removes it after everything that it owns, or leaves that."""
+        policy = "Orphan" if orphan else "Foreground"
         try:
-            self._request("delete", self._path(obj), propagation_policy="Foreground")
+            self._request("delete", self._path(obj), propagation_policy=policy)
         except ApiError as error:
             if error.status != 404:
                 raise
