@@ -47,9 +47,9 @@ requirements: ## Write the requirements*.txt, with checksums, from the requireme
 	    --output-file=$$file $${file%.txt}.in || exit; \
 	done
 
-# Belongs to the owner and is never overwritten.
+# Belongs to the owner, who alone may read it, and is never overwritten.
 inventory/home:
-	cp -R inventory/example $@
+	umask 077 && cp -R inventory/example $@
 
 .PHONY: lab lab-status lab-down
 lab: $(READY) ## Run a home server on this machine: build, install, print the URLs

@@ -1,4 +1,4 @@
-"""Filters that tell for which names an authority may issue certificates."""
+"""Filters that tell what is in an authority's certificate."""
 
 from __future__ import annotations
 
@@ -25,9 +25,17 @@ def outside(names: Iterable[str], domains: Iterable[str]) -> list[str]:
     return [name for name in names if not f".{name.removeprefix('*.')}".endswith(ends)]
 
 
+def fingerprint(pem: str) -> str:
+    """Return a certificate's SHA-256 fingerprint, as devices show it."""
+    from cryptography import x509  # noqa: PLC0415
+    from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
+
+    return x509.load_pem_x509_certificate(pem.encode()).fingerprint(hashes.SHA256()).hex(":").upper()
+
+
 class FilterModule:
     """The filters by name."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
-        return {"outside": outside, "permitted_domains": permitted_domains}
+        return {"fingerprint": fingerprint, "outside": outside, "permitted_domains": permitted_domains}

@@ -176,7 +176,8 @@ def _write(file: Path, content: bytes, outcome: str) -> None:
     if outcome == "replaced":
         file.replace(beside)
     place = beside if outcome == "kept" else file
-    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for directory in reversed([place.parent, *place.parent.parents]):
+        directory.mkdir(mode=0o700, exist_ok=True)
     with os.fdopen(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as opened:
         opened.write(content)
 

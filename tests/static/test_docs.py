@@ -1,6 +1,7 @@
 """The documentation is true: the reference is current, commands are run, variables exist, links work."""
 
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,8 @@ COMMANDS = {
     "make unit": "make test, in parts",
     "ansible-galaxy collection install -r requirements.yml": "tests/unit/test_installed_collection.py",
     "ansible-playbook homeserver.stack.site -i my/inventory": "tests/unit/test_installed_collection.py",
+    "openssl x509 -in inventory/secrets/home/ca.crt -noout -fingerprint "
+    "-sha256": "tests/unit/test_certificate_authority.py",
     "make bench": "manual: it takes more than an hour, and its result is committed",
     ".venv/bin/ansible-playbook site.yml": "scenario site, with the lab's inventory",
     ".venv/bin/ansible-playbook playbooks/reset.yml -e microk8s_confirm_removal=home": "scenario removal",
@@ -181,6 +184,30 @@ def test_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
 
     assert [link for link in links if "://" not in link and _broken(page, link)] == []
+
+
+def test_what_is_installed_from_git_is_a_version_of_it() -> None:
+    """And no branch, whose head may be anything."""
+    version = yaml.safe_load((ROOT / "galaxy.yml").read_text())["version"]
+    shown = [
+        collection["version"]
+        for page in docs.PAGES
+        for block in docs.blocks(page, "text")
+        if block.startswith("collections:")
+        for collection in yaml.safe_load(block)["collections"]
+    ]
+
+    assert shown == [version]
+
+
+def test_make_gives_the_inventory_to_its_owner_alone(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    shutil.copytree(ROOT / "inventory/example", tmp_path / "inventory/example")
+
+    subprocess.run(["make", "inventory/home"], cwd=tmp_path, check=True)
+
+    modes = {path.stat().st_mode & 0o077 for path in (tmp_path / "inventory").glob("home/**")}
+    assert modes == {0}
 
 
 def test_the_index_lists_every_page() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.homeserver.stack.plugins.filter.certificates import fingerprint
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -142,6 +143,13 @@ def test_only_the_owner_reads_the_keys(issued: Authority) -> None:
     assert modes == {".": 0o700, "ca.key": 0o600, "web.key": 0o600}
 
 
+def test_a_run_shows_the_fingerprint_that_openssl_shows(issued: Authority) -> None:
+    command = ["openssl", "x509", "-in", str(issued.secrets / "ca.crt"), "-noout", "-fingerprint", "-sha256"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    assert shown.partition("=")[2] == fingerprint((issued.secrets / "ca.crt").read_text())
+
+
 def test_a_second_run_changes_nothing(issued: Authority) -> None:
     before = issued.certificate("web")
 
@@ -157,6 +165,23 @@ def test_other_names_need_a_new_certificate(issued: Authority) -> None:
     assert issued.certificate("web") == before
     assert issued.issue(names=names) == 1
     assert issued.certificate("web") != before
+
+
+def _lifetime(certificate: x509.Certificate) -> timedelta:
+    return certificate.not_valid_after_utc - certificate.not_valid_before_utc
+
+
+def test_a_certificate_is_valid_for_a_year_at_most(issued: Authority) -> None:
+    assert timedelta(days=360) < _lifetime(issued.certificate("web")) <= timedelta(days=366)
+
+
+def test_one_that_is_valid_for_longer_is_replaced(issued: Authority) -> None:
+    (issued.secrets / "web.crt").unlink()
+    issued.issue(certificate_authority_leaf_days=397)
+
+    assert issued.issue() == 1
+    assert _lifetime(issued.certificate("web")) <= timedelta(days=366)
+    assert issued.issue() == 0
 
 
 def test_a_certificate_that_expires_soon_is_renewed(issued: Authority) -> None:

@@ -369,8 +369,8 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         "prometheus_volume_size_gib is 50 (expected at most homeserver_storage_budget_gib",
     ),
     ({"microk8s_image_gc_low_percent": 90}, "microk8s_image_gc_low_percent is 90 (expected less than"),
-    ({"certificate_authority_days": 300}, "certificate_authority_leaf_days is 397 (expected less than"),
-    ({"certificate_authority_leaf_days": 20}, "certificate_authority_renew_days is 30 (expected less than"),
+    ({"certificate_authority_days": 300}, "certificate_authority_leaf_days is 365 (expected less than"),
+    ({"certificate_authority_leaf_days": 20}, "certificate_authority_renew_days is 60 (expected less than"),
     (
         {"homeserver_logging_enabled": False, "homeserver_tracing_enabled": True},
         "traces need the Elasticsearch",

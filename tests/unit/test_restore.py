@@ -538,6 +538,15 @@ def test_settings_and_secrets_come_back(tmp_path: Path, inventory: Path) -> None
     assert [len(found[kind]) for kind in ("written", "replaced", "kept")] == [1, 1, 1]
 
 
+def test_a_restored_inventory_is_its_owners_alone(tmp_path: Path) -> None:
+    inventory = tmp_path / "new/inventory"
+    archive = _archive(tmp_path / "control.tar", **{"home/group_vars/all/main.yml": "mine\n"})
+
+    run(backup_inventory, src=str(archive), dest=str(inventory), hosts=str(inventory / "home/hosts.yml"))
+
+    assert {path.stat().st_mode & 0o077 for path in (inventory, *inventory.rglob("*"))} == {0}
+
+
 def test_a_file_outside_of_the_inventory_is_refused(tmp_path: Path, inventory: Path) -> None:
     archive = _sealed(tmp_path / "control.tar", **{"home/new.yml": "x", "../../escaped": "x"})
 

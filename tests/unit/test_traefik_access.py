@@ -122,6 +122,21 @@ def test_a_client_behind_a_trusted_proxy_is_known_by_his_own_address(app: str, t
         assert seen["X-Forwarded-For"] == f"10.1.2.3, {PROXY}"
 
 
+@pytest.mark.parametrize(("variables", "status"), [({}, 403), ({"traefik_tailscale_is_lan": True}, 200)])
+def test_tailscale_is_a_part_of_the_home_if_its_owner_says_so(
+    app: str, tmp_path: Path, variables: dict[str, Any], status: int
+) -> None:
+    default = {key: value for key, value in VARIABLES.items() if key != "traefik_lan_networks"}
+
+    def answer(address: str) -> int:
+        return _ask(proxied, "nas", PROXY, headers={"X-Forwarded-For": address})
+
+    with in_front_of(app, tmp_path, **default, **variables, traefik_trusted_proxies=[PROXY]) as proxied:
+        assert [answer(each) for each in ("100.64.0.1", "100.127.255.254")] == [status] * 2
+        assert [answer(each) for each in ("100.63.255.255", "100.128.0.1")] == [403] * 2
+        assert answer("192.168.1.7") == 200
+
+
 def test_a_trace_goes_on_through_a_trusted_proxy(app: str, tmp_path: Path) -> None:
     trace = "0af7651916cd43dd8448eb211c80319c"
     with in_front_of(app, tmp_path, **VARIABLES, traefik_trusted_proxies=[PROXY]) as traefik:

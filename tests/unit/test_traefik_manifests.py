@@ -94,6 +94,35 @@ def test_a_route_to_the_lan_allows_only_its_address(tmp_path: Path) -> None:
     ]
 
 
+def _open(name: str, *middlewares: str) -> Object:
+    """A route as an earlier run left it."""
+    used = [{"name": each} for each in middlewares]
+    spec = {"routes": [{"match": "Host(`a`)", "middlewares": used}]} if used else {"routes": [{"match": "x"}]}
+    return {"metadata": {"name": name, "namespace": "traefik"}, "spec": spec}
+
+
+def test_a_route_that_a_run_closes_is_told_once(tmp_path: Path) -> None:
+    routes: list[Object] = [NAS | {"name": name} for name in ("nas", "tv", "new", "closed")]
+    routes += [NAS | {"name": "open", "middlewares": ["compress"]}]
+    there = [_open("route-nas", "security-headers"), _open("route-tv"), _open("route-open", "compress")]
+    there += [
+        _open("route-closed", "lan-only"),
+        _open("dashboard", "private"),
+        _open("route-gone", "compress"),
+    ]
+
+    def told(found: list[Object]) -> Any:
+        return Role(tmp_path, traefik_routes=routes, _traefik_routes_there={"resources": found}).value(
+            "_traefik_closes"
+        )
+
+    assert told(there) == ["nas", "tv"]
+    applied = [each for each in render(tmp_path, traefik_routes=routes) if each["kind"] == "IngressRoute"]
+    assert told(applied) == told([]) == []
+    # In a first dry run there is no cluster to ask.
+    assert Role(tmp_path, traefik_routes=routes).value("_traefik_closes") == []
+
+
 def test_a_machine_with_its_own_authority_is_verified_with_it(tmp_path: Path) -> None:
     route = NAS | {"url": "https://[fd00::20]", "path": "/ui", "ca": "PEM\nPEM\n", "server_name": "nas.lan"}
     objects = render(tmp_path, traefik_routes=[route])
