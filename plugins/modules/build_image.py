@@ -19,8 +19,8 @@ description:
     Caches, C(.git), virtual environments and files that C(.dockerignore) names are left out.
   - The build gets the arguments C(BASE) and C(REVISION), the hash. A Python source has a
     C(requirements.txt) and a base image named C(python). Its requirements are installed for that Python in
-    C(build/site-packages), so its build needs no network. They are names of packages that have wheels:
-    nothing of them runs on the control machine.
+    C(build/site-packages), so its build needs no network. They are names of packages that have wheels, of
+    which nothing runs on the control machine.
   - Builds run one after the other, so the module can run in the background and be called again later.
 options:
   base:
