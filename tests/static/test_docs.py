@@ -125,6 +125,16 @@ def test_every_command_is_listed_here() -> None:
     assert set(_commands()) == set(COMMANDS)
 
 
+def test_every_test_that_security_names_exists() -> None:
+    page = ROOT / "docs/security.md"
+    named = re.findall(r"\[(test_\w+)\]\((\S+\.py)\)", page.read_text())
+
+    assert named
+    assert [
+        name for name, file in named if f"def {name}(" not in (page.parent / file).resolve().read_text()
+    ] == []
+
+
 def test_make_has_every_documented_target() -> None:
     documented = {command.split()[1] for command in COMMANDS if command.startswith("make ")}
 
