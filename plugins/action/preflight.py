@@ -330,10 +330,10 @@ class _Home:
         }
         # Of a bundle that cannot be read, that is all there is to say.
         yield from preflight.wrong_bundle(flaws, held, needed if any(bundle) else {})
-        pinned = {name: manifest["sha256"] for name, manifest in versions["manifests"].items()}
-        yield from preflight.untrusted_bundle(
-            bundle, pinned, unsigned_snaps=self._value("homeserver_bundle_unsigned_snaps")
-        )
+        if not flaws:
+            pinned = {name: manifest["sha256"] for name, manifest in versions["manifests"].items()}
+            unsigned = self._value("homeserver_bundle_unsigned_snaps")
+            yield from preflight.untrusted_bundle(bundle, pinned, unsigned_snaps=unsigned)
 
     def _runs(self, image: str) -> bool:
         return image not in _NEEDED_IF or bool(self._value(_NEEDED_IF[image]))
