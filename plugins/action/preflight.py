@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ansible.constants import INJECT_FACTS_AS_VARS
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.homeserver.stack.plugins.module_utils import (
@@ -59,14 +60,17 @@ class ActionModule(ActionBase):
             _Home(host, hostvars.raw_get(host) | {"hostvars": hostvars}, roles, self._evaluate, limits)
             for host in self._task.args["hosts"]
         ]
-        here = [("control machine", problem) for problem in preflight.missing_on_control_machine()]
-        found = ((home.name, problem) for home in homes for problem in home.problems(judge_values=not here))
+        missing = [*preflight.missing_on_control_machine()]
+        complete = not missing
+        trusted = preflight.trusts_facts(INJECT_FACTS_AS_VARS)
+        found = ((home.name, problem) for home in homes for problem in home.problems(judge_values=complete))
         doubts = (
             (home.name, doubt)
             for home in homes
-            for doubt in home.doubts(several=several, judge_values=not here)
+            for doubt in home.doubts(several=several, judge_values=complete)
         )
-        together = _Together(homes, founder, groups, hostvars, channels=not here)
+        together = _Together(homes, founder, groups, hostvars, channels=complete)
+        here = (("control machine", problem) for problem in (*missing, *trusted))
         problems = _lines([*here, *together.problems(), *found])
         result["warnings"] = _lines([*doubts, *together.doubts()])
         if problems:

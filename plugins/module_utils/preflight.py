@@ -91,6 +91,18 @@ def missing_on_control_machine() -> Iterator[Problem]:
             yield Problem(f"the Ansible collection {collection} is missing", fix)
 
 
+def trusts_facts(injected: bool) -> Iterator[Problem]:
+    """Tell whether a machine sets any variable of a run by calling it a fact of its own."""
+    if injected:
+        wrong = (
+            "inject_facts_as_vars is true in Ansible's configuration (expected false): a machine of the home"
+        )
+        yield Problem(
+            f"{wrong} could set any variable of a run",
+            "in ansible.cfg, below [defaults]: inject_facts_as_vars = false",
+        )
+
+
 # ---- variables
 
 

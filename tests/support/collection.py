@@ -59,7 +59,8 @@ def files(archive: Path) -> set[str]:
 def install(archive: Path, directory: Path) -> Project:
     """Install an archive offline into an empty directory; the caller provides my/inventory."""
     project = Project(directory)
-    (directory / "ansible.cfg").write_text("[defaults]\ncollections_path = collections\n")
+    settings = "[defaults]\ncollections_path = collections\ninject_facts_as_vars = false\n"
+    (directory / "ansible.cfg").write_text(settings)
     command = ["ansible-galaxy", "collection", "install", "--offline", "--no-deps", str(archive)]
     done = project.run(*command)
     assert done.returncode == 0, done.stdout + done.stderr

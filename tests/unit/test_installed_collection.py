@@ -71,6 +71,18 @@ def test_preflight_ends_the_run_with_its_own_message(refused: str) -> None:
     assert not re.search(r"Traceback|not found|is missing|\[WARNING\]: (?!home: )", refused)
 
 
+def test_a_configuration_that_believes_machines_is_refused(project: Project) -> None:
+    run = project.run(
+        "ansible-playbook",
+        "homeserver.stack.preflight",
+        "-i",
+        "my/inventory",
+        ANSIBLE_INJECT_FACT_VARS="true",
+    )
+
+    assert "control machine: inject_facts_as_vars is true in Ansible's configuration" in run.stdout
+
+
 @pytest.mark.parametrize("playbook", ["traefik", "run_apps", "logging", "tracing", "monitoring", "status"])
 def test_a_dry_run_of_each_stage_finds_all_its_files(project: Project, playbook: str) -> None:
     run = project.play(playbook, "--check")
