@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from lab.host import ensure_packages
 from tests.support.rendering import ROOT, Role
 
 RULES = "lookup('ansible.builtin.template', role_path ~ '/templates/firewall.nft.j2')"
@@ -162,6 +163,7 @@ try
 def test_only_a_machine_that_joins_reaches_the_cluster_agent_and_only_meanwhile(
     tmp_path: Path, interface: str
 ) -> None:
+    ensure_packages(["iproute2", "nftables"])
     rules, script = tmp_path / "rules", tmp_path / "wire"
     rules.write_text(_role(tmp_path, HOME, ATTIC, ansible_managed="").value(RULES))
     script.write_text(WIRE.format(python=sys.executable))

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from lab.host import ensure_packages
 from tests.support.roles import ROOT
 
 FILES = ("front-proxy-client", "kubelet", "proxy", "server")
@@ -287,6 +288,7 @@ echo '{{{{"urls": ["192.0.2.1:25000/{TOKEN}/0123456789ab"]}}}}'
 
 
 def test_what_a_join_opens_is_closed_again_when_it_fails(tmp_path: Path) -> None:
+    ensure_packages(["nftables"])
     (tmp_path / "credentials").mkdir()
     for name, text in {"snap": JOIN_OF_SNAP, "microk8s": ADD_NODE}.items():
         program = tmp_path / "bin" / name
