@@ -85,6 +85,9 @@ def join(founder: Machine, machine: Machine, bundle: Path, made_by: Recipe) -> N
     content = _content(bundle)
     _install(machine, bundle, content, yaml.safe_dump(launched))
     _import(machine, _images(bundle, content) + made_by.built_images)
+    # The firewall of the home admits nobody else to the cluster agent.
+    admitted = f"{{ {machine.address} timeout 600s }}"
+    remote.run(founder, f"/usr/sbin/nft 'add element inet homeserver joining {admitted}'")
     invitation = json.loads(remote.run(founder, f"{_MICROK8S} add-node --format json"))
     remote.run(machine, f"{_MICROK8S} join {invitation['urls'][0]} --worker")
 
