@@ -6,9 +6,9 @@ from collections.abc import Callable, Set
 import pytest
 import requests
 import yaml
-from ansible_collections.homeserver.stack.plugins.module_utils.secrets_encryption import key_of
 from testinfra.host import Host
 
+from plugins.module_utils.secrets_encryption import key_of
 from tests.support.home import ROOT, Home, Kubectl, ask_from, eventually
 from tests.support.logs import Logs
 from tests.support.prometheus import Prometheus
