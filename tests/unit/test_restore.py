@@ -540,9 +540,9 @@ def test_settings_and_secrets_come_back(tmp_path: Path, inventory: Path) -> None
 
 def test_a_restored_inventory_is_its_owners_alone(tmp_path: Path) -> None:
     inventory = tmp_path / "new/inventory"
-    archive = _archive(tmp_path / "control.tar", **{"home/group_vars/all/main.yml": "mine\n"})
+    archive = _sealed(tmp_path / "control.tar", **{"home/group_vars/all/main.yml": "mine\n"})
 
-    run(backup_inventory, src=str(archive), dest=str(inventory), hosts=str(inventory / "home/hosts.yml"))
+    _bring(archive, inventory, hosts=str(inventory / "home/hosts.yml"))
 
     assert {path.stat().st_mode & 0o077 for path in (inventory, *inventory.rglob("*"))} == {0}
 
