@@ -94,13 +94,9 @@ def missing_on_control_machine() -> Iterator[Problem]:
 def trusts_facts(injected: bool) -> Iterator[Problem]:
     """Tell whether a machine sets any variable of a run by calling it a fact of its own."""
     if injected:
-        wrong = (
-            "inject_facts_as_vars is true in Ansible's configuration (expected false): a machine of the home"
-        )
-        yield Problem(
-            f"{wrong} could set any variable of a run",
-            "in ansible.cfg, below [defaults]: inject_facts_as_vars = false",
-        )
+        wrong = "inject_facts_as_vars is true in Ansible's configuration (expected false)"
+        fix = "in ansible.cfg, below [defaults]: inject_facts_as_vars = false"
+        yield Problem(f"{wrong}: a machine of the home could set any variable of a run", fix)
 
 
 # ---- variables
