@@ -1,14 +1,14 @@
 """Commands on a lab machine."""
 
 import shlex
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from lab.machine import Machine
+from tests.support.programs import free_port
+from tests.support.waiting import wait_for_port
 
 KUBECTL = "/snap/bin/microk8s kubectl"
 
@@ -38,33 +38,8 @@ def service(machine: Machine, namespace: str, name: str, port: int) -> Iterator[
         machine.ssh("-N", "-o", "ExitOnForwardFailure=yes", "-L", f"127.0.0.1:{local}:{address}:{port}")
     )
     try:
-        wait_for_port(local)
+        wait_for_port(local, tunnel, lambda: f"ssh gives no port that leads to {namespace}/{name}")
         yield local
     finally:
         tunnel.terminate()
         tunnel.wait()
-
-
-def free_port() -> int:
-    """Return a free port of 127.0.0.1 on this host."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
-def wait_for_port(port: int, within: float = 30) -> None:
-    """Wait until a port of 127.0.0.1 on this host accepts connections.
-
-    Raises:
-        OSError: It does not within the timeout.
-    """
-    deadline = time.monotonic() + within
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
-        else:
-            return

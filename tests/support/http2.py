@@ -1,5 +1,6 @@
 """Clients of HTTP/2 that break its rules, or do not wait for answers, and what others notice of them."""
 
+import logging
 import math
 import socket
 import ssl
@@ -58,7 +59,8 @@ def waits(ask: Callable[[], object]) -> Iterator[list[float]]:
         started = time.monotonic()
         try:
             ask()
-        except requests.RequestException:
+        except requests.RequestException as error:
+            logging.warning("no answer after %.1f s: %s", time.monotonic() - started, error)
             seconds.append(math.inf)
         else:
             seconds.append(time.monotonic() - started)

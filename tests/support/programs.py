@@ -21,6 +21,9 @@ from lab.catalogue.programs import (
     elasticsearch_root,
 )
 from lab.recipes.elasticsearch import HOME
+from tests.support.waiting import listens
+
+_claimed: list[socket.socket] = []
 
 
 def promtool() -> Path:
@@ -143,10 +146,23 @@ def h2spec() -> Path:
 
 
 def free_port() -> int:
-    """Return a free port of this machine."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+    """Return a port that nothing listens at, and that nobody else gets while this process runs.
+
+    It is outside of the range from which Linux takes ports of outgoing connections, and of NodePorts.
+    """
+    return next(port for port in range(20000, 30000) if _claims(port) and not listens(port))
+
+
+def _claims(port: int) -> bool:
+    """Whether this process gets a port that other tests may want; the kernel releases it with the process."""
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0homeserver-test-port-{port}")
+    except OSError:
+        claim.close()
+        return False
+    _claimed.append(claim)
+    return True
 
 
 @cache  # each access to a part verifies all of it

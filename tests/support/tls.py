@@ -1,8 +1,8 @@
 """Certificates of servers that tests run."""
 
-import datetime
 import ipaddress
 import ssl
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
@@ -14,11 +14,11 @@ def self_signed(directory: Path, name: str) -> Path:
     """Make a certificate for a host name and this machine; the file has its private key, too."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = datetime.now(UTC)
     names = [x509.DNSName(name), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     certificate = (
         x509.CertificateBuilder(
-            subject, subject, key.public_key(), x509.random_serial_number(), now, now.replace(year=2100)
+            subject, subject, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=9999)
         )
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .sign(key, hashes.SHA256())

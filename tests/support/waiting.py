@@ -25,11 +25,11 @@ def wait_until(
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Callable[[], str]) -> None:
     """Wait until a program accepts connections at a port; fail with its log if it does not, or ends."""
-    wait_until(lambda: _listens(port) or process.poll() is not None, log)
+    wait_until(lambda: listens(port) or process.poll() is not None, log)
     assert process.poll() is None, log()
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
     """Whether a program on this machine accepts connections at a port."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()

@@ -14,14 +14,16 @@ from tests.support import browser, tls
 from tests.support.programs import free_port
 
 USER, PASSWORD = "admin", "p:ss w/rd"
+WORKS = "p.textContent = 'It works'"
+# An error comes before the text that a test waits for.
 PAGES = {
     "/fine": "<h1>It works</h1>",
-    "/late": "<p id=p></p><script>setTimeout(() => p.textContent = 'It works', 300)</script>",
-    "/logs-an-error": "<h1>It works</h1><script>console.error('lost', 7)</script>",
-    "/logs-a-warning": "<h1>It works</h1><script>console.warn('old')</script>",
-    "/throws": "<h1>It works</h1><script>setTimeout(() => { throw new Error('broken') }, 100)</script>",
-    "/lacks-a-file": "<h1>It works</h1><script src=nowhere.js></script>",
-    "/private": "<p id=p></p><script>fetch('fine').then(() => p.textContent = 'It works')</script>",
+    "/late": f"<p id=p></p><script>setTimeout(() => {WORKS}, 300)</script>",
+    "/logs-an-error": f"<p id=p></p><script>console.error('lost', 7); {WORKS}</script>",
+    "/logs-a-warning": f"<p id=p></p><script>console.warn('old'); {WORKS}</script>",
+    "/throws": f"<p id=p></p><script>setTimeout(() => {{ {WORKS}; throw new Error('broken') }})</script>",
+    "/lacks-a-file": f'<p id=p></p><script src=nowhere.js onerror="{WORKS}"></script>',
+    "/private": f"<p id=p></p><script>fetch('fine').then(() => {WORKS})</script>",
 }
 PRIVATE = "/private"
 
