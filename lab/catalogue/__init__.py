@@ -157,19 +157,21 @@ def version_overrides() -> dict[str, dict[str, str]]:
     return {"images": {name: image for name, image in lab_images().items() if image != pinned[name]}}
 
 
+def traefik_crds() -> Part:
+    """Return the part with Traefik's kinds."""
+    version = pinned_versions()["manifests"]["traefik_crds"]["version"]
+    module = f"github.com/traefik/traefik/v3@{version}"
+    return module_files("traefik-crds", module, {"traefik_crds.yml": TRAEFIK_CRDS})
+
+
 def catalogue() -> Catalogue:
     """Return the parts that the lab builds from this checkout."""
     images = (*MICROK8S_IMAGES, *owner_images(lab_images()), *EXAMPLE_IMAGES)
-    crds = module_files(
-        "traefik-crds",
-        f"github.com/traefik/traefik/v3@{pinned_versions()['manifests']['traefik_crds']['version']}",
-        {"traefik_crds.yml": TRAEFIK_CRDS},
-    )
     contents = {
         "images": [_image_entry(image) for image in images],
         "manifests": [{"name": "traefik_crds", **_from("traefik-crds", "traefik_crds.yml")}],
     }
-    needs = (CORE_SNAP, crds, *(image.part() for image in images))
+    needs = (CORE_SNAP, traefik_crds(), *(image.part() for image in images))
 
     def with_snap(name: str, microk8s: Part) -> Part:
         snap_entries = [_snap_entry(CORE_SNAP, "os"), _snap_entry(microk8s, "classic")]

@@ -144,7 +144,6 @@ def _program(path: Path, text: str) -> None:
 
 
 @pytest.mark.machine
-@pytest.mark.skipif(os.geteuid() != 0, reason="machines take root")
 def test_a_virtual_machine_boots_returns_its_facts_and_is_removed_completely(
     lab: Lab, lab_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

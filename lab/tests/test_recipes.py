@@ -1,5 +1,4 @@
 import json
-import shutil
 import subprocess
 import zipfile
 from pathlib import Path
@@ -7,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lab.cache import Job
-from lab.host import LabError
+from lab.host import LabError, ensure_packages
 from lab.recipes import (
     containers,
     debian,
@@ -133,8 +132,8 @@ def test_a_program_without_its_pages_is_built_with_a_placeholder(job: Job) -> No
     assert WITHOUT_PAGES in (job.out / "page").read_text()
 
 
-@pytest.mark.skipif(not shutil.which("mksquashfs"), reason="squashfs-tools come with the first `lab build`")
 def test_a_snap_holds_overlay_parts_and_links(job: Job, package: Path, tmp_path: Path) -> None:
+    ensure_packages(["squashfs-tools"])
     assert package.is_dir()
     (job.needs["programs"] / "bin").mkdir()
     a_program(job.needs["programs"] / "bin/tool", "true")

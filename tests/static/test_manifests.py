@@ -1,6 +1,5 @@
 """The objects of all inventories are valid for Kubernetes and as strict as documented."""
 
-import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from jsonschema import Draft202012Validator
 from kubernetes.utils import parse_quantity
 
 from tests.support.manifests import WORKLOADS, Object, containers, name_of, of, pods
-from tests.support.programs import promtool
+from tests.support.programs import promtool, traefik_crds
 from tests.support.rendering import ROOT, Role
 
 # It would read the definitions of all kinds again for each object.
@@ -35,23 +34,12 @@ UNPROBED = {"Deployment apps/game"}
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # a path
 
 
-def _known_crds() -> Path | None:
-    """Return Traefik's CRDs if a bundle of the lab has been built here."""
-    cache = Path(os.environ.get("HOMESERVER_LAB_CACHE", "~/.cache/homeserver-lab")).expanduser()
-    return next(cache.glob("bundle-*/manifests/traefik_crds.yml"), None)
-
-
 @pytest.fixture(scope="module")
 def schemas() -> dict[str, Object]:
     """The schema of each of Traefik's kinds, without unknown fields."""
-    crds = _known_crds()
-    if crds is None:
-        pytest.skip(
-            "no bundle of the lab is built here, so Traefik's CRDs are not at hand; the scenarios apply them"
-        )
     return {
         crd["spec"]["names"]["kind"]: _closed(crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"])
-        for crd in yaml.safe_load_all(crds.read_text())
+        for crd in yaml.safe_load_all(traefik_crds().read_text())
         if crd
     }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from lab.build import cache_root, obtain
 from lab.cache import Cache, Part
 from lab.catalogue import pinned_versions
+from lab.catalogue import traefik_crds as traefik_crds_part
 from lab.catalogue.programs import (
     CLUSTER_PROGRAMS,
     FILEBEAT_PROGRAM,
@@ -143,6 +144,15 @@ def h2spec() -> Path:
         LabError: It could not be built, or the host lacks something.
     """
     return _made(H2SPEC_PROGRAM) / "h2spec"
+
+
+def traefik_crds() -> Path:
+    """Return the file with Traefik's CRDs, which is downloaded if necessary.
+
+    Raises:
+        LabError: It could not be downloaded, or the host lacks something.
+    """
+    return _made(traefik_crds_part()) / "traefik_crds.yml"
 
 
 def free_port() -> int:

@@ -20,6 +20,8 @@ from tests.support.waiting import wait_for_port
 pytestmark = pytest.mark.filterwarnings("ignore:Unverified HTTPS")  # Traefik's certificate is made up
 
 ROOT = Path(__file__).parents[2]
+# Seconds; a starved machine takes one, threads that wait for requests half a minute.
+PATIENCE = 5
 GUNICORN = [sys.executable, "-m", "gunicorn"]
 # With gunicorn's own worker, in which a connection without a request occupies a thread.
 ANOTHER = """
@@ -71,7 +73,7 @@ def test_who_hangs_up_on_many_requests_keeps_nobody_waiting(app: str, traefik: t
             time.sleep(1)
 
     assert len(seconds) > 10
-    assert max(seconds) < 1, seconds
+    assert max(seconds) < PATIENCE, seconds
 
 
 @pytest.mark.parametrize("app", ["hello"], indirect=True)
@@ -80,4 +82,4 @@ def test_who_breaks_the_rules_of_http2_keeps_nobody_waiting(app: str, traefik: t
         report = break_rules(*traefik)
 
     assert "145 tests, 141 passed" in report, report
-    assert max(seconds) < 1, seconds
+    assert max(seconds) < PATIENCE, seconds
