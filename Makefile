@@ -63,8 +63,8 @@ lab-status: $(READY) ## Print the lab's machines and services as JSON
 lab-down: $(READY) ## Remove the lab's home server completely
 	python -m lab down
 
-.PHONY: test lint unit fast-test lab-test molecule molecule-apart
-test: $(READY) ## Run everything that CI runs for each change: scenarios, lint and fast tests in parallel
+.PHONY: test lint unit fast-test lab-test molecule lane
+test: $(READY) ## Run everything that CI runs for each change, with one lane in turn: make test LANE=power, make test ALL=1
 	python -m tests.everything
 
 lint: $(READY) $(CHECKOV)/.ready ## Check style, types and Ansible's rules
@@ -86,19 +86,22 @@ fast-test: $(READY) ## Run the same, without the app's tests
 lab-test: $(READY) ## Run the lab's tests that create machines (as root)
 	pytest -m machine
 
-molecule: $(READY) ## Run the scenarios: every role on a lab machine (as root)
-	pytest -s --durations=0 -m scenario tests/scenarios/test_scenarios.py $(ARGS)
+SCENARIO := pytest -s --durations=0 -m scenario
 
-molecule-apart: $(READY) ## Run those that are not part of make test: several machines, rotate, all faults (as root)
-	pytest -s --durations=0 -m scenario tests/scenarios/test_apart.py -k 'not upgrade' $(ARGS)
+SCENARIOS := house small
+molecule: $(READY) ## Run the scenarios: every role on lab machines (as root)
+	$(SCENARIO) $(SCENARIOS:%=tests/scenarios/test_%.py) $(ARGS)
+
+lane: $(READY) ## Run one lane, a story that takes minutes (as root): make lane LANE=power
+	$(SCENARIO) tests/scenarios/test_lanes.py::test_$(subst -,_,$(LANE))
 
 .PHONY: chaos
-chaos: $(READY) ## Let faults happen to a new home in the lab, and write what each costs to docs/benchmark.md (as root)
-	HOMESERVER_BENCHMARK_PAGE=docs/benchmark.md pytest -s --durations=0 -m scenario tests/scenarios/test_apart.py -k chaos
+chaos: $(READY) ## Let faults happen to new homes in the lab, and write what each costs to docs/benchmark.md (as root)
+	HOMESERVER_BENCHMARK_PAGE=docs/benchmark.md $(SCENARIO) tests/scenarios/test_lanes.py -k faults
 
 .PHONY: test-upgrade
-test-upgrade: $(READY) ## Upgrade a home in the lab from the Kubernetes before, and write what it costs to docs/benchmark.md (as root)
-	HOMESERVER_BENCHMARK_PAGE=docs/benchmark.md pytest -s --durations=0 -m scenario tests/scenarios/test_apart.py -k upgrade
+test-upgrade: $(READY) ## Upgrade homes in the lab from the Kubernetes before, and write what it costs to docs/benchmark.md (as root)
+	HOMESERVER_BENCHMARK_PAGE=docs/benchmark.md $(SCENARIO) tests/scenarios/test_lanes.py -k upgrade
 
 .PHONY: mutants
 mutants: $(READY) ## Make realistic mistakes one at a time, name those that no fast test catches, as in: make mutants ARGS='--area rules'

@@ -1,14 +1,17 @@
-"""Runs everything CI runs: two parts at a time, each as soon as what it needs is there.
+"""Runs everything CI runs: parts side by side, each as soon as what it needs is there.
 
-The build and the scenarios of one machine decide how long it takes. They show what they print at once. The
-rest runs in the background, on what processor time they leave, because a home on two cores that has to share
-them misses its probes. The app's tests measure time, so they run first and alone. A table of all parts with
-their seconds comes last.
+The build and the scenarios decide how long it takes. Two of them run at a time, and show what they print at
+once. The rest runs in the background, on what processor time they leave, because a home on two cores that has
+to share them misses its probes. The app's tests measure time, so they run first and alone. A table of all
+parts with their seconds comes last.
+
+A test that is skipped fails the run, unless tests/skips.yml says why.
 """
 
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -18,11 +21,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import yaml
+
 from lab.build import cache_root
+from tests import lanes
 from tests.support.background import in_background
 
 ROOT = Path(__file__).parents[1]
 FAILURE = re.compile(r"(FAILED|ERROR) \S+::")  # in pytest's summaries
+SKIPPED = re.compile(r"SKIPPED \[\d+\] (?P<file>[^:]+)(:\d+)?(?P<reason>: .*)")
 OUTCOMES = re.compile(r"(\d+) (passed|failed|skipped|errors?)\b")
 
 
@@ -37,6 +44,7 @@ class Part:
         after: A part that has to be fine before.
         live: Whether it shows what it prints at once.
         background: Whether others come first where there is too little processor time for all.
+        lane: The lane that it is, if any.
     """
 
     name: str
@@ -50,6 +58,7 @@ class Part:
     tests: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     ended: bool = False
+    lane: lanes.Lane | None = None
 
     @property
     def is_fine(self) -> bool:
@@ -58,45 +67,65 @@ class Part:
 
 
 def content_of(*patterns: str) -> str:
-    """Return a hash of the tracked files that match."""
+    """Return a hash of the tracked files that match, with their modes, and of what this host runs."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--", *patterns], cwd=ROOT, capture_output=True, check=True
     )
     names = sorted(name for name in listed.stdout.decode().split("\0") if (ROOT / name).is_file())
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(f"{os.uname()} {_systemd()} {sys.version}".encode())
     for name in names:
-        digest.update(f"{name}\0".encode() + (ROOT / name).read_bytes())
+        mode = (ROOT / name).lstat().st_mode
+        digest.update(f"{name}\0{mode:o}\0".encode() + (ROOT / name).read_bytes())
     return digest.hexdigest()[:16]
 
 
-AT_ONCE = 2
+def _systemd() -> str:
+    """Return the version of systemd-nspawn; empty before the first build, which installs it."""
+    program = shutil.which("systemd-nspawn")
+    return subprocess.check_output([program, "--version"], text=True) if program else ""
+
+
+def lane(one: lanes.Lane) -> Part:
+    """Return the part that runs a lane."""
+    return Part(one.name, ["make", "lane", f"LANE={one.name}"], after=BUILD, live=True, lane=one)
+
+
+def chosen_lanes() -> tuple[lanes.Lane, ...]:
+    """Return the lanes of this run: all, the one that is named, or the one whose turn it is."""
+    if os.environ.get("ALL"):
+        return lanes.LANES
+    name = os.environ.get("LANE")
+    return (lanes.named(name) if name else lanes.of_this_commit(),)
+
+
 ALONE = (Part("app", ["make", "app-test"]),)
 BUILD = Part("build", [sys.executable, "-m", "lab", "build"], live=True)
 # The first that is ready begins first, so the longest come first.
-TOGETHER = (
+MACHINES = (
     BUILD,
-    Part("scenarios", ["make", "molecule"], after=BUILD, live=True),
+    Part("house", ["make", "molecule", "SCENARIOS=house"], after=BUILD, live=True),
+    Part("small", ["make", "molecule", "SCENARIOS=small"], after=BUILD, live=True),
+)
+MACHINES_AT_ONCE = 2
+BESIDE = (
     Part("unit", ["make", "fast-test"], background=True),
     Part("lint", ["make", "lint"], background=True),
     # Its machines are bare.
     Part(
         "lab",
         ["make", "lab-test"],
-        unless=content_of("lab", "requirements*.txt"),
+        unless=content_of(
+            "lab", "requirements*.txt", "roles/common/vars/main/versions.yml", "pyproject.toml", "Makefile"
+        ),
         after=BUILD,
         background=True,
     ),
 )
-
-# What a run says that it leaves out.
-APART = (
-    "Not run here: the scenarios of several machines and rotate, and the faults that take minutes "
-    "(make molecule-apart), and that of an upgrade (make test-upgrade)"
-)
+DAY = 24 * 60 * 60  # seconds for which a part need not run again
 
 
 class Run:
-    """Runs parts, as many at a time as there are cores for them."""
+    """Runs parts."""
 
     def __init__(self) -> None:
         """Nothing has run yet."""
@@ -105,15 +134,19 @@ class Run:
 
     def everything(self) -> bool:
         """Run all parts, print the table, and tell whether all is fine."""
-        self._all(ALONE, at_once=1)
-        self._all(TOGETHER, at_once=AT_ONCE)
-        parts = [*ALONE, *TOGETHER]
+        machines = [*MACHINES, *map(lane, chosen_lanes())]
+        self._all((ALONE, 1))
+        self._all((machines, MACHINES_AT_ONCE), (BESIDE, 1))
+        parts = [*ALONE, *machines, *BESIDE]
         self._show(table(parts))
         return all(part.is_fine for part in parts)
 
-    def _all(self, parts: Sequence[Part], at_once: int) -> None:
-        waiting = list(parts)
-        workers = [threading.Thread(target=self._work, args=(waiting,)) for _ in range(at_once)]
+    def _all(self, *groups: tuple[Sequence[Part], int]) -> None:
+        """Run all parts of each group, as many at once as it says."""
+        workers = []
+        for parts, at_once in groups:
+            waiting = list(parts)
+            workers += [threading.Thread(target=self._work, args=(waiting,)) for _ in range(at_once)]
         for worker in workers:
             worker.start()
         for worker in workers:
@@ -123,7 +156,7 @@ class Run:
         """Run one part after another that nobody else has taken."""
         while part := self._next(waiting):
             try:
-                if part.unless and _stamp(part).exists():
+                if part.unless and _passed_today(part):
                     part.outcome = f"passed before, with the same content ({part.unless})"
                 elif not part.after or part.after.is_fine:
                     self._run(part)
@@ -160,15 +193,27 @@ class Run:
         for line in process.stdout or ():
             lines.append(line)
             if part.live:
-                self._show(line)
-        part.outcome = "passed" if process.wait() == 0 else f"FAILED (exit code {process.returncode})"
+                self._show(f"{part.name}: {line}")
         part.seconds = time.monotonic() - began
         part.tests = counted(lines)
-        part.failures = [line for line in lines if FAILURE.match(line)]
-        if part.is_fine and part.unless:
-            _stamp(part).touch()
+        unexplained = unexplained_skips(lines)
+        part.failures = [line for line in lines if FAILURE.match(line)] + unexplained
+        if process.wait():
+            part.outcome = f"FAILED (exit code {process.returncode})"
+        elif unexplained:
+            part.outcome = "FAILED (skipped tests that tests/skips.yml does not list)"
+        else:
+            part.outcome = "passed"
+            self._note(part)
         if not part.live:
             self._show(f"\n==== {part.name}: {part.outcome}\n", *lines)
+
+    def _note(self, part: Part) -> None:
+        """Note for later runs that it has passed."""
+        if part.unless:
+            _stamp(part).touch()
+        if part.lane:
+            part.lane.passed(part.seconds)
 
     def _show(self, *lines: str) -> None:
         with self._output:
@@ -182,6 +227,22 @@ def _stamp(part: Part) -> Path:
     return stamps / f"{part.name}-{part.unless}"
 
 
+def _passed_today(part: Part) -> bool:
+    stamp = _stamp(part)
+    return stamp.exists() and time.time() - stamp.stat().st_mtime < DAY
+
+
+def unexplained_skips(lines: Sequence[str]) -> list[str]:
+    """Return pytest's lines about skipped tests that tests/skips.yml does not list."""
+    known = [re.compile(entry["skipped"]) for entry in yaml.safe_load((ROOT / "tests/skips.yml").read_text())]
+    found = filter(None, map(SKIPPED.match, lines))
+    return [
+        skip[0]
+        for skip in found
+        if not any(each.fullmatch(Path(skip["file"]).name + skip["reason"]) for each in known)
+    ]
+
+
 def counted(lines: Sequence[str]) -> Counter[str]:
     """Add up what the test runners said at their ends, such as `12 passed, 1 skipped in 3.40s`."""
     tests: Counter[str] = Counter()
@@ -192,14 +253,16 @@ def counted(lines: Sequence[str]) -> Counter[str]:
 
 
 def table(parts: Sequence[Part]) -> str:
-    """Return the failed tests, a row for each part with its seconds and outcome, and a count of all tests."""
+    """Return the failed tests, a row for each part and each lane, and a count of all tests."""
     failures = [line.rstrip() for part in parts for line in part.failures]
-    rows = [f"{part.name:<12}{part.seconds:6.0f} s  {part.outcome}" for part in parts]
+    rows = [f"{part.name:<16}{part.seconds:6.0f} s  {part.outcome}" for part in parts]
+    run = {part.lane for part in parts}
+    others = [f"{other.name:<16}  not run: {other.last}" for other in lanes.LANES if other not in run]
     tests = sum((part.tests for part in parts), Counter())
     wrong = sum(not part.is_fine for part in parts)
     failed = max(tests["failed"] + tests["error"], wrong)
     last = f"{tests['passed']} passed, {failed} failed, {tests['skipped']} skipped"
-    return "\n".join(["", *failures, "", *rows, "", APART, "", last, ""])
+    return "\n".join(["", *failures, "", *rows, "", *others, "", last, ""])
 
 
 if __name__ == "__main__":

@@ -54,6 +54,7 @@ class Fault:
         loses: What cannot but be lost.
         loses_lines: Whether lines of answered requests are of that.
         long: Whether it takes minutes until its alert has arrived or all is healthy again.
+        often: Whether it happens in each run of `make test`.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Fault:
     loses: str = ""
     loses_lines: bool = False
     long: bool = False
+    often: bool = False
 
     @property
     def page(self) -> str:

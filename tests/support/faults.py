@@ -178,6 +178,7 @@ _KILLED = {
     "the Collector": ("tracing", "collector"),
     "Jaeger": ("tracing", "jaeger"),
 }
+_OFTEN = {"one of an app's two pods", "Elasticsearch"}
 _SINGLY = {app for _, app in _KILLED.values()}
 FULL_DISK = Fault(
     "the disk fills up to the last byte",
@@ -188,11 +189,14 @@ FULL_DISK = Fault(
     loses_lines=True,
     long=True,
 )
-POWER_CUT = Fault("the power is cut", _cut_power, _switch_on, boots=True)
+POWER_CUT = Fault("the power is cut", _cut_power, _switch_on, boots=True, often=True)
 FAULTS = (
     # The first, for what was killed may be started once more.
-    Fault("an address comes and goes", _add_address),
-    *(Fault(f"{what} is killed", _kill(namespace, app)) for what, (namespace, app) in _KILLED.items()),
+    Fault("an address comes and goes", _add_address, often=True),
+    *(
+        Fault(f"{what} is killed", _kill(namespace, app), often=what in _OFTEN)
+        for what, (namespace, app) in _KILLED.items()
+    ),
     Fault("every other pod is killed, one after another", _kill_others),
     Fault("the cluster's datastore is killed", _kill_datastore),
     Fault(

@@ -13,6 +13,16 @@ from tests.support.home import ROOT, Home
 _DIRECTORY = "/var/lib/homeserver-lab"
 
 
+def in_network(name: str, number: int) -> dict[str, str]:
+    """Return what gives machines a directory, a bridge and a subnet of their own, by their number."""
+    directory = os.environ.get("HOMESERVER_LAB_DIR", _DIRECTORY)
+    return {
+        "HOMESERVER_LAB_DIR": f"{directory}-{name}",
+        "HOMESERVER_LAB_BRIDGE": f"homelab{number}",
+        "HOMESERVER_LAB_SUBNET": f"10.213.{number}.0/24",
+    }
+
+
 @dataclass(frozen=True)
 class Scenario:
     """A machine of the lab, with the variables of all scenarios. Several need different names and networks.
@@ -43,6 +53,10 @@ class Scenario:
         plain = {"MOLECULE_COMMAND_BORDERS": "false"}
         environment = os.environ | plain | self._environment | environment
         subprocess.run(command, cwd=ROOT, env=environment, check=True)
+
+    def install(self) -> None:
+        """Run site.yml."""
+        self.run("ansible-playbook", "-i", str(self.directory / "inventory"), "site.yml")
 
     def verify(self, *names: str, marked: str = "") -> None:
         """Run these tests on the machine as it is; of them, those whose markers fit an expression."""

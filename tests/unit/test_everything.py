@@ -1,13 +1,19 @@
 """`make test` runs all parts, counts their tests, and fails when one of them does."""
 
+import os
+import re
+import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests import everything
+from tests import everything, lanes
 from tests.everything import Part, Run, counted, table
+from tests.scenarios import test_lanes
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +27,9 @@ def _python(program: str) -> list[str]:
 
 def _run(monkeypatch: pytest.MonkeyPatch, *parts: Part) -> bool:
     monkeypatch.setattr(everything, "ALONE", ())
-    monkeypatch.setattr(everything, "TOGETHER", parts)
+    monkeypatch.setattr(everything, "MACHINES", parts)
+    monkeypatch.setattr(everything, "BESIDE", ())
+    monkeypatch.setattr(everything, "chosen_lanes", tuple)
     return Run().everything()
 
 
@@ -54,7 +62,7 @@ def test_one_failed_part_fails_the_run(
     }
 
     assert not _run(monkeypatch, *parts.values())
-    assert f"{broken:<12}" in capfd.readouterr().out
+    assert f"{broken:<16}" in capfd.readouterr().out
     assert parts[broken].outcome == "FAILED (exit code 1)"
 
 
@@ -112,15 +120,16 @@ def test_the_output_of_one_part_is_not_mixed_with_anothers(
     def note(run: Run, *lines: str) -> None:
         show(run, *lines)
         for line in lines:
-            if line in {"one\n", "middle\n"}:
-                (tmp_path / line.strip()).touch()
+            name = line.removeprefix("slow: ").strip()
+            if name in {"one", "middle"}:
+                (tmp_path / name).touch()
 
     monkeypatch.setattr(Run, "_show", note)
     wait = "import pathlib, time\nwhile not pathlib.Path({!r}).exists(): time.sleep(0.01)\n"
     slow = f"print('one', flush=True)\n{wait.format(f'{tmp_path}/middle')}print('two')"
     quick = f"{wait.format(f'{tmp_path}/one') if live else ''}print('middle')"
     _run(monkeypatch, Part("slow", _python(slow), live=live), Part("quick", _python(quick)))
-    shown = [line for line in capfd.readouterr().out.splitlines() if line in {"one", "middle", "two"}]
+    shown = re.findall(r"^(?:slow: )?(one|middle|two)$", capfd.readouterr().out, re.MULTILINE)
 
     assert shown == (["one", "middle", "two"] if live else ["middle", "one", "two"])
 
@@ -151,6 +160,105 @@ def test_a_part_that_passed_for_the_same_content_is_skipped(
         assert _run(monkeypatch, Part("lab", _python(program), unless=content))
 
     assert (tmp_path / "runs").read_text() == "xx"
+
+
+def test_a_part_that_passed_two_days_ago_runs_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    program = f"open({str(tmp_path / 'runs')!r}, 'a').write('x')"
+    assert _run(monkeypatch, Part("lab", _python(program), unless="one"))
+    (stamp,) = (tmp_path / "passed").iterdir()
+    os.utime(stamp, (0, time.time() - 2 * everything.DAY))
+    assert _run(monkeypatch, Part("lab", _python(program), unless="one"))
+
+    assert (tmp_path / "runs").read_text() == "xx"
+
+
+def test_the_content_of_a_file_includes_its_mode(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(everything, "ROOT", tmp_path)
+    program = tmp_path / "lab"
+    program.write_text("")
+    for command in (["init", "--quiet"], ["add", "lab"]):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    before = everything.content_of("lab")
+    program.chmod(0o755)
+
+    assert everything.content_of("lab") != before
+
+
+SKIPS = """
+import pytest
+@pytest.mark.parametrize("name", ["kibana", "hello"])
+def test_page(name):
+    pytest.skip(f"{name}: not run here (0 replicas)")
+def test_tool():
+    pytest.importorskip("no_such_tool")
+"""
+
+
+def test_a_skipped_test_that_is_not_listed_fails_the_run(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "test_pages.py").write_text(SKIPS)
+    pages = Part("pages", [sys.executable, "-m", "pytest", "-rs", str(tmp_path)])
+
+    assert not _run(monkeypatch, pages)
+    assert "tests/skips.yml" in pages.outcome
+    after_the_output = capfd.readouterr().out.rpartition(" in ")[2]
+    assert "SKIPPED" in after_the_output
+    assert "hello: not run here" in after_the_output
+    assert "no_such_tool" in after_the_output
+    assert "kibana" not in after_the_output
+
+
+def test_an_empty_parametrisation_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "test_none.py").write_text(
+        "import pytest\n@pytest.mark.parametrize('x', [])\ndef test_none(x): pass\n"
+    )
+    settings = Path(__file__).parents[2] / "pyproject.toml"
+    options = [f"--config-file={settings}", f"--rootdir={tmp_path}", str(tmp_path)]
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", *options], capture_output=True, text=True, check=False
+    )
+
+    assert run.returncode != 0, run.stdout
+    assert "Empty parameter set" in run.stdout
+
+
+@pytest.mark.parametrize("outcome", [0, 1])
+def test_a_lane_is_noted_when_it_has_passed(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], outcome: int
+) -> None:
+    ran, other, *_ = lanes.LANES
+    part = Part(ran.name, _python(f"raise SystemExit({outcome})"), lane=ran)
+    _run(monkeypatch, part)
+
+    assert f"{other.name:<16}  not run: has not passed on this machine yet" in capfd.readouterr().out
+    _run(monkeypatch, Part("other", _python("pass")))
+    seen = next(line for line in capfd.readouterr().out.splitlines() if line.startswith(ran.name))
+    assert ("passed in 0 s" in seen) is (outcome == 0)
+
+
+def test_every_lane_has_its_turn() -> None:
+    assert {lanes.chosen([], number) for number in range(len(lanes.LANES))} == {*lanes.LANES}
+    assert {lanes.chosen(lanes.LANES[:2], number) for number in range(9)} == {*lanes.LANES[:2]}
+
+
+def test_every_lane_is_a_test_and_has_files() -> None:
+    tests = [name[5:].replace("_", "-") for name in vars(test_lanes) if name.startswith("test_")]
+
+    workflow = yaml.safe_load((Path(__file__).parents[2] / ".github/workflows/lanes.yml").read_text())
+
+    assert tests == [lane.name for lane in lanes.LANES]
+    assert tests == workflow["jobs"]["lane"]["strategy"]["matrix"]["lane"]
+    for lane in lanes.LANES:
+        for pattern in lane.files:
+            found = subprocess.run(["git", "ls-files", "--", pattern], capture_output=True, check=True)
+            assert found.stdout, f"{lane.name}: {pattern}"
+
+
+def test_a_lane_that_does_not_exist_is_told_with_those_that_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LANE", "cluster")
+    with pytest.raises(SystemExit, match=r"LANE is 'cluster' .*joining, power"):
+        everything.chosen_lanes()
 
 
 def test_a_failed_part_runs_again(monkeypatch: pytest.MonkeyPatch) -> None:

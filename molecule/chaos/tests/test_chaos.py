@@ -19,7 +19,8 @@ _POD = "-n {} pods -l app.kubernetes.io/name={} --field-selector=status.phase=Ru
 
 
 def _parameter(fault: Fault) -> ParameterSet:
-    return pytest.param(fault, id=fault.name, marks=[pytest.mark.long] if fault.long else [])
+    marks = {pytest.mark.long: fault.long, pytest.mark.often: fault.often}
+    return pytest.param(fault, id=fault.name, marks=[mark for mark, is_so in marks.items() if is_so])
 
 
 @pytest.mark.parametrize("fault", [_parameter(fault) for fault in FAULTS])

@@ -1,4 +1,7 @@
-"""A home of three machines: two join, each loses its power once, and both leave again."""
+"""A home of three machines: two join, each loses its power once, and both leave again.
+
+Each of these stories begins with new machines.
+"""
 
 import pytest
 
@@ -18,6 +21,14 @@ pkill -KILL -f 'wrappers/[j]oin.py'
 def kubectl(machines: Machines) -> Kubectl:
     """The founder's kubectl, also after it has moved."""
     return machines.kubectl
+
+
+@pytest.fixture(scope="session")
+def three(machines: Machines) -> None:
+    """Install a home of one machine, which has all volumes then, and let two others join."""
+    machines.play("site.yml")
+    machines.up(3)
+    machines.play("site.yml")
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ FOUNDER, WORKERS = "molecule", ("molecule-2", "molecule-3")
 REPOSITORY = "/mnt/backups"
 REPOSITORIES = {"backup_repositories": [{"name": "disk", "location": REPOSITORY}]}
 
-pytestmark = pytest.mark.usefixtures("joined")
+pytestmark = pytest.mark.usefixtures("three")
 
 
 @pytest.fixture(scope="module")

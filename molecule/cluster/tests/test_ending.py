@@ -10,7 +10,7 @@ DEAD = "molecule-3"
 REMAINING = ("molecule", "molecule-2")
 RESET = ("playbooks/reset.yml", "-e", f"microk8s_confirm_removal={','.join(REMAINING)}")
 
-pytestmark = pytest.mark.usefixtures("joined")
+pytestmark = pytest.mark.usefixtures("three")
 
 
 @pytest.fixture(scope="module")

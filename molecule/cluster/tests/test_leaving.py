@@ -16,7 +16,7 @@ LEAVE = ("--limit", LEAVING, "-e", "microk8s_state=absent", "-e", f"microk8s_con
 GIVE_UP = ("-e", json.dumps({"microk8s_abandon_volumes": [CLAIM]}))
 SECONDS = 10
 
-pytestmark = pytest.mark.usefixtures("joined")
+pytestmark = pytest.mark.usefixtures("three")
 
 
 def test_a_founder_is_not_removed_while_others_depend_on_it(machines: Machines) -> None:

@@ -11,10 +11,12 @@ NODES = ("molecule", "molecule-2", "molecule-3")
 WORKERS = "molecule-2 molecule-3"
 
 
+pytestmark = pytest.mark.usefixtures("three")
+
+
 @pytest.fixture(scope="module")
-def logs(machines: Machines, joined: object) -> Logs:
-    """Switch logs on, with their volume on the founder. The next run of site.yml switches them off."""
-    assert joined
+def logs(machines: Machines) -> Logs:
+    """Switch logs on, with their volume on the founder."""
     machines.kubectl(f"cordon {WORKERS}")
     try:
         run = machines.home.play("playbooks/logging.yml")

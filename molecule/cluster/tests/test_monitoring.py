@@ -15,7 +15,7 @@ WORKERS = sorted(NODES - {"molecule"})
 TRAEFIK = 'probe_success{job="probe",node!=""}'
 KUBELET, PAGES = 10250, 443
 
-pytestmark = pytest.mark.usefixtures("joined")
+pytestmark = pytest.mark.usefixtures("three")
 
 
 def _nodes(prometheus: Prometheus, expression: str) -> set[str]:

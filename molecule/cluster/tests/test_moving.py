@@ -9,10 +9,12 @@ FOUNDER, STAYING, BACK = "molecule", "molecule-2", "molecule-3"
 BACKEND = "/var/snap/microk8s/current/var/kubernetes/backend"
 
 
+pytestmark = pytest.mark.usefixtures("three")
+
+
 @pytest.fixture(scope="module")
-def moved(machines: Machines, joined: object) -> str:
+def moved(machines: Machines) -> str:
     """Move both, and return what the run prints that follows."""
-    assert joined
     for name in (BACK, FOUNDER):
         machines.move(name)
     return machines.play("site.yml")

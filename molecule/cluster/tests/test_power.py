@@ -23,7 +23,7 @@ MOVING = {"apps": ("hello", 2), "traefik": ("whoami", 1), "monitoring": ("blackb
 ELSEWHERE = 90  # seconds after a power cut
 ALONE = 45  # seconds without the founder: any probe that fails has ended its container by then
 
-pytestmark = pytest.mark.usefixtures("joined")
+pytestmark = pytest.mark.usefixtures("three")
 
 
 def test_pods_without_data_run_elsewhere_soon(machines: Machines, power_cut: PowerCut) -> None:

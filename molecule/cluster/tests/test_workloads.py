@@ -11,7 +11,7 @@ from tests.support.machines import Machines
 
 NODES = ("molecule", "molecule-2", "molecule-3")
 
-pytestmark = pytest.mark.usefixtures("joined")
+pytestmark = pytest.mark.usefixtures("three")
 
 
 @pytest.mark.parametrize("node", NODES)

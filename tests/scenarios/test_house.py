@@ -33,7 +33,6 @@ VERIFIERS = (
     "elk/tests/test_showing.py",
     "incident/tests/test_incident_over.py",
 )
-# The name is not that of the machines in test_apart.py, which may run at the same time.
 HOUSE = Scenario("house")
 
 
@@ -58,44 +57,13 @@ def test_every_role() -> None:
 
 
 def test_chaos() -> None:
-    """The faults that are soon over. The others are in test_apart.py."""
-    HOUSE.verify("chaos", marked="not long")
+    """A few faults. Two lanes have all of them."""
+    HOUSE.verify("chaos", marked="often")
 
 
 def test_options() -> None:
     HOUSE.verify("options")
 
 
-def test_restore() -> None:
-    """What follows runs on the restored home, so that this needs no home of its own.
-
-    It comes after the faults, so that what they left is restored, too, and before the logs are gone. Its
-    backups go on, until they are removed with all else.
-    """
-    HOUSE.verify("restore")
-
-
 def test_without_logs() -> None:
     _test("without_logs")
-
-
-def test_kubernetes_apply_on_a_real_cluster() -> None:
-    """It only needs a cluster, and is quickest where the least runs beside it."""
-    kubeconfig = HOUSE.directory / f".kube/{HOUSE.machine}.yaml"
-    HOUSE.run("pytest", "-n", "5", "tests/integration", KUBECONFIG=str(kubeconfig))
-
-
-def test_addresses() -> None:
-    HOUSE.verify("addresses")
-
-
-def test_arguments() -> None:
-    HOUSE.verify("arguments")
-
-
-def test_everything_is_removed() -> None:
-    _test("removal")
-
-
-def test_pulling() -> None:
-    _test("pull")

@@ -1,0 +1,95 @@
+"""Lanes: stories of a home that take minutes. Each run of `make test` includes one of them, in turn.
+
+Which one is decided by the files that the last commit changed, otherwise by the number of commits.
+"""
+
+import json
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.build import cache_root
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A story, which is the test of its name in tests/scenarios/test_lanes.py.
+
+    Attributes:
+        name: The name, as in `make lane LANE=power`.
+        files: What belongs to it, as patterns of git.
+    """
+
+    name: str
+    files: tuple[str, ...]
+
+    @property
+    def _record(self) -> Path:
+        return cache_root() / "lanes" / self.name
+
+    def passed(self, seconds: float) -> None:
+        """Note that it has passed at this commit, and in how many seconds."""
+        self._record.parent.mkdir(parents=True, exist_ok=True)
+        self._record.write_text(
+            json.dumps({"seconds": round(seconds), "commit": _git("rev-parse", "--short", "HEAD")})
+        )
+
+    @property
+    def last(self) -> str:
+        """When it last passed on this machine, and at which commit."""
+        if not self._record.exists():
+            return "has not passed on this machine yet"
+        record = json.loads(self._record.read_text())
+        day = time.strftime("%Y-%m-%d %H:%M", time.localtime(self._record.stat().st_mtime))
+        return f"passed in {record['seconds']} s, {day}, at {record['commit']}"
+
+
+LANES = (
+    Lane("joining", ("molecule/cluster/tests/test_[jnt]*", "roles/microk8s/tasks/*join*")),
+    Lane("power", ("molecule/cluster/tests/test_[bmpw]*", "molecule/cluster/tests/test_logs.py")),
+    Lane("leaving", ("molecule/cluster/tests/test_[elm]*", "playbooks/forget.yml", "playbooks/reset.yml")),
+    Lane("passwords", ("molecule/rotate/tests/test_rotate_passwords.py", "playbooks/rotate.yml")),
+    Lane("authority", ("molecule/rotate/tests/test_rotate_authority.py", "roles/certificate_authority")),
+    Lane("restore", ("molecule/restore", "roles/backup", "roles/restore", "plugins/modules/*backup*")),
+    Lane("upgrade", ("molecule/upgrade/tests/test_upgrade.py", "roles/microk8s/tasks/*upgrade*")),
+    Lane("upgrade-of-two", ("molecule/upgrade/tests/test_upgrade_of_two.py",)),
+    Lane("faults", ("molecule/chaos", "tests/support/chaos.py", "tests/support/faults.py")),
+    Lane("long-faults", ("molecule/chaos", "tests/support/chaos.py", "tests/support/faults.py")),
+)
+
+
+def chosen(changed: Sequence[Lane], commits: int) -> Lane:
+    """Return one of the lanes whose files were changed, or of all if none were."""
+    lanes = changed or LANES
+    return lanes[commits % len(lanes)]
+
+
+def of_this_commit() -> Lane:
+    """Return the lane whose turn it is."""
+    return chosen([lane for lane in LANES if _changed(lane)], int(_git("rev-list", "--count", "HEAD")))
+
+
+def named(name: str) -> Lane:
+    """Return the lane of this name.
+
+    Raises:
+        SystemExit: There is none; with the names of all.
+    """
+    for lane in LANES:
+        if lane.name == name:
+            return lane
+    raise SystemExit(f"LANE is {name!r} (expected one of {', '.join(lane.name for lane in LANES)})")
+
+
+def _changed(lane: Lane) -> bool:
+    """Whether the last commit, or what is not committed yet, changed a file of it."""
+    return bool(_git("diff", "--name-only", "HEAD^", "--", *lane.files))
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.strip()

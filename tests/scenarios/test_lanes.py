@@ -1,0 +1,72 @@
+"""Run the lanes of tests/lanes.py, each on new machines in a network of its own."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lanes import LANES
+from tests.support.scenario import Scenario, in_network
+
+pytestmark = pytest.mark.scenario
+
+NAMES = [lane.name for lane in LANES]
+
+
+@pytest.fixture(autouse=True)
+def home(request: pytest.FixtureRequest) -> Iterator[Scenario]:
+    """A new machine. Molecule keeps the state of one only, so this runs what Molecule would run."""
+    lane = request.node.name.removeprefix("test_").replace("_", "-")
+    # A disk that can be full, and GiB to spare for what a home needs.
+    scenario = Scenario(lab=in_network(lane, 2 + NAMES.index(lane)) | {"HOMESERVER_LAB_DISK": "40"})
+    create, destroy = (("ansible-playbook", f"molecule/default/{name}.yml") for name in ("create", "destroy"))
+    with scenario.created(*create, destroy=destroy):
+        yield scenario
+
+
+def test_joining(home: Scenario) -> None:
+    _verify_cluster(home, "newcomers", "joining", "trust")
+
+
+def test_power(home: Scenario) -> None:
+    _verify_cluster(home, "monitoring", "workloads", "backups", "power", "logs")
+
+
+def test_leaving(home: Scenario) -> None:
+    _verify_cluster(home, "leaving", "moving", "ending")
+
+
+def test_passwords(home: Scenario) -> None:
+    home.install()
+    home.verify("rotate/tests/test_rotate_passwords.py")
+
+
+def test_authority(home: Scenario) -> None:
+    home.install()
+    home.verify("rotate/tests/test_rotate_authority.py")
+
+
+def test_restore(home: Scenario) -> None:
+    home.install()
+    home.verify("restore")
+
+
+def test_upgrade(home: Scenario) -> None:
+    home.verify("upgrade/tests/test_upgrade.py")
+
+
+def test_upgrade_of_two(home: Scenario) -> None:
+    home.verify("upgrade/tests/test_upgrade_of_two.py")
+
+
+def test_faults(home: Scenario) -> None:
+    home.install()
+    home.verify("chaos", marked="not long")
+
+
+def test_long_faults(home: Scenario) -> None:
+    home.install()
+    home.verify("chaos", marked="long")
+
+
+def _verify_cluster(home: Scenario, *parts: str) -> None:
+    home.verify(*(f"cluster/tests/test_{part}.py" for part in parts))

@@ -1,0 +1,45 @@
+"""Run the scenarios that need no logs on a second machine: it pulls all images, moves, and ends bare."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.scenario import Scenario, in_network
+
+pytestmark = pytest.mark.scenario
+
+SMALL = Scenario("small", lab=in_network("small", 1))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def machine() -> Iterator[None]:
+    """A new machine, whose home has no logs and traces."""
+    create, destroy = (("ansible-playbook", f"molecule/default/{name}.yml") for name in ("create", "destroy"))
+    with SMALL.created(*create, destroy=destroy):
+        options = SMALL.directory / "inventory/group_vars/all/small.yml"
+        options.write_text("homeserver_logging_enabled: false\n")
+        yield
+
+
+def test_pulling() -> None:
+    """It needs a bare machine."""
+    SMALL.verify("pull")
+
+
+def test_kubernetes_apply_on_a_real_cluster() -> None:
+    SMALL.install()
+    kubeconfig = SMALL.directory / f".kube/{SMALL.machine}.yaml"
+    SMALL.run("pytest", "-n", "5", "tests/integration", KUBECONFIG=str(kubeconfig))
+
+
+def test_addresses() -> None:
+    SMALL.verify("addresses")
+
+
+def test_arguments() -> None:
+    SMALL.verify("arguments")
+
+
+def test_everything_is_removed() -> None:
+    SMALL.run("ansible-playbook", "-i", str(SMALL.directory / "inventory"), "molecule/removal/converge.yml")
+    SMALL.verify("removal")
