@@ -1,5 +1,6 @@
 """The faults that happen to a home, and what each cost as a row of a table."""
 
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -166,6 +167,7 @@ def _add_address(victim: Victim) -> None:
     assert before == {pod: after.get(pod, containers) for pod, containers in before.items()}
 
 
+_COSTS = re.compile(r"\| (\d+) s \| (\d+) s \| (\d+) of (\d+) \| (\d+) s \|")
 # What is killed, and the namespace and name of its pods.
 _KILLED = {
     "one of an app's two pods": ("apps", "hello"),
@@ -233,6 +235,21 @@ FAULTS = (
         long=True,
     ),
 )
+
+
+def excess(fault: Fault, cost: Cost, page: str) -> list[str]:
+    """Return what cost far more than the page says: three times as much, and what a busy machine adds."""
+    (line,) = (line for line in page.splitlines() if line.startswith(f"| [{fault.name}]"))
+    usual = _COSTS.search(line)
+    assert usual, line
+    pages, healthy, failed, asked, gap = map(int, usual.groups())
+    compared = (
+        ("seconds until all pages answered", cost.pages, 3 * pages + 30),
+        ("seconds until everything was healthy", cost.healthy, 3 * healthy + 60),
+        ("share of failed requests", cost.failed / cost.asked, 3 * failed / asked + 0.05),
+        ("seconds without metrics", cost.gap, 3 * gap + 30),
+    )
+    return [f"{what}: {found:.2f}, at most {most:.2f}" for what, found, most in compared if found > most]
 
 
 def row(fault: Fault, cost: Cost) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import requests
@@ -9,7 +10,7 @@ import requests
 from bench.page import Row, faults_of, page, replaced, rows_of
 from lab.build import build_earlier
 from lab.catalogue.programs import EARLIER_KUBERNETES
-from tests.support.home import Home
+from tests.support.home import ROOT, Home
 from tests.support.machines import Machines
 
 PAGE = os.environ.get("HOMESERVER_BENCHMARK_PAGE")
@@ -51,9 +52,22 @@ def versions(machines: Machines) -> set[str]:
     return {str(node["status"]["nodeInfo"]["kubeletVersion"]) for node in machines.nodes().values()}
 
 
-def note(*measured: Row) -> None:
-    """Print what was measured, and write it to the page, if one is given."""
+def note(duration: Row, *costs: Row) -> None:
+    """Print what was measured; write it to the page, if one is given, otherwise check what it cost users."""
+    measured = (duration, *costs)
     print(*(f"{each.what}: {each.measured}" for each in measured), sep="\n")  # noqa: T201
     if PAGE:
         text = Path(PAGE).read_text()
         Path(PAGE).write_text(page(replaced(rows_of(text), measured), faults_of(text)))
+    else:
+        assert excess(costs, rows_of((ROOT / "docs/benchmark.md").read_text())) == []
+
+
+def excess(costs: Iterable[Row], usual: Iterable[Row]) -> list[str]:
+    """Return what cost users far more than usual: three times as much, and what a busy machine adds."""
+    known = {row.what: row for row in usual if row.group == GROUP}
+    return [
+        f"{row.what}: {row.measured}, usually {known[row.what].measured}"
+        for row in costs
+        if row.values[0] > 3 * known[row.what].values[0] + 10
+    ]

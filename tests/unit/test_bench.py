@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ from bench import __main__ as bench
 from bench import baseline, curve, machines, page, remote
 from bench.logs import Run
 from lab.machine import Machine
+from tests.support import faults, upgrade
+from tests.support.chaos import Cost, Fault
+from tests.support.home import ROOT
 
 FOUNDER = Machine("bench", "nspawn", "192.0.2.2", 22)
 WORKER = Machine("bench-2", "nspawn", "192.0.2.3", 22, "bench")
@@ -28,6 +32,28 @@ def test_a_line_that_is_found_before_its_time_has_no_delay() -> None:
 
 def test_the_rate_is_from_the_first_line_written_to_the_last_found() -> None:
     assert Run(began=100, found=[(101, 50), (110, 1000)]).rate == pytest.approx(100)
+
+
+def test_an_upgrade_that_costs_far_more_than_usual_is_told() -> None:
+    usual = page.rows_of((ROOT / "docs/benchmark.md").read_text())
+    costs = [row for row in usual if row.group == upgrade.GROUP and ": " in row.what]
+
+    assert len(costs) == 4
+    assert upgrade.excess(costs, usual) == []
+    for row in costs:
+        worse = replace(row, values=(3 * row.values[0] + 11,))
+        assert upgrade.excess([worse], usual) == [f"{row.what}: {worse.measured}, usually {row.measured}"]
+
+
+@pytest.mark.parametrize("fault", faults.FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_that_costs_far_more_than_usual_is_told(fault: Fault) -> None:
+    text = (ROOT / "docs/benchmark.md").read_text()
+    nothing = Cost(0, 0, 0, 0, 1000, 0, 0, (), "")
+
+    assert faults.excess(fault, nothing, text) == []
+    much = replace(nothing, pages=200, healthy=400, failed=990, gap=400)
+    # When the disk is full, many requests fail.
+    assert len(faults.excess(fault, much, text)) == (3 if fault is faults.FULL_DISK else 4)
 
 
 def test_a_part_that_is_measured_alone_replaces_its_group_of_the_page() -> None:

@@ -7,11 +7,12 @@ import pytest
 from _pytest.mark import ParameterSet
 
 from tests.support.chaos import Fault, Victim, cost
-from tests.support.faults import FAULTS, FULL_DISK, POWER_CUT, noted, row
-from tests.support.home import eventually
+from tests.support.faults import FAULTS, FULL_DISK, POWER_CUT, excess, noted, row
+from tests.support.home import ROOT, eventually
 
 # The page whose last table is written, if any.
 PAGE = os.environ.get("HOMESERVER_BENCHMARK_PAGE")
+BENCHMARK = ROOT / "docs/benchmark.md"
 # The app whose restarts a fault is about, as its namespace and name.
 RESTARTED = {POWER_CUT: ("tracing", "jaeger"), FULL_DISK: ("monitoring", "prometheus")}
 # Without the pods that were evicted.
@@ -32,6 +33,8 @@ def test_nothing_is_lost(fault: Fault, victim: Victim, capfd: pytest.CaptureFixt
         print(f"\n{row(fault, found)}")  # noqa: T201
     if PAGE:
         Path(PAGE).write_text(noted(Path(PAGE).read_text(), row(fault, found)))
+    else:
+        assert excess(fault, found, BENCHMARK.read_text()) == []
     assert not found.lost
     assert not found.lines or fault.loses_lines
     if fault is POWER_CUT:
