@@ -17,36 +17,11 @@ from lab.catalogue import pinned_versions
 from tests.support.home import Home, Kubectl
 
 Run = Callable[..., str]
-ROUTE = {"name": "one", "host": "nas.home.arpa", "url": "http://192.0.2.1"}
-
+# One of each kind. All others are in tests/unit/test_preflight_mistakes.py.
 VALUES = {
     "a misspelt variable": (
         {"traefik_route": []},
         r"unknown variable traefik_route -> did you mean traefik_routes\?",
-    ),
-    "a wrong type": (
-        {"traefik_memory_limit_mib": "much"},
-        r"traefik_memory_limit_mib is 'much' \(expected a whole number .* -> .*",
-    ),
-    "a nested key": (
-        {"traefik_routes": [ROUTE | {"path": "files"}]},
-        r"traefik_routes\[0\]\.path is 'files' \(expected a path .* -> .*",
-    ),
-    "a domain that is no name": (
-        {"homeserver_domain": "home server"},
-        r"homeserver_domain is 'home server' \(expected a host name .* -> .*",
-    ),
-    "more than its volume": (
-        {"elk_retention_size_gib": 6, "elk_elasticsearch_volume_size_gib": 6},
-        r"elk_retention_size_gib is 6 \(expected less than elk_elasticsearch_volume_size_gib, 6\) -> .*",
-    ),
-    "two routes for one host": (
-        {"traefik_routes": [ROUTE, ROUTE | {"name": "two"}]},
-        r"two routes for https://nas.home.arpa/ \(one in traefik_routes and two in traefik_routes\) -> .*",
-    ),
-    "too little memory": (
-        {"preflight_memory_mib": 10**9},
-        r"too little memory \(\d+ MiB, expected 1000000000\) -> .*",
     ),
     "too little disk": (
         {"preflight_disk_running_gib": 10**9},
