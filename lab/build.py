@@ -57,7 +57,7 @@ def build(report: Report) -> Built:
     wanted = catalogue()
     cache = Cache(cache_root())
     bundle, rootfs = obtain(cache, [wanted.bundle, wanted.rootfs], report)
-    for entry in cache.prune([wanted.bundle, wanted.rootfs]):
+    for entry in cache.prune([wanted.bundle, wanted.rootfs, wanted.earlier_bundle]):
         report(f"{entry}: removed, not used any more")
     return Built(bundle, rootfs / "rootfs.tar")
 

@@ -194,14 +194,15 @@ def test_what_another_build_has_made_already_is_used_before_that_ends(cache: Cac
     assert outcomes(lines) == {"early": "from the cache"}
 
 
-def test_build_returns_the_bundle_and_the_root_and_prunes(
+def test_build_returns_the_bundle_and_the_root_and_keeps_what_an_upgrade_begins_with(
     cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Catalogue(NamedTuple):
         bundle: Part
         rootfs: Part
+        earlier_bundle: Part
 
-    wanted = Catalogue(Part("bundle", make), Part("rootfs", make))
+    wanted = Catalogue(Part("bundle", make), Part("rootfs", make), Part("earlier-bundle", make))
     forgotten: list[list[Part]] = []
 
     def prune(_cache: Cache, parts: list[Part]) -> list[str]:
