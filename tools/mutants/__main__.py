@@ -1,12 +1,14 @@
 """Makes mistakes one at a time, runs the tests that cover each, and names those that no test catches.
 
-It works in copies of the tree, which it removes. A mistake is caught when a test fails; the tests must
-pass without one.
+It works in copies of the tree, which it removes. First it runs all these tests without a mistake: they must
+pass. A mistake is caught when one of them fails.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
+import itertools
 import os
 import random
 import re
@@ -16,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +27,16 @@ from queue import Queue
 from tools.mutants.areas import AREAS, BY_SCENARIO, ROOT
 from tools.mutants.mistakes import Mistake
 
-FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
+# The names of tests in pytest's summary, without their parameters.
+PASSED = re.compile(r"^PASSED ([^\s\[]+)", re.MULTILINE)
+FAILED = re.compile(r"^(?:FAILED|ERROR) ([^\s\[]+)", re.MULTILINE)
+PYTEST = ("pytest", "-q", "-p", "no:cacheprovider")
+# So many of each area, or all that it has.
+LEAST = 10
+
+
+class BaselineError(Exception):
+    """The tests do not pass without a mistake."""
 
 
 @dataclass(frozen=True)
@@ -78,18 +90,30 @@ class Copy:
             "PYTHONDONTWRITEBYTECODE": "1",
         }
 
-    def judge(self, mutant: Mutant, seconds: float) -> Verdict:
-        """Make the mistake, run the tests until one fails, and undo it."""
+    def passing(self, tests: set[str], directory: str) -> frozenset[str]:
+        """Run tests without a mistake, and return their names and those of their files.
+
+        Raises:
+            BaselineError: One of them does not pass.
+        """
+        done = self._run([*PYTEST, "-rpfE", *sorted(tests)], None, directory)
+        if done.returncode:
+            raise BaselineError(PASSED.sub("", done.stdout))
+        names = PASSED.findall(done.stdout)
+        return frozenset(names) | {name.partition("::")[0] for name in names}
+
+    def judge(self, mutant: Mutant, passing: frozenset[str], seconds: float) -> Verdict:
+        """Make the mistake, run the tests until one fails that passes without it, and undo it."""
         area, path = AREAS[mutant.area], self._root / mutant.file
         right = path.read_text()
         path.write_text(mutant.mistake.made_in(right))
         try:
             if area.prepare and self._run(area.prepare, seconds).returncode:
                 return Verdict(mutant, "the generator itself")
-            tests = ["pytest", "-q", "-x", "-p", "no:cacheprovider", *area.tests(mutant.file)]
-            done = self._run(tests, seconds)
+            done = self._run([*PYTEST, "-x", *area.tests(mutant.file)], seconds, area.directory)
             failed = FAILED.findall(done.stdout)
-            return Verdict(mutant, failed[0] if failed else "collection" if done.returncode else "")
+            by = [name for name in failed if name in passing]
+            return Verdict(mutant, by[0] if by else "collection" if done.returncode and not failed else "")
         except subprocess.TimeoutExpired:
             return Verdict(mutant, "", late=True)
         finally:
@@ -97,7 +121,9 @@ class Copy:
             if area.prepare:
                 self._run(area.prepare, seconds)
 
-    def _run(self, command: tuple[str, ...] | list[str], seconds: float) -> subprocess.CompletedProcess[str]:
+    def _run(
+        self, command: Sequence[str], seconds: float | None, directory: str = "."
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command; if it takes too long, end it with every program that it started.
 
         Raises:
@@ -105,7 +131,7 @@ class Copy:
         """
         with subprocess.Popen(
             command,
-            cwd=self._root,
+            cwd=self._root / directory,
             env=self._environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -120,43 +146,64 @@ class Copy:
         return subprocess.CompletedProcess(command, process.returncode, output)
 
 
-def all_mutants() -> list[Mutant]:
+@functools.cache
+def all_mutants() -> tuple[Mutant, ...]:
     """Return every mistake that can be made, in a fixed order."""
-    return [
+    return tuple(
         Mutant(name, str(path.relative_to(ROOT)), mistake)
         for name, area in AREAS.items()
         for path in area.files()
         for mistake in area.find(path.read_text())
-    ]
+    )
 
 
-def chosen(mutants: list[Mutant], number: int, seed: int) -> list[Mutant]:
-    """Choose some, as many of each kind of mistake as there are, as far as that goes."""
+def shares(sizes: Mapping[str, int], number: int) -> dict[str, int]:
+    """Return how many to choose of each area: by its size, but not too few."""
+    whole = sum(sizes.values())
+    return {area: min(size, max(LEAST, number * size // whole)) for area, size in sizes.items()}
+
+
+def chosen(mutants: Sequence[Mutant], number: int, seed: int) -> list[Mutant]:
+    """Choose some of each area, there as many of each kind of mistake as there are, as far as that goes."""
     dice = random.Random(seed)  # noqa: S311 (no secret is made of it)
-    kinds: dict[tuple[str, str], list[Mutant]] = defaultdict(list)
-    for mutant in mutants:
-        kinds[mutant.area, mutant.mistake.kind].append(mutant)
-    for each in kinds.values():
-        dice.shuffle(each)
     found: list[Mutant] = []
-    while len(found) < min(number, len(mutants)):
-        for each in kinds.values():
-            if each and len(found) < number:
-                found.append(each.pop())
+    for area, share in shares(Counter(mutant.area for mutant in mutants), number).items():
+        kinds: dict[str, list[Mutant]] = defaultdict(list)
+        for mutant in mutants:
+            if mutant.area == area:
+                kinds[mutant.mistake.kind].append(mutant)
+        found += _in_turn(list(kinds.values()), share, dice)
     return found
 
 
-def judged(mutants: list[Mutant], jobs: int, seconds: float) -> list[Verdict]:
-    """Judge each in a copy of the tree, several at once, and show what comes of it."""
+def _in_turn(kinds: list[list[Mutant]], number: int, dice: random.Random) -> list[Mutant]:
+    dice.shuffle(kinds)
+    for kind in kinds:
+        dice.shuffle(kind)
+    turns = itertools.chain.from_iterable(itertools.zip_longest(*kinds))
+    return list(itertools.islice(filter(None, turns), number))
+
+
+def judged(mutants: Sequence[Mutant], jobs: int, seconds: float) -> list[Verdict]:
+    """Judge each in a copy of the tree, several at once, and show what comes of it.
+
+    Raises:
+        BaselineError: A test does not pass without a mistake.
+    """
     with tempfile.TemporaryDirectory(prefix="mutants-") as directory, ThreadPoolExecutor(jobs) as pool:
         copies: Queue[Copy] = Queue()
         for number in range(jobs):
             copies.put(Copy(Path(directory) / str(number)))
+        tests: dict[str, set[str]] = defaultdict(set)
+        for mutant in mutants:
+            area = AREAS[mutant.area]
+            tests[area.directory] |= set(area.tests(mutant.file))
+        passing = frozenset().union(*(copies.queue[0].passing(tests[place], place) for place in tests))
 
         def judge(mutant: Mutant) -> Verdict:
             copy = copies.get()
             try:
-                verdict = copy.judge(mutant, seconds)
+                verdict = copy.judge(mutant, passing, seconds)
             finally:
                 copies.put(copy)
             outcome = verdict.caught_by or ("TOO LATE" if verdict.late else "SURVIVED")
@@ -169,20 +216,33 @@ def judged(mutants: list[Mutant], jobs: int, seconds: float) -> list[Verdict]:
 def report(verdicts: list[Verdict]) -> str:
     """Return the survivors, the share that was caught in each area, and what scenarios cover."""
     survivors = [str(verdict.mutant) for verdict in verdicts if not verdict.caught_by]
-    made = Counter(verdict.mutant.area for verdict in verdicts)
-    caught = Counter(verdict.mutant.area for verdict in verdicts if verdict.caught_by)
-    shares = [f"{area:<12}{caught[area]:4} of {number:4}" for area, number in made.items()]
-    total = f"{'all':<12}{caught.total():4} of {made.total():4}, {100 * caught.total() // made.total()} %"
-    scenarios = [f"{pattern:<48}{scenario}" for pattern, scenario in BY_SCENARIO.items()]
+    found = caught(verdicts)
+    lines = [
+        f"{area:<12}{number:4} of {made:4}, {100 * number // made} %"
+        for area, (number, made) in found.items()
+    ]
+    scenarios = [f"{pattern:<48}{test}" for pattern, test in BY_SCENARIO.items()]
     return "\n".join(
-        ["", "Survivors:", *survivors, "", "Caught:", *shares, total, "", "Left to scenarios:", *scenarios]
+        ["", "Survivors:", *survivors, "", "Caught:", *lines, "", "Left to scenarios:", *scenarios]
     )
+
+
+def caught(verdicts: list[Verdict]) -> dict[str, tuple[int, int]]:
+    """Return how many mistakes of each area were caught, and how many were made."""
+    areas = dict.fromkeys(verdict.mutant.area for verdict in verdicts)
+    of = {
+        area: [bool(verdict.caught_by) for verdict in verdicts if verdict.mutant.area == area]
+        for area in areas
+    }
+    return {area: (sum(found), len(found)) for area, found in of.items()}
 
 
 def main() -> int:
     """Judge a sample."""
     parser = argparse.ArgumentParser(prog="make mutants ARGS=…", description=__doc__)
-    parser.add_argument("--sample", type=int, default=50, help="how many mistakes (50)")
+    parser.add_argument(
+        "--sample", type=int, default=150, help=f"how many mistakes, at least {LEAST} of each area (150)"
+    )
     parser.add_argument("--area", choices=AREAS, help="only one kind of files")
     parser.add_argument("--seed", type=int, default=1, help="which mistakes (1)")
     parser.add_argument("--jobs", type=int, default=2, help="how many at once (2)")
@@ -194,9 +254,13 @@ def main() -> int:
     if arguments.list:
         print("\n".join(map(str, sample)), f"\n{len(mutants)} mistakes in all")
         return 0
-    verdicts = judged(sample, arguments.jobs, arguments.seconds)
+    try:
+        verdicts = judged(sample, arguments.jobs, arguments.seconds)
+    except BaselineError as error:
+        print(f"{error}\nThese tests fail without a mistake -> make them pass first", file=sys.stderr)
+        return 2
     print(report(verdicts))
-    return int(sum(bool(verdict.caught_by) for verdict in verdicts) < 0.9 * len(verdicts))
+    return int(any(number < 0.9 * made for number, made in caught(verdicts).values()))
 
 
 if __name__ == "__main__":

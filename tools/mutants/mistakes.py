@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 
@@ -55,8 +54,11 @@ def _replacing(kind: str, pattern: str, replace: Callable[[re.Match[str]], str])
     return find
 
 
-def _dropping(kind: str, pattern: str, *, block: bool = False) -> Finder:
-    """Find the lines with a pattern, and drop them; a block goes with all that is indented below it."""
+def _dropping(kind: str, pattern: str, *, block: bool = False, having: str = "") -> Finder:
+    """Find the lines with a pattern, and drop them; a block goes with all that is indented below it.
+
+    What it has is in its first two lines.
+    """
     compiled = re.compile(pattern)
 
     def find(text: str) -> Iterator[Mistake]:
@@ -64,7 +66,8 @@ def _dropping(kind: str, pattern: str, *, block: bool = False) -> Finder:
         for number, line in enumerate(lines):
             if compiled.match(line):
                 end = _end_of_block(lines, number) if block else number + 1
-                yield Mistake(kind, number, end, ())
+                if having in "".join(lines[number : min(number + 2, end)]):
+                    yield Mistake(kind, number, end, ())
 
     return find
 
@@ -93,6 +96,30 @@ def _swapping(kind: str, pattern: str) -> Finder:
                 yield Mistake(kind, number, number + 1, (changed,))
 
     return find
+
+
+def options(defaults: Mapping[str, object]) -> Finder:
+    """Find the lines of Jinja that read an option, and write its default there."""
+    values = {name: _in_jinja(value) for name, value in defaults.items()}
+    read = "|".join(sorted(name for name, value in values.items() if value))
+    names = re.compile(rf"(?<![\w.'\"])({read})(?![\w'\"])(?! is (?:not )?defined)")
+
+    def find(text: str) -> Iterator[Mistake]:
+        for number, line in enumerate(text.splitlines()):
+            if re.search(r"\{\{|\{%| when: ", line):
+                changed = names.sub(lambda found: f"({values[found[1]]})", line)
+                if changed != line:
+                    yield Mistake("an option replaced by its default", number, number + 1, (changed,))
+
+    return find
+
+
+def _in_jinja(value: object) -> str:
+    """Return an option's value as an expression; nothing for a text that has expressions in it."""
+    if isinstance(value, str) and "{{" in value:
+        whole = re.fullmatch(r"\{\{ ((?:(?!\}\}).)*) \}\}", value)
+        return whole[1] if whole else ""
+    return repr(value)
 
 
 _UNIT = {"ms": "s", "s": "m", "m": "h", "h": "d", "d": "h", "w": "d"}
@@ -158,6 +185,12 @@ MANIFESTS: tuple[Finder, ...] = (
         r"\b(removeHeader|readOnly|permanent|send_resolved|continue): (true|false)$",
         lambda m: f"{m[1]}: {_FLIPPED[m[2]]}",
     ),
+    _replacing("another path of a probe", r"(?<= path: )/[\w/-]*$", lambda m: f"{m[0].rstrip('/')}/x"),
+    _swapping("another path of a probe", r"probe\(app, app\.(\w+)\)"),
+    _dropping("a variable of the environment dropped", r" +- \{?name: [A-Z_]+", block=True),
+    _dropping("a mount dropped", r" +- \{?name: ", block=True, having="mountPath"),
+    _dropping("limits dropped", r" +limits:", block=True),
+    _replacing("another limit", r"(?<=  memory: )(\d+)Mi$", lambda m: f"{m[1]}Gi"),
     _replacing("a negated condition", r"\{% if (?!not )(.+?) %\}", lambda m: f"{{% if not ({m[1]}) %}}"),
 )
 
@@ -177,9 +210,20 @@ VARIABLES: tuple[Finder, ...] = (
     _replacing("another schedule", r'"(\d+) (\d+) \* \* \*"', lambda m: f'"{m[2]} {m[1]} * * *"'),
 )
 
-TASKS: tuple[Finder, ...] = (
+SECRETS: tuple[Finder, ...] = (
     _dropping("no_log dropped", r" +no_log: true"),
     _replacing("an option no longer hidden", r"no_log: true", lambda _: "no_log: false"),
+)
+
+TASKS: tuple[Finder, ...] = (
+    _dropping("when dropped", r" +when:", block=True),
+    _dropping("failed_when dropped", r" +failed_when: (?!false)", block=True),
+    _replacing(
+        "a flipped boolean",
+        r"\b(become|run_once|force|any_errors_fatal|partial|required): (true|false)$",
+        lambda m: f"{m[1]}: {_FLIPPED[m[2]]}",
+    ),
+    _dropping("a check dropped", r" *- name: .*", block=True, having="builtin.assert:"),
 )
 
 RULES: tuple[Finder, ...] = (
@@ -197,62 +241,6 @@ GENERATORS: tuple[Finder, ...] = (
     _swapping("another unit of a panel", r"\bunits\.(\w+)"),
     _replacing("another span of time", r"\[(\d+)([smhd])\]", lambda m: f"[{m[1]}{_UNIT[m[2]]}]"),
 )
-
-
-def program(text: str) -> Iterator[Mistake]:
-    """Find the places in Python where a condition or a flag is easily wrong."""
-    lines = text.splitlines()
-    tree = ast.parse(text)
-    # Before Python 3.12 these have no places of their own.
-    formatted = {
-        inner for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for inner in ast.walk(node)
-    }
-    for node in ast.walk(tree):
-        if node in formatted:
-            continue
-        if isinstance(node, ast.expr | ast.keyword | ast.stmt) and node.lineno == node.end_lineno:
-            for kind, wrong in _wrong(node):
-                line = lines[node.lineno - 1].encode()
-                changed = line[: node.col_offset] + wrong.encode() + line[node.end_col_offset :]
-                yield Mistake(kind, node.lineno - 1, node.lineno, (changed.decode(),))
-
-
-def _is_default(value: ast.expr) -> bool:
-    """Whether it is what is taken where there is nothing, as in `found or {}`."""
-    empty = isinstance(value, ast.Dict | ast.List | ast.Tuple | ast.Constant)
-    return empty and not getattr(value, "keys", None) and not getattr(value, "elts", None)
-
-
-def _wrong(node: ast.AST) -> Iterator[tuple[str, str]]:
-    match node:
-        case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _OPPOSITES:
-            wrong = f"{ast.unparse(left)} {_OPPOSITES[type(op)]} {ast.unparse(right)}"
-            yield "a comparison turned round", wrong
-        case ast.BoolOp(op=op, values=values) if not _is_default(values[-1]):
-            word, kind = (" or ", "or for and") if isinstance(op, ast.And) else (" and ", "and for or")
-            yield kind, f"({word.join(f'({ast.unparse(value)})' for value in values)})"
-        case ast.UnaryOp(op=ast.Not(), operand=operand):
-            yield "not dropped", f"({ast.unparse(operand)})"
-        case ast.keyword(arg=str(name), value=ast.Constant(value=bool(flag))) if name not in _HARMLESS:
-            yield "a flipped flag", f"{name}={not flag}"
-        case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=bool(flag))):
-            yield "a flipped flag", f"{name} = {not flag}"
-
-
-# How a program is run, or a text is written.
-_HARMLESS = {"capture_output", "check", "daemon", "exist_ok", "frozen", "strict", "text"}
-_OPPOSITES: dict[type[ast.cmpop], str] = {
-    ast.Eq: "!=",
-    ast.NotEq: "==",
-    ast.Lt: ">=",
-    ast.LtE: ">",
-    ast.Gt: "<=",
-    ast.GtE: "<",
-    ast.In: "not in",
-    ast.NotIn: "in",
-    ast.Is: "is not",
-    ast.IsNot: "is",
-}
 
 
 def find(text: str, finders: tuple[Finder, ...]) -> list[Mistake]:
