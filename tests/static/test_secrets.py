@@ -288,7 +288,7 @@ def test_a_container_asks_as_the_user_whose_password_it_reads(objects: list[Obje
         if variable["name"] in ("ELASTICSEARCH_USER", "KIBANA_USER")
     }
 
-    assert users == {name: user for name, user in ASKS_AS.items() if name in users}
+    assert users == {name: ASKS_AS[name] for name, _ in containers(objects) if name in ASKS_AS}
 
 
 def test_no_backend_gets_the_owners_password(objects: list[Object]) -> None:

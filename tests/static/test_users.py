@@ -90,10 +90,10 @@ def test_volumes_belong_to_their_workloads_group(objects: list[Object]) -> None:
 
 def test_secrets_are_readable_only_by_the_group(objects: list[Object]) -> None:
     modes = {
-        name: volume["secret"].get("defaultMode")
+        (name, volume["name"]): volume["secret"].get("defaultMode")
         for name, pod in pods(objects)
         for volume in pod.get("volumes", [])
         if "secret" in volume
     }
 
-    assert modes == {name: None if name in FOR_ALL_IN_THE_POD else 0o440 for name in modes}
+    assert modes == {place: None if place[0] in FOR_ALL_IN_THE_POD else 0o440 for place in modes}

@@ -54,9 +54,19 @@ class Machine:
         }
         self.settings.write_text(json.dumps(values | changed))
 
-    def command(self, job: str) -> list[str]:
+    def command(self, job: str, program: Path = PROGRAM) -> list[str]:
         """Return the command line of a job."""
-        return [sys.executable, str(PROGRAM), job, "--settings", str(self.settings)]
+        return [sys.executable, str(program), job, "--settings", str(self.settings)]
+
+    def changed(self, *changes: tuple[str, str]) -> Path:
+        """Write a copy of the program with some passages replaced, each of which it has once."""
+        source = PROGRAM.read_text()
+        for passage, instead in changes:
+            assert source.count(passage) == 1, passage
+            source = source.replace(passage, instead)
+        program = self.root / "backup.py"
+        program.write_text(source)
+        return program
 
     @property
     def environment(self) -> dict[str, str]:

@@ -8,7 +8,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -214,10 +213,8 @@ def _patched(
     machine: Machine, job: str, patch: str, *, seconds: int = 120
 ) -> subprocess.CompletedProcess[str]:
     """Run a job of the program with something that happens meanwhile."""
-    program = machine.root / "backup.py"
     start = '\nif __name__ == "__main__":'
-    program.write_text(PROGRAM.read_text().replace(start, f"\n{patch}\n{start}"))
-    command = [sys.executable, str(program), job, "--settings", str(machine.settings)]
+    command = machine.command(job, machine.changed((start, f"\n{patch}\n{start}")))
     environment = machine.environment
     return subprocess.run(
         command, env=environment, capture_output=True, text=True, check=False, timeout=seconds
@@ -667,20 +664,20 @@ def test_a_full_target_is_told_and_earlier_copies_stay(small: Machine) -> None:
 
 def test_a_restic_that_is_stuck_is_ended_and_told(machine: Machine) -> None:
     machine.done("save")
-    source = PROGRAM.read_text()
-    for name in ("IDLE_SECONDS", "IDLE_SECONDS_IF_FULL"):
-        source = source.replace(f"\n{name} = ", f"\n{name} = 2 or ")
-    program = machine.root / "backup.py"
-    program.write_text(source)
+    names = ("IDLE_SECONDS", "IDLE_SECONDS_IF_FULL")
+    program = machine.changed(*((f"\n{name} = ", f"\n{name} = 2 or ") for name in names))
     stuck = machine.root / "bin/restic"
     stuck.parent.mkdir()
     real = shutil.which("restic")
     stuck.write_text(f'#!/bin/sh\ncase $* in *backup*) exec sleep 600 ;; *) exec {real} "$@" ;; esac\n')
     stuck.chmod(0o755)
     path = {"PATH": f"{stuck.parent}:{os.environ['PATH']}"}
-    command = [sys.executable, str(program), "save", "--settings", str(machine.settings)]
     ended = subprocess.run(
-        command, env=machine.environment | path, capture_output=True, text=True, check=False
+        machine.command("save", program),
+        env=machine.environment | path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
     assert ended.returncode == 1
@@ -727,11 +724,8 @@ def test_a_flipped_bit_is_found(machine: Machine, job: str) -> None:
 
 def _in_every_week(machine: Machine, job: str) -> str:
     """Run a job in each of the weeks in which it reads another part, until it fails."""
-    source = PROGRAM.read_text()
     for week in range(12):
-        program = machine.root / "backup.py"
-        program.write_text(source.replace("time.time() // (7 * 86400)", str(week)))
-        command = [sys.executable, str(program), job, "--settings", str(machine.settings)]
+        command = machine.command(job, machine.changed(("time.time() // (7 * 86400)", str(week))))
         ended = subprocess.run(command, env=machine.environment, capture_output=True, text=True, check=False)
         if ended.returncode:
             return ended.stderr

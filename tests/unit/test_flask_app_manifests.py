@@ -29,6 +29,8 @@ SHOP: dict[str, Any] = {
     "image": "registry.example.org/shop:1",
     "command": ["shop"],
     "args": ["--port=8000"],
+    "liveness_path": "/alive",
+    "readiness_path": "/serves",
     "needs": ["db"],
     "init_commands": [["shop", "migrate"], ["shop", "check"]],
     "schedules": [{"name": "backup", "cron": "30 3 * * *", "command": ["shop", "backup"]}],
@@ -105,9 +107,13 @@ def test_an_app_without_a_host_name_has_no_route_and_lets_traefik_not_in(objects
 def test_a_probe_is_of_the_kind_that_the_app_can_answer(objects: list[Object]) -> None:
     db, shop, game = (_pod(objects, name)["containers"][0] for name in ("db", "shop", "game"))
 
+    assert {probe: shop[probe]["httpGet"] for probe in PROBES} == {
+        "startupProbe": {"path": "/alive", "port": 8000},
+        "readinessProbe": {"path": "/serves", "port": 8000},
+        "livenessProbe": {"path": "/alive", "port": 8000},
+    }
     for probe in PROBES:
         assert db[probe]["tcpSocket"] == {"port": 5432}
-        assert shop[probe]["httpGet"]["port"] == 8000
         assert probe not in game
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -111,7 +112,9 @@ def test_secrets_and_kubeconfig_are_beside_the_inventory(project: Project) -> No
 
 
 def test_it_can_be_installed_from_git(project: Project, tmp_path: Path) -> None:
-    wanted = {"collections": [{"name": ROOT.as_uri(), "type": "git", "version": "HEAD"}]}
+    repository = tmp_path / "repository"
+    _commit_tree(repository)
+    wanted = {"collections": [{"name": repository.as_uri(), "type": "git", "version": "HEAD"}]}
     (tmp_path / "requirements.yml").write_text(yaml.safe_dump(wanted))
     (tmp_path / "ansible.cfg").write_text("[defaults]\ncollections_path = collections\n")
     cloned = Project(tmp_path)
@@ -119,8 +122,22 @@ def test_it_can_be_installed_from_git(project: Project, tmp_path: Path) -> None:
     run = cloned.run(*command)
 
     assert run.returncode == 0, run.stdout + run.stderr
-    assert {path.name for path in cloned.installed.iterdir()} == {
-        path.name for path in project.installed.iterdir()
+    assert _files(cloned) == _files(project)
+
+
+def _commit_tree(repository: Path) -> None:
+    """Make a repository of the files that are here, also those that are not committed yet."""
+    committer = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+    for command in (["init"], ["add", "--all"], [*committer, "commit", "--message", "all"]):
+        git = ["git", f"--git-dir={repository}", f"--work-tree={ROOT}"]
+        subprocess.run([*git, *command], check=True, capture_output=True)
+
+
+def _files(project: Project) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(project.installed)): path.read_bytes()
+        for path in project.installed.rglob("*")
+        if path.is_file()
     }
 
 

@@ -253,8 +253,8 @@ def snap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tree
 
 
-def test_the_token_is_in_no_command_line_and_no_environment(snap: Path) -> None:
-    assert snap.exists()
+@pytest.mark.usefixtures("snap")
+def test_the_token_is_in_no_command_line_and_no_environment() -> None:
     assert microk8s_join._join(URL, 30) == ""
 
 

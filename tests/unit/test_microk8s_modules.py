@@ -98,7 +98,7 @@ def test_an_archive_with_another_name_in_it_is_reported(
         sideload.SideloadError, match=r"no image .*traefik:v3 -> is that the name in its archive"
     ):
         sideload.Sideload([IMAGE]).wait(5)
-    assert directory.exists()
+    assert list(directory.iterdir()) == [IMAGE.loaded]  # it is not noted as loaded
 
 
 def test_an_image_named_with_its_digest_gets_the_name_that_the_kubelet_looks_for(
@@ -366,8 +366,8 @@ def test_a_workload_that_is_not_awaited_has_to_exist(cluster: list[dict[str, Any
     assert "metrics-server" in what_lacks(["metrics-server"], ["metrics-server"])
 
 
-def test_nothing_is_missing_when_everything_runs(cluster: list[dict[str, Any]]) -> None:
-    assert cluster
+@pytest.mark.usefixtures("cluster")
+def test_nothing_is_missing_when_everything_runs() -> None:
     assert what_lacks(["coredns"], []) == ""
 
 
@@ -389,19 +389,19 @@ def test_a_workload_that_does_not_run_is_named(
     assert what_lacks(["coredns"], []) == lacking
 
 
-def test_a_pending_configuration_is_named(cluster: list[dict[str, Any]], tmp_path: Path) -> None:
-    assert cluster
+@pytest.mark.usefixtures("cluster")
+def test_a_pending_configuration_is_named(tmp_path: Path) -> None:
     (tmp_path / "install.yaml").touch()
     assert "install.yaml is not applied" in what_lacks([], [])
 
 
-def test_disabled_rbac_is_noticed(cluster: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("cluster")
+def test_disabled_rbac_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = subprocess.CompletedProcess([], 0, "yes\n", "")
     allowed = microk8s_ready._kubectl
     monkeypatch.setattr(
         microk8s_ready, "_kubectl", lambda verb, *rest: answer if verb == "auth" else allowed(verb, *rest)
     )
-    assert cluster
     assert "access control by roles is not in force" in what_lacks([], [])
 
 

@@ -12,7 +12,7 @@ from tests.support.rendering import ROOT
 
 @pytest.fixture
 def probe(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The program, in a pod whose network answers everything."""
+    """The program, in a pod."""
     specification = importlib.util.spec_from_file_location("probe", ROOT / "roles/microk8s/files/probe.py")
     assert specification
     assert specification.loader
@@ -22,23 +22,40 @@ def probe(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
     monkeypatch.setattr("sys.argv", ["probe", "dns=10.1.0.2"])
     monkeypatch.setattr(module, "_PATIENCE", 0)
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [])
-    monkeypatch.setattr(socket, "create_connection", lambda *_, **__: socket.socket())
     return module
 
 
-def test_a_pod_that_reaches_everything_says_nothing(probe: ModuleType) -> None:
-    probe.main()
-
-
-def test_a_port_on_which_nothing_listens_is_reached(
-    probe: ModuleType, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("listens", [True, False])
+def test_a_pod_that_reaches_everything_says_nothing(
+    probe: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    *,
+    listens: bool,
 ) -> None:
-    def connect(*_: Any, **__: Any) -> None:
-        raise ConnectionRefusedError
+    """Also if nothing listens at a port: that is an answer."""
+    asked: list[tuple[str, int]] = []
+
+    def connect(at: tuple[str, int], **_: Any) -> socket.socket:
+        asked.append(at)
+        if not listens:
+            raise ConnectionRefusedError
+        return socket.socket()
+
+    def look_up(*at: Any) -> list[Any]:
+        asked.append(at)
+        return []
 
     monkeypatch.setattr(socket, "create_connection", connect)
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
     probe.main()
+
+    assert capfd.readouterr() == ("", "")
+    assert asked == [
+        ("10.152.183.1", 443),
+        ("kubernetes.default.svc.cluster.local", 443),
+        ("10.1.0.2", 9),
+    ]
 
 
 @pytest.mark.parametrize(

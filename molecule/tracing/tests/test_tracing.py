@@ -1,5 +1,6 @@
 """Every request has a trace with its pods, and problems of tracing do not affect requests."""
 
+import base64
 import json
 import re
 import time
@@ -156,10 +157,13 @@ def test_jaeger_requires_the_generated_password(home: Home, jaeger: Jaeger) -> N
 
 
 def test_jaeger_has_a_separate_elasticsearch_password(home: Home, kubectl: Kubectl) -> None:
-    secret = (home.secrets / "elasticsearch_jaeger.password").read_text().strip()
-    objects = kubectl("-n tracing get deployment,configmap -o json")
+    generated = {path.name: path.read_text().strip() for path in home.secrets.glob("*.password")}
+    secret = generated.pop("elasticsearch_jaeger.password")
+    held = kubectl.get("-n tracing secret jaeger")["data"]["password"]
 
-    assert secret not in objects
+    assert base64.b64decode(held).decode() == secret
+    assert secret not in generated.values()
+    assert secret not in kubectl("-n tracing get deployment,configmap -o json")
 
 
 @contextmanager
