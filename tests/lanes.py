@@ -55,8 +55,8 @@ LANES = (
     Lane("passwords", ("molecule/rotate/tests/test_rotate_passwords.py", "playbooks/rotate.yml")),
     Lane("authority", ("molecule/rotate/tests/test_rotate_authority.py", "roles/certificate_authority")),
     Lane("restore", ("molecule/restore", "roles/backup", "roles/restore", "plugins/modules/*backup*")),
-    Lane("upgrade", ("molecule/upgrade/tests/test_upgrade.py", "roles/microk8s/tasks/*upgrade*")),
-    Lane("upgrade-of-two", ("molecule/upgrade/tests/test_upgrade_of_two.py",)),
+    Lane("upgrade", ("molecule/upgrade", "roles/microk8s/tasks/*upgrade*")),
+    Lane("upgrade-of-two", ("molecule/upgrade_of_two",)),
     Lane("faults", ("molecule/chaos", "tests/support/chaos.py", "tests/support/faults.py")),
     Lane("long-faults", ("molecule/chaos", "tests/support/chaos.py", "tests/support/faults.py")),
 )

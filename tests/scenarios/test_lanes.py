@@ -51,11 +51,11 @@ def test_restore(home: Scenario) -> None:
 
 
 def test_upgrade(home: Scenario) -> None:
-    home.verify("upgrade/tests/test_upgrade.py")
+    home.verify("upgrade")
 
 
 def test_upgrade_of_two(home: Scenario) -> None:
-    home.verify("upgrade/tests/test_upgrade_of_two.py")
+    home.verify("upgrade_of_two")
 
 
 def test_faults(home: Scenario) -> None:

@@ -14,7 +14,7 @@ from bench.page import row
 from lab.catalogue.programs import EARLIER_KUBERNETES, KUBERNETES
 from tests.support.chaos import Pages
 from tests.support.database import ask
-from tests.support.home import ROOT, eventually
+from tests.support.home import ROOT, Home, eventually
 from tests.support.machines import Machines, changes
 from tests.support.repeatedly import repeatedly
 from tests.support.traffic import steady_traffic
@@ -33,6 +33,12 @@ REFRESHING = """for try in $(seq 6000); do
   sleep 0.1
 done
 exit 1"""
+
+
+@pytest.fixture(scope="module")
+def machines(home: Home) -> Machines:
+    """The machines of the home, with its logs."""
+    return Machines(home, options=("-e", '{"homeserver_tracing_enabled": false}'))
 
 
 @pytest.fixture(scope="module")

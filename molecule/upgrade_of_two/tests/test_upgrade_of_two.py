@@ -19,6 +19,12 @@ FOUNDER, WORKER = "molecule", "molecule-2"
 
 
 @pytest.fixture(scope="module")
+def machines(home: Home) -> Machines:
+    """The machines of the home, with its logs."""
+    return Machines(home, options=("-e", '{"homeserver_tracing_enabled": false}'))
+
+
+@pytest.fixture(scope="module")
 def places(home: Home, machines: Machines) -> set[frozenset[str]]:
     """Upgrade both under load; return on which machines the app's pods were together."""
     install_earlier(machines)
