@@ -1,5 +1,6 @@
 """Fixtures of all scenarios' tests."""
 
+import os
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +17,11 @@ from tests.support.machines import Machines
 from tests.support.mail import Mailbox, receiving
 from tests.support.prometheus import Prometheus
 from tests.support.recorder import Recorder, recording
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let commands on a machine of the developer's own run as root, as they do in the lab."""
+    config.option.sudo = os.environ.get("HOMESERVER_SCENARIO_USER", "root") != "root"
 
 
 @pytest.fixture(scope="session")

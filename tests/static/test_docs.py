@@ -24,6 +24,11 @@ COMMANDS = {
     "make lab": "does what scenario site does, on a machine that stays",
     "make test": ".ci/run",
     "make help": "below",
+    "export HOMESERVER_SCENARIO_ADDRESS=192.168.121.20 "
+    "HOMESERVER_SCENARIO_MACHINE=ubuntu": "tests/unit/test_own_machine.py",
+    "export HOMESERVER_SCENARIO_USER=vagrant "
+    "HOMESERVER_SCENARIO_KEY=.vagrant/machines/default/libvirt/private_key": "tests/unit/test_own_machine.py",
+    "molecule test -s traefik": "tests/scenarios/, without what Molecule does around the playbooks and tests",
     "make lint": "make test",
     "make unit": "make test, in parts",
     "ansible-galaxy collection install -r requirements.yml": "tests/unit/test_installed_collection.py",

@@ -2,8 +2,8 @@
 
 import json
 import os
-import re
 import shlex
+import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -43,8 +43,10 @@ class Home:
 
     @property
     def tests(self) -> str:
-        """The address in the machine's network at which the tests listen, `_tests` in variables.yml."""
-        return re.sub(r"\d+$", "1", self.address)
+        """The address of this computer at which the machine reaches the tests, `_tests` in its inventory."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as towards:
+            towards.connect((self.address, 9))  # sends nothing
+            return str(towards.getsockname()[0])
 
     @property
     def domain(self) -> str:
