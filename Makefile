@@ -86,22 +86,22 @@ fast-test: $(READY) ## Run the same, without the app's tests
 lab-test: $(READY) ## Run the lab's tests that create machines (as root)
 	pytest -m machine
 
-SCENARIO := pytest -s --durations=0 -m scenario
+SCENARIO_TESTS := pytest -s --durations=0 -m scenario
 
 SCENARIOS := house small
 molecule: $(READY) ## Run the scenarios: every role on lab machines (as root)
-	$(SCENARIO) $(SCENARIOS:%=tests/scenarios/test_%.py) $(ARGS)
+	$(SCENARIO_TESTS) $(SCENARIOS:%=tests/scenarios/test_%.py) $(ARGS)
 
 lane: $(READY) ## Run one lane, a story that takes minutes (as root): make lane LANE=power
-	$(SCENARIO) tests/scenarios/test_lanes.py::test_$(subst -,_,$(LANE))
+	$(SCENARIO_TESTS) tests/scenarios/test_lanes.py::test_$(subst -,_,$(LANE))
 
 .PHONY: chaos
 chaos: $(READY) ## Let faults happen to new homes in the lab, and write what each costs to docs/benchmark.md (as root)
-	HOMESERVER_BENCHMARK_PAGE=docs/benchmark.md $(SCENARIO) tests/scenarios/test_lanes.py -k faults
+	HOMESERVER_BENCHMARK_PAGE=docs/benchmark.md $(SCENARIO_TESTS) tests/scenarios/test_lanes.py -k faults
 
 .PHONY: test-upgrade
 test-upgrade: $(READY) ## Upgrade homes in the lab from the Kubernetes before, and write what it costs to docs/benchmark.md (as root)
-	HOMESERVER_BENCHMARK_PAGE=docs/benchmark.md $(SCENARIO) tests/scenarios/test_lanes.py -k upgrade
+	HOMESERVER_BENCHMARK_PAGE=docs/benchmark.md $(SCENARIO_TESTS) tests/scenarios/test_lanes.py -k upgrade
 
 .PHONY: mutants
 mutants: $(READY) ## Make realistic mistakes one at a time, name those that no fast test catches, as in: make mutants ARGS='--area rules'

@@ -59,18 +59,48 @@ LANES = (
     Lane("upgrade-of-two", ("molecule/upgrade_of_two",)),
     Lane("faults", ("molecule/chaos", "tests/support/chaos.py", "tests/support/faults.py")),
     Lane("long-faults", ("molecule/chaos", "tests/support/chaos.py", "tests/support/faults.py")),
+    Lane("standalone", ("molecule/*/molecule.yml", "molecule/*/converge.yml", "extensions/molecule")),
+)
+# The scenarios that a developer runs one by one and that are no lanes. The lane `standalone` has one of them.
+STANDALONE = (
+    "default",
+    "traefik",
+    "microk8s",
+    "firewall",
+    "flask_app",
+    "prometheus",
+    "grafana",
+    "elk",
+    "tracing",
+    "incident",
+    "options",
+    "addresses",
+    "arguments",
+    "without_logs",
+    "pull",
+    "removal",
 )
 
 
-def chosen(changed: Sequence[Lane], commits: int) -> Lane:
+def chosen(changed: Sequence[Lane], turn: int) -> Lane:
     """Return one of the lanes whose files were changed, or of all if none were."""
     lanes = changed or LANES
-    return lanes[commits % len(lanes)]
+    return lanes[turn % len(lanes)]
 
 
 def of_this_commit() -> Lane:
     """Return the lane whose turn it is."""
-    return chosen([lane for lane in LANES if _changed(lane)], int(_git("rev-list", "--count", "HEAD")))
+    return chosen([lane for lane in LANES if _changed(lane)], commits())
+
+
+def standalone_of_this_commit() -> str:
+    """Return the scenario whose turn it is to run by itself."""
+    return STANDALONE[commits() // len(LANES) % len(STANDALONE)]
+
+
+def commits() -> int:
+    """Return the number of commits."""
+    return int(_git("rev-list", "--count", "HEAD"))
 
 
 def named(name: str) -> Lane:

@@ -1,10 +1,12 @@
 """Run the lanes of tests/lanes.py, each on new machines in a network of its own."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.lanes import LANES
+from tests.lanes import LANES, standalone_of_this_commit
 from tests.support.scenario import Scenario, in_network
 
 pytestmark = pytest.mark.scenario
@@ -66,6 +68,12 @@ def test_faults(home: Scenario) -> None:
 def test_long_faults(home: Scenario) -> None:
     home.install()
     home.verify("chaos", marked="long")
+
+
+def test_standalone(home: Scenario, tmp_path: Path) -> None:
+    """One scenario by itself, as a developer runs it, with a state of Molecule of its own."""
+    name = os.environ.get("SCENARIO") or standalone_of_this_commit()
+    home.run("molecule", "test", "-s", name, MOLECULE_EPHEMERAL_DIRECTORY=str(tmp_path))
 
 
 def _verify_cluster(home: Scenario, *parts: str) -> None:
