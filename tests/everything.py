@@ -2,8 +2,8 @@
 
 The build and the scenarios decide how long it takes. Two of them run at a time, and show what they print at
 once. The rest runs in the background, on what processor time they leave, because a home on two cores that has
-to share them misses its probes. The app's tests measure time, so they run first and alone. A table of all
-parts with their seconds comes last.
+to share them misses its probes. The app's tests measure time, so they do not. A table of all parts with their
+seconds comes last.
 
 A test that is skipped fails the run, unless tests/skips.yml says why.
 """
@@ -98,7 +98,6 @@ def chosen_lanes() -> tuple[lanes.Lane, ...]:
     return (lanes.named(name) if name else lanes.of_this_commit(),)
 
 
-ALONE = (Part("app", ["make", "app-test"]),)
 BUILD = Part("build", [sys.executable, "-m", "lab", "build"], live=True)
 # The first that is ready begins first, so the longest come first.
 MACHINES = (
@@ -108,6 +107,7 @@ MACHINES = (
 )
 MACHINES_AT_ONCE = 2
 BESIDE = (
+    Part("app", ["make", "app-test"]),
     Part("unit", ["make", "fast-test"], background=True),
     Part("lint", ["make", "lint"], background=True),
     # Its machines are bare.
@@ -135,9 +135,8 @@ class Run:
     def everything(self) -> bool:
         """Run all parts, print the table, and tell whether all is fine."""
         machines = [*MACHINES, *map(lane, chosen_lanes())]
-        self._all((ALONE, 1))
         self._all((machines, MACHINES_AT_ONCE), (BESIDE, 1))
-        parts = [*ALONE, *machines, *BESIDE]
+        parts = [*machines, *BESIDE]
         self._show(table(parts))
         return all(part.is_fine for part in parts)
 

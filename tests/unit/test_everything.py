@@ -26,7 +26,6 @@ def _python(program: str) -> list[str]:
 
 
 def _run(monkeypatch: pytest.MonkeyPatch, *parts: Part) -> bool:
-    monkeypatch.setattr(everything, "ALONE", ())
     monkeypatch.setattr(everything, "MACHINES", parts)
     monkeypatch.setattr(everything, "BESIDE", ())
     monkeypatch.setattr(everything, "chosen_lanes", tuple)
