@@ -19,6 +19,7 @@ from lab.machine import Machine, Supplies, load, unique_name
 from lab.nspawn import Nspawn
 from lab.tests.conftest import ROOT, Lab
 from lab.tests.host_state import changes, host_state
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.machine
 
@@ -122,9 +123,9 @@ def test_two_labs_have_machines_of_one_name(
     with monkeypatch.context() as other:
         other.setenv("HOMESERVER_LAB_DIR", f"{lab_directory}-2")
         other.setenv("HOMESERVER_LAB_BRIDGE", "labtest2")
-        other.setenv("HOMESERVER_LAB_SUBNET", "10.215.0.0/24")
+        other.setenv("HOMESERVER_LAB_SUBNET", "10.216.0.0/24")
         lab("up", "--name", A)
-        assert (in_machine(A, "hostname"), machine(A).address) == (A, "10.215.0.2")
+        assert (in_machine(A, "hostname"), machine(A).address) == (A, "10.216.0.2")
         lab("down", "--name", A)
     assert states(lab) == ["running"]
     assert in_machine(A, "hostname; ping -c 1 -W 5 10.214.0.1 >&2; hostname -I") == f"{A}\n{first.address}"
@@ -300,10 +301,3 @@ def test_a_machine_that_cannot_boot_shows_its_last_output(
         lifecycle.up(A, None, print)
     assert "os-release file is missing" in str(raised.value)
     lifecycle.down(A)
-
-
-def wait_until(condition: Callable[[], bool], within: float = 120, pause: float = 0.2) -> None:
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(pause)

@@ -14,6 +14,7 @@ import yaml
 from kubernetes import client, config
 
 from tests.support.roles import ROOT
+from tests.support.waiting import wait_until
 
 pytestmark = [
     pytest.mark.cluster,
@@ -289,10 +290,7 @@ def test_the_next_run_completes_a_killed_one(playbook: Playbook, core: client.Co
     process = subprocess.Popen(
         playbook.write(*unready), cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True
     )
-    deadline = time.monotonic() + 60
-    while not (NAMESPACE in _namespaces(core) and the_pods(core)):
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    wait_until(lambda: NAMESPACE in _namespaces(core) and the_pods(core))
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert playbook.apply(*objects)["deleted"] == [f"ConfigMap {NAMESPACE}/old"]

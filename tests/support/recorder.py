@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.support.waiting import PATIENCE, wait_until
+
 
 @dataclass(frozen=True)
 class Message:
@@ -38,17 +40,13 @@ class Recorder:
         """Return the messages to a path, with any query."""
         return [message for message in self.messages if message.path.partition("?")[0] == path]
 
-    def wait(self, arrived: Callable[[], bool], seconds: float) -> None:
+    def wait(self, arrived: Callable[[], bool], seconds: float = PATIENCE) -> None:
         """Wait until the expected messages have arrived.
 
         Raises:
             TimeoutError: They have not; the message lists those that have.
         """
-        deadline = time.monotonic() + seconds
-        while not arrived():
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"not received within {seconds:g} s, only {self.messages}")
-            time.sleep(0.1)
+        wait_until(arrived, lambda: self.messages, seconds=seconds)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ import bcrypt
 import requests
 
 from tests.support import programs
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import wait_for_port
 
 PRIVATE = "private/"
 """What the names of the images begin with that are served only with the login."""
@@ -132,7 +132,8 @@ def serving(
 def _running(directory: Path, auth: dict[str, dict[str, str]]) -> Iterator[str]:
     """Run Distribution's program; give its address."""
     directory.mkdir()
-    address = f"127.0.0.1:{programs.free_port()}"
+    port = programs.free_port()
+    address = f"127.0.0.1:{port}"
     configuration = {
         "version": 0.1,
         "log": {"level": "error", "accesslog": {"disabled": True}},
@@ -147,24 +148,11 @@ def _running(directory: Path, auth: dict[str, dict[str, str]]) -> Iterator[str]:
         command = [str(programs.registry()), "serve", str(file)]
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     try:
-        _wait_until_up(process, f"http://{address}", directory / "log")
+        wait_for_port(port, process, (directory / "log").read_text)
         yield f"http://{address}"
     finally:
         process.terminate()
         process.wait()
-
-
-def _wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            requests.get(f"{url}/v2/", timeout=5)
-        except requests.ConnectionError:
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the registry does not run:\n{log.read_text()}") from None
-            time.sleep(0.05)
-        else:
-            return
 
 
 @contextmanager

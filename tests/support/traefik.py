@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,10 +15,10 @@ import requests
 import yaml
 from requests.adapters import HTTPAdapter
 
+from tests.support import waiting
 from tests.support.programs import free_port
 from tests.support.rendering import Object, find
 from tests.support.traefik_role import behind_files, render
-from tests.support.waiting import PATIENCE
 
 
 @dataclass(frozen=True)
@@ -143,11 +142,8 @@ def wait_until(
     done: Callable[[], bool], traefik: Traefik, process: subprocess.Popen[bytes] | None = None
 ) -> None:
     """Wait until something is so, for a while, and no longer than Traefik runs."""
-    deadline = time.monotonic() + PATIENCE
-    while not done():
-        assert process is None or process.poll() is None, traefik.log.read_text()
-        assert time.monotonic() < deadline, traefik.log.read_text()
-        time.sleep(0.1)
+    waiting.wait_until(lambda: done() or (process and process.poll() is not None), traefik.log.read_text)
+    assert process is None or process.poll() is None, traefik.log.read_text()
 
 
 def _answers(traefik: Traefik, probe: str) -> bool:

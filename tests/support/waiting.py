@@ -9,17 +9,20 @@ PATIENCE = 300.0  # seconds; a machine that also runs a home leaves little time 
 
 
 def wait_until(
-    condition: Callable[[], object], seen: Callable[[], object] = lambda: "", pause: float = 0.1
+    condition: Callable[[], object],
+    seen: Callable[[], object] = lambda: "",
+    pause: float = 0.1,
+    seconds: float = PATIENCE,
 ) -> None:
-    """Wait until a condition is true, with pauses of some seconds.
+    """Wait until a condition is true, for some seconds, with pauses of some.
 
     Raises:
         TimeoutError: It did not become true; with what was seen last.
     """
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"not so after {PATIENCE:g} s: {seen()}")
+            raise TimeoutError(f"not so after {seconds:g} s: {seen()}")
         time.sleep(pause)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.bulk import Elasticsearch, elasticsearch
-from tests.support.filebeat import Role, cri, log_file, running, stubbed
+from tests.support.filebeat import Role, Running, cri, log_file, running, stubbed
 from tests.support.waiting import wait_until
 
 
@@ -39,18 +39,24 @@ def _all_there(elastic: Elasticsearch, count: int) -> None:
     assert Counter(elastic.messages()) == Counter(f"line {number}" for number in range(count))
 
 
+def _reads(filebeat: Running, log: Path) -> bool:
+    """Whether Filebeat has this file open."""
+    held = Path(f"/proc/{filebeat.process.pid}/fd").iterdir()
+    return any(file.exists() and file.samefile(log) for file in held)
+
+
 def test_nothing_is_lost_while_elasticsearch_is_down(tmp_path: Path, elastic: Elasticsearch) -> None:
     log = log_file(tmp_path, "web")
     log.write_bytes(_numbered(0, 1000))
-    with running(tmp_path, _configuration(tmp_path, elastic)):
+    with running(tmp_path, _configuration(tmp_path, elastic)) as filebeat:
         wait_until(lambda: len(elastic.messages()) == 1000)
         elastic.up = False
         with log.open("ab") as file:
             file.write(_numbered(1000, 15_000))
-        time.sleep(3)  # long enough to notice the kubelet's rotation
+        # The kubelet rotates it.
         log.rename(log.with_name("0.log.20261124-213000"))
         log.write_bytes(_numbered(15_000, 29_000))
-        time.sleep(3)
+        wait_until(lambda: _reads(filebeat, log))
         # The pod is deleted with its files before any of these lines could be sent.
         for path in log.parent.iterdir():
             path.unlink()

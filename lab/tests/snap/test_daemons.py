@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from microk8s import arguments, containers, daemons, datastore, etcd, host, programs, services, status
 
+from tests.support.waiting import wait_until
+
 from .conftest import Node
 
 Become = list[tuple[list[str], dict[str, str]]]
@@ -174,11 +176,7 @@ def _wait_for_children(
 ) -> list[int]:
     """Wait until all programs run, and so many of them have recorded it."""
     started = node.common / "started"
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        if started.exists() and started.read_text().count("\n") == noted:
-            break
-        time.sleep(0.05)
+    wait_until(lambda: started.exists() and started.read_text().count("\n") == noted)
     found = _children(process.pid)
     assert len(found) == expected
     return found
@@ -244,10 +242,7 @@ def test_the_programs_do_not_outlive_a_killed_kubelite(kubelite: Node) -> None:
         children = _wait_for_children(process, kubelite)
         os.kill(process.pid, signal.SIGKILL)
         process.wait(timeout=20)
-    deadline = time.monotonic() + 10
-    while not all(map(_is_gone, children)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert all(map(_is_gone, children))
+    wait_until(lambda: all(map(_is_gone, children)))
 
 
 def test_all_run_on_for_a_while_after_a_bad_flag_of_one(kubelite: Node) -> None:
@@ -262,11 +257,12 @@ def test_all_run_on_for_a_while_after_a_bad_flag_of_one(kubelite: Node) -> None:
 
 def test_a_stop_while_the_api_server_starts_hangs_until_the_kill(kubelite: Node) -> None:
     program = (kubelite.snap / "bin/kube-apiserver").read_text()
-    kubelite.program("kube-apiserver", program.replace('200 if self.path == "/readyz" else 404', "500"))
+    asked = kubelite.common / "asked"
+    unready = f"500); print(file=open('{asked}', 'a')"
+    kubelite.program("kube-apiserver", program.replace('200 if self.path == "/readyz" else 404', unready))
     with _start() as process:
-        while not _children(process.pid):
-            time.sleep(0.05)
-        time.sleep(2)
+        # Once it asks again, it knows from the first answer that the server starts.
+        wait_until(lambda: asked.exists() and asked.read_text().count("\n") > 1)
         process.terminate()
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(timeout=2)

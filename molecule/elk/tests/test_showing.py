@@ -5,7 +5,6 @@ Kibana itself does not run in the lab, because its image is not available there.
 
 import json
 import re
-import time
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -69,14 +68,14 @@ def _pod(kubectl: Kubectl, name: str, lines: list[str]) -> dict[str, object]:
 def answers(_logged: None, logs: Logs) -> dict[Question, bool]:
     """Whether every query has a result, repeated until all have, or for some minutes."""
     found = dict.fromkeys(QUESTIONS, False)
-    deadline = time.monotonic() + 180
-    while waiting := [question for question, answered in found.items() if not answered]:
-        for question in waiting:
+
+    def all_answered() -> bool:
+        for question in [question for question, answered in found.items() if not answered]:
             answer = logs.ask(f"{question.indices}/_search", question.body)
             found[question] = bool(answer["hits"]["total"]["value"] and question.found(answer))
-        if time.monotonic() > deadline:
-            break
-        time.sleep(2)
+        return all(found.values())
+
+    eventually(all_answered, 180)
     return found
 
 

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from tests.support.dashboards import FILES, Choice, Question, asked, choices, marks, read
-from tests.support.home import Home, Kubectl
+from tests.support.home import Home, Kubectl, eventually
 from tests.support.prometheus import Prometheus
 
 QUESTIONS = [question for dashboard in read().values() for question in asked(dashboard)]
@@ -73,12 +73,13 @@ def _visited(home: Home, _tidied: None) -> None:
 def answers(_visited: None, prometheus: Prometheus) -> dict[Question, list[float]]:
     """The results of all queries, repeated until all expected ones have some, or for some minutes."""
     found = {question: _query(prometheus, question) for question in QUESTIONS}
-    deadline = time.monotonic() + 240
-    while waiting := [question for question in QUESTIONS if _expected(question) and not found[question]]:
-        if time.monotonic() > deadline:
-            break
-        time.sleep(5)
-        found |= {question: _query(prometheus, question) for question in waiting}
+
+    def all_answered() -> bool:
+        waiting = [question for question in QUESTIONS if _expected(question) and not found[question]]
+        found.update({question: _query(prometheus, question) for question in waiting})
+        return not waiting
+
+    eventually(all_answered, 240)
     return found
 
 
