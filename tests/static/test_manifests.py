@@ -2,7 +2,7 @@
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from ansible.parsing.dataloader import DataLoader
 from jsonschema import Draft202012Validator
 from kubernetes.utils import parse_quantity
 
-from tests.support.manifests import WORKLOADS, Object, containers, name_of, of, pods
+from tests.support.manifests import INVENTORIES, WORKLOADS, Object, containers, name_of, of, pods
 from tests.support.programs import promtool, traefik_crds
 from tests.support.rendering import ROOT, Role
 
@@ -192,7 +192,36 @@ def test_every_container_has_requests_and_a_limit(objects: list[Object]) -> None
     for name, container in containers(objects):
         resources = container["resources"]
         assert {"cpu", "memory"} <= set(resources["requests"]), name
-        assert "memory" in resources["limits"], name
+        reserved, most = (parse_quantity(resources[part]["memory"]) for part in ("requests", "limits"))
+        assert reserved <= most <= 4 * 1024**3, name
+
+
+def test_every_container_is_given_what_the_table_says(objects_of: Callable[[str], list[Object]]) -> None:
+    # Some containers are there only where a component is off.
+    all_objects = [obj for inventory in INVENTORIES for obj in objects_of(inventory)]
+    found = {name: _given(container) for name, container in containers(all_objects)}
+    found |= {name: _given(container) for name, container in containers(objects_of("everything_on"))}
+
+    assert found == yaml.safe_load((ROOT / "tests/static/containers.yml").read_text())
+
+
+def _given(container: Object) -> Object:
+    given = {
+        "env": [variable["name"] for variable in container.get("env", [])],
+        "mounts": {mount["mountPath"]: mount["name"] for mount in container.get("volumeMounts", [])},
+        "probes": {
+            key.removesuffix("Probe"): _asked(probe)
+            for key, probe in container.items()
+            if key.endswith("Probe")
+        },
+    }
+    return {key: value for key, value in given.items() if value}
+
+
+def _asked(probe: Object) -> str:
+    if "httpGet" in probe:
+        return f"http {probe['httpGet']['port']} {probe['httpGet']['path']}"
+    return f"tcp {probe['tcpSocket']['port']}"
 
 
 def test_every_container_has_probes(objects: list[Object]) -> None:

@@ -68,12 +68,8 @@ def opensearch() -> tuple[Path, Path]:
 
 
 def traefik_crds() -> Path:
-    """Return the file with Traefik's CRDs, which is downloaded if necessary.
-
-    Raises:
-        LabError: It could not be downloaded, or the host lacks something.
-    """
-    return _made(traefik_crds_part()) / "traefik_crds.yml"
+    """Return the file with Traefik's CRDs."""
+    return _path(traefik_crds_part(), "traefik_crds.yml")
 
 
 def free_port() -> int:
