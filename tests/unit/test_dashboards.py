@@ -58,9 +58,10 @@ def test_grafanas_types_know_every_field(dashboard: Dashboard) -> None:
 
 
 @every_dashboard
-def test_every_panel_has_a_title_and_a_unit(dashboard: Dashboard) -> None:
+def test_every_panel_has_a_title_a_description_and_a_unit(dashboard: Dashboard) -> None:
     for panel in panels(dashboard):
         assert panel["title"]
+        assert re.fullmatch(r"[A-Z0-9].+\.", panel["description"]), panel["title"]
         assert panel["fieldConfig"]["defaults"].get("unit"), panel["title"]
 
 

@@ -265,3 +265,16 @@ def test_responses_have_a_limited_size(asked: Object) -> None:
 def test_a_search_starts_with_an_empty_query(each: Object) -> None:
     # Its conditions are filters, so that the query bar is free.
     assert source(each)["query"] == {"query": "", "language": "kuery"}
+
+
+def test_every_panel_has_a_title_and_a_description() -> None:
+    shown = [each for each in OBJECTS if each["type"] in ("visualization", "search", "dashboard")]
+    untitled = {each["id"] for each in shown if not each["attributes"]["title"]}
+
+    # Its row of links is its own title.
+    assert untitled == {f"{PREFIX}way"}
+    assert [
+        each["id"]
+        for each in shown
+        if not re.fullmatch(r"[A-Z0-9].+\.", each["attributes"]["description"].replace("\n", " "))
+    ] == []

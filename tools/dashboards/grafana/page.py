@@ -7,8 +7,10 @@ from grafana_foundation_sdk.models.dashboard import (
     Dashboard,
     DashboardCursorSync,
     DashboardLinkType,
+    RowPanel,
 )
 
+from tools.dashboards.grafana.descriptions import DESCRIPTIONS
 from tools.dashboards.grafana.panels import BAD, PROMETHEUS, Panel
 
 TAG = "homeserver"
@@ -41,7 +43,7 @@ def page(
         builder.with_row(dashboard.Row(heading))
         for panel in panels:
             builder.with_panel(panel)
-    return _numbered(builder.build())
+    return _numbered(_described(builder.build()))
 
 
 def _others() -> dashboard.DashboardLink:
@@ -64,6 +66,18 @@ def _alerts() -> dashboard.AnnotationQuery:
         .icon_color(BAD)
         .expr('ALERTS{alertstate="firing", severity!="none"}')
     )
+
+
+def _described(built: Dashboard) -> Dashboard:
+    """Set the description of each panel that has none of its own.
+
+    Raises:
+        KeyError: there is none.
+    """
+    for panel in built.panels or []:
+        if not isinstance(panel, RowPanel) and not panel.description:
+            panel.description = DESCRIPTIONS[built.uid or ""][panel.title or ""]
+    return built
 
 
 def _numbered(built: Dashboard) -> Dashboard:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tools.dashboards.kibana import fields
+from tools.dashboards.kibana.descriptions import DESCRIPTIONS
 from tools.dashboards.kibana.objects import Json, compact, visualization
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
@@ -255,7 +256,7 @@ def moments(name: str, title: str, lines: Lines, down: str, shown: Mapping[str, 
 def text(name: str, title: str, markdown: str) -> Json:
     """Show a text."""
     parameters = {"markdown": markdown, "fontSize": 12, "openLinksInNewTab": False}
-    return visualization(name, title, "", "markdown", parameters)
+    return visualization(name, title, DESCRIPTIONS[name], "markdown", parameters)
 
 
 _CLOCK = "%Y-%m-%d %H:%M:%S"
@@ -296,4 +297,4 @@ def _panel(name: str, title: str, data: Json, transform: list[Json], picture: Js
         **picture,
         "config": {"view": {"stroke": None}},
     }
-    return visualization(name, title, "", "vega", {"spec": compact(specification)})
+    return visualization(name, title, DESCRIPTIONS[name], "vega", {"spec": compact(specification)})

@@ -1,0 +1,25 @@
+"""What a reader learns from each panel, or does about it, by its name."""
+
+DESCRIPTIONS = {
+    "way": "Leads to the other dashboards.",
+    "requests-by-status": "Red ones are faults of a service, yellow ones mostly of whoever asks.",
+    "time-to-answer": "If only the slowest get slower, one service is the cause.",
+    "requests-by-route": "Which service is used, and which one fails.",
+    "slowest-routes": "What most visitors wait at most, by service: start with the slowest.",
+    "requests-by-browser": "What visitors come with, and with which of it something fails.",
+    "requests-by-app-route": "Which part of an app is used, and which one fails.",
+    "failed-by-browser": "Failures of one browser only are faults of a page, not of the server.",
+    "failed-by-route-and-browser": "The part of an app, and the browser, in which requests fail most.",
+    "errors-by-source": "When errors began, and in what.",
+    "errors-by-pod": "The pod that writes the most errors: read its lines below.",
+    "request-how": "How to find all lines of one request.",
+    "request-moments": "Which parts wrote something about the request, in the order of time.",
+    "lines-by-namespace": "Which part of the home writes the most; a sudden change has a cause.",
+    "lines-by-level": "More warnings and errors than before mean that something has changed.",
+    "talkative-pods": "These use most of the budget for logs: lower their level of logging.",
+    "talkative-units": "A unit that writes this much has a problem, or a level of logging for debugging.",
+    "lines-by-source": "Which source writes how much; one that ends has stopped shipping.",
+    "newest-lines": "A source whose last line is old is silent, or its lines do not arrive.",
+    "lines-by-node": "A host without any ships no logs: look at its Filebeat.",
+    "unparsed-by-pod": "Pods whose lines have a format that is not known; they are kept as plain text.",
+}
