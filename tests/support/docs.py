@@ -29,6 +29,14 @@ def examples(page: Path) -> Iterator[dict[str, Any]]:
             yield content
 
 
+def conditional_series() -> dict[str, set[str]]:
+    """Return the series that exist only with something, by the alert, from the table in docs/alerts.md."""
+    rows = re.findall(
+        r"^\| \[(\w+)\]\(\S+\) \|.*\| (`.*`) \|$", (ROOT / "docs/alerts.md").read_text(), re.MULTILINE
+    )
+    return {alert: set(re.findall(r"`([^`]+)`", series)) for alert, series in rows}
+
+
 def inventories(page: Path) -> Iterator[str]:
     """Return the YAML blocks that are an inventory."""
     yield from (block for block in blocks(page, "yaml") if "all" in yaml.safe_load(block))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support import promql
+from tests.support import docs, promql
 from tests.support.programs import promtool
 from tests.support.roles import ROLES
 
@@ -183,3 +183,18 @@ def test_the_index_lists_every_runbook_once() -> None:
     listed = re.findall(r"^\| \[(\w+)\]\(\1\.md\) \|", INDEX.read_text(), re.MULTILINE)
 
     assert sorted(listed) == NAMES
+
+
+def test_every_alert_that_needs_more_than_a_home_is_in_the_table() -> None:
+    documented = docs.conditional_series()
+    conditional = set().union(*documented.values())
+    records = {rule["record"]: promql.metrics(rule["expr"]) for rule in _rules() if "record" in rule}
+    asked = {
+        alert["alert"]: metrics | set().union(*(records.get(metric, set()) for metric in metrics))
+        for alert in ALERTS
+        if (metrics := promql.metrics(alert["expr"]))
+    }
+
+    assert documented == {
+        alert: series & conditional for alert, series in asked.items() if series & conditional
+    }
