@@ -76,6 +76,7 @@ lint: $(READY) $(CHECKOV)/.ready ## Check style, types and Ansible's rules
 	ansible-lint --offline
 	shellcheck $$(git grep -lE '^#!.*[/ ](ba)?sh\b' -- ':!*.py')
 	hadolint app/Dockerfile images/*/Dockerfile
+	pymarkdown scan $$(git ls-files '*.md' ':!.github')
 	python -m tools.checkov $(CHECKOV)/bin/checkov
 
 unit: app-test fast-test ## Run the tests that need no machine

@@ -132,10 +132,15 @@ def _limits(option: dict[str, Any], schema: constraints.Schema) -> str:
         if "choices" not in option
     }
     return " ".join(
-        re.sub(r"([|*])", r"\\\1", _sentence(what + text.removeprefix("of ").removeprefix("that is ")))
+        _escaped(_sentence(what + text.removeprefix("of ").removeprefix("that is ")))
         for what, text in texts.items()
         if text and text != constraints.size({"minLength": 1})
     )
+
+
+def _escaped(text: str) -> str:
+    """Return a text as Markdown that shows it as it is, in a cell of a table."""
+    return re.sub(r"(https?://\S+?)(?=[.,]?(?:\s|$))", r"`\1`", re.sub(r"([|*])", r"\\\1", text))
 
 
 def _sentence(text: str) -> str:

@@ -20,7 +20,7 @@ def _tasks(entries: list[Task], inherited: Task) -> Iterator[Task]:
         known = inherited | entry | {"vars": inherited.get("vars", {}) | entry.get("vars", {})}
         inner = [task for part in ("tasks", "block", "rescue", "always") for task in entry.get(part, [])]
         if inner:
-            kept = {key: known[key] for key in ("become", "delegate_to", "vars") if key in known}
+            kept: Task = {key: known[key] for key in ("become", "delegate_to", "vars") if key in known}
             yield from _tasks(inner, kept)
         else:
             yield known
