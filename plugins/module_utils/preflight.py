@@ -72,7 +72,10 @@ RENAMED = {
 }
 """Options by their former names."""
 
-GONE = {"traefik_replicas": "remove it: Traefik runs on every node"}
+GONE = {
+    "homeserver_python_image": "set homeserver_version_overrides.images.python instead",
+    "traefik_replicas": "remove it: Traefik runs on every node",
+}
 """What to do about options that are no more."""
 
 # ---- the control machine

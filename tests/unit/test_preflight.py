@@ -148,7 +148,8 @@ def test_a_former_name_is_reported_with_the_new_one() -> None:
 
 def test_an_option_that_is_no_more_is_reported_with_what_to_do() -> None:
     assert texts(preflight.unknown_variables(preflight.GONE, SPECS)) == [
-        "unknown variable traefik_replicas -> remove it: Traefik runs on every node"
+        "unknown variable homeserver_python_image -> set homeserver_version_overrides.images.python instead",
+        "unknown variable traefik_replicas -> remove it: Traefik runs on every node",
     ]
 
 
