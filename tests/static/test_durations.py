@@ -8,63 +8,76 @@ import yaml
 
 from tests.support import rendering
 from tests.support.alertmanager_role import Role as Alertmanager
-from tests.support.manifests import Object, containers, name_of, of
+from tests.support.manifests import INVENTORIES, Object, containers, name_of, of
 from tests.support.rendering import find
 from tests.support.roles import ROOT
 
 GIB = 1024**3
 
-# The size of every volume, with the defaults and in everything_on.
+# The size of every volume in each of INVENTORIES, empty where it does not exist.
 VOLUMES = {
-    "apps/db-data": ("", "5Gi"),
-    "logging/data-elasticsearch-0": ("20Gi", "40Gi"),
-    "logging/data-elasticsearch-1": ("20Gi", "40Gi"),
-    "logging/data-elasticsearch-2": ("20Gi", "40Gi"),
-    "logging/elasticsearch-snapshots": ("5Gi", ""),
-    "logging/logstash": ("3Gi", "3Gi"),
-    "monitoring/alertmanager": ("128Mi", "256Mi"),
-    "monitoring/grafana": ("2Gi", "5Gi"),
-    "monitoring/prometheus": ("10Gi", "30Gi"),
-    "traefik/acme": ("", "64Mi"),
+    "apps/db-data": ("", "", "5Gi", ""),
+    "logging/data-elasticsearch-0": ("20Gi", "20Gi", "40Gi", ""),
+    "logging/data-elasticsearch-1": ("", "20Gi", "40Gi", ""),
+    "logging/data-elasticsearch-2": ("", "20Gi", "40Gi", ""),
+    "logging/elasticsearch-snapshots": ("5Gi", "", "", ""),
+    "logging/logstash": ("3Gi", "3Gi", "4Gi", ""),
+    "monitoring/alertmanager": ("128Mi", "128Mi", "256Mi", "128Mi"),
+    "monitoring/grafana": ("2Gi", "2Gi", "5Gi", "2Gi"),
+    "monitoring/prometheus": ("10Gi", "10Gi", "30Gi", "10Gi"),
+    "traefik/acme": ("", "", "64Mi", ""),
 }
-# The memory limit of every container in MiB, in the same two inventories.
+# The memory limit of every container in MiB, 0 where it does not exist.
 MEMORY = {
-    "CronJob apps/blog-clean clean": (512, 512),
-    "CronJob disk-cleanup/disk-cleanup cleanup": (128, 128),
-    "CronJob logging/logstore-retain retain": (128, 128),
-    "CronJob logging/logstore-snapshot snapshot": (128, 128),
-    "DaemonSet logging-host/filebeat filebeat": (256, 256),
-    "DaemonSet monitoring-host/node-exporter node-exporter": (96, 96),
-    "DaemonSet traefik/traefik traefik": (256, 256),
-    "Deployment apps/blog blog": (512, 512),
-    "Deployment apps/blog init-1": (512, 512),
-    "Deployment apps/db db": (256, 256),
-    "Deployment apps/game game": (256, 256),
-    "Deployment apps/hello hello": (256, 256),
-    "Deployment disk-cleanup/receiver receiver": (96, 96),
-    "Deployment logging/elasticsearch-exporter exporter": (128, 128),
-    "Deployment logging/kibana kibana": (1024, 1024),
-    "Deployment logging/log-metrics metrics": (96, 96),
-    "Deployment monitoring/blackbox-exporter blackbox-exporter": (96, 96),
-    "Deployment monitoring/cluster-state cluster-state": (192, 192),
-    "Deployment monitoring/grafana admin-password": (512, 1024),
-    "Deployment monitoring/grafana grafana": (512, 1024),
-    "Deployment monitoring/kube-state-metrics kube-state-metrics": (192, 192),
-    "Deployment tracing/collector collector": (256, 512),
-    "Deployment tracing/jaeger jaeger": (256, 512),
-    "Deployment tracing/jaeger ready": (64, 64),
-    "Deployment traefik/traefik traefik": (256, 512),
-    "Deployment traefik/whoami whoami": (64, 64),
-    "Job logging/arrival arrival": (64, 64),
-    "Job logging/kibana-objects import": (128, 128),
-    "Job logging/logstore-setup setup": (128, 128),
-    "StatefulSet logging/elasticsearch elasticsearch": (2048, 4096),
-    "StatefulSet logging/elasticsearch settings": (64, 64),
-    "StatefulSet logging/logstash logstash": (1280, 1280),
-    "StatefulSet logging/logstash ready": (64, 64),
-    "StatefulSet monitoring/alertmanager alertmanager": (128, 256),
-    "StatefulSet monitoring/prometheus prometheus": (1024, 2048),
+    "CronJob apps/blog-clean clean": (0, 0, 512, 0),
+    "CronJob disk-cleanup/disk-cleanup cleanup": (0, 0, 128, 0),
+    "CronJob logging/logstore-retain retain": (128, 128, 128, 0),
+    "CronJob logging/logstore-snapshot snapshot": (128, 0, 0, 0),
+    "DaemonSet logging-host/filebeat filebeat": (256, 256, 384, 0),
+    "DaemonSet monitoring-host/node-exporter node-exporter": (96, 96, 96, 96),
+    "DaemonSet traefik/traefik traefik": (256, 256, 0, 256),
+    "Deployment apps/blog blog": (0, 0, 512, 0),
+    "Deployment apps/blog init-1": (0, 0, 512, 0),
+    "Deployment apps/db db": (0, 0, 256, 0),
+    "Deployment apps/game game": (0, 0, 256, 0),
+    "Deployment apps/hello hello": (256, 256, 256, 0),
+    "Deployment disk-cleanup/receiver receiver": (0, 0, 96, 0),
+    "Deployment logging/elasticsearch-exporter exporter": (128, 128, 128, 0),
+    "Deployment logging/kibana kibana": (1024, 1024, 1536, 0),
+    "Deployment logging/log-metrics metrics": (96, 96, 96, 0),
+    "Deployment monitoring/blackbox-exporter blackbox-exporter": (96, 96, 96, 96),
+    "Deployment monitoring/cluster-state cluster-state": (192, 192, 192, 192),
+    "Deployment monitoring/grafana admin-password": (512, 512, 1024, 512),
+    "Deployment monitoring/grafana grafana": (512, 512, 1024, 512),
+    "Deployment monitoring/kube-state-metrics kube-state-metrics": (0, 0, 192, 0),
+    "Deployment tracing/collector collector": (256, 256, 512, 0),
+    "Deployment tracing/jaeger jaeger": (256, 256, 512, 0),
+    "Deployment tracing/jaeger ready": (64, 64, 64, 0),
+    "Deployment traefik/traefik traefik": (0, 0, 512, 0),
+    "Deployment traefik/whoami whoami": (64, 64, 64, 0),
+    "Job logging/arrival arrival": (64, 64, 64, 0),
+    "Job logging/kibana-objects import": (128, 128, 128, 0),
+    "Job logging/logstore-setup setup": (128, 128, 128, 0),
+    "StatefulSet logging/elasticsearch elasticsearch": (2048, 2048, 4096, 0),
+    "StatefulSet logging/elasticsearch settings": (64, 64, 64, 0),
+    "StatefulSet logging/logstash logstash": (1280, 1280, 1536, 0),
+    "StatefulSet logging/logstash ready": (64, 64, 64, 0),
+    "StatefulSet monitoring/alertmanager alertmanager": (128, 128, 256, 128),
+    "StatefulSet monitoring/prometheus prometheus": (1024, 1024, 2048, 1024),
 }
+# When jobs run.
+SCHEDULES = {
+    "CronJob apps/blog-clean": ("", "", "30 3 * * *", ""),
+    "CronJob disk-cleanup/disk-cleanup": ("", "", "0 0 1 1 *", ""),  # suspended: the receiver starts it
+    "CronJob logging/logstore-retain": ("*/15 * * * *", "*/15 * * * *", "*/5 * * * *", ""),
+    "CronJob logging/logstore-snapshot": ("40 3 * * *", "", "", ""),
+}
+
+
+def _column(table: dict[str, Any], inventory: str) -> dict[str, Any]:
+    """Return what a table says of an inventory, without what does not exist there."""
+    column = INVENTORIES.index(inventory)
+    return {name: row[column] for name, row in table.items() if row[column]}
 
 
 def test_every_alert_waits_as_long_as_the_table_says() -> None:
@@ -161,16 +174,9 @@ def test_prometheus_scrapes_as_often_as_its_rules_expect(objects: list[Object]) 
 
 
 def test_jobs_run_as_often_as_the_table_says(objects: list[Object], inventory: str) -> None:
-    retain = "*/5 * * * *" if inventory == "everything_on" else "*/15 * * * *"
-    schedules = {
-        "CronJob apps/blog-clean": "30 3 * * *",
-        "CronJob logging/logstore-retain": retain,
-        "CronJob logging/logstore-snapshot": "40 3 * * *",
-        "CronJob disk-cleanup/disk-cleanup": "0 0 1 1 *",  # suspended: the receiver starts it
-    }
     found = {name_of(job): job["spec"]["schedule"] for job in of(objects, "CronJob")}
 
-    assert found == {name: schedules[name] for name in found}
+    assert found == _column(SCHEDULES, inventory)
 
 
 def _logstore(**variables: Any) -> dict[str, Any]:
@@ -185,9 +191,11 @@ def test_the_retention_of_logs_follows_the_options() -> None:
     assert (settings["rollover_days"], settings["rollover_bytes"]) == (1, 1 * GIB)
     assert (settings["snapshots_kept"], settings["snapshots_bytes"]) == (3, 5 * GIB)
 
-    settings = _logstore(elk_retention_days=90, elk_retention_size_gib=3, elk_rollover_age_days=7)
+    other = {"elk_retention_size_gib": 3, "elk_rollover_size_gib": 2, "elk_snapshots_volume_size_gib": 4}
+    settings = _logstore(elk_retention_days=90, elk_rollover_age_days=7, elk_snapshots_kept=2, **other)
     assert (settings["retention_days"], settings["retention_bytes"]) == (90, 3 * GIB)
-    assert (settings["rollover_days"], settings["rollover_bytes"]) == (7, 1 * GIB)
+    assert (settings["rollover_days"], settings["rollover_bytes"]) == (7, 2 * GIB)
+    assert (settings["snapshots_kept"], settings["snapshots_bytes"]) == (2, 4 * GIB)
 
 
 def test_elasticsearch_stops_writing_before_the_disk_is_full() -> None:
@@ -204,22 +212,20 @@ def test_browsers_remember_https_for_a_year(objects: list[Object]) -> None:
 
 
 def test_every_volume_has_its_size(objects: list[Object], inventory: str) -> None:
-    column = int(inventory == "everything_on")
     sizes = {
         f"{claim['metadata']['namespace']}/{claim['metadata']['name']}": claim["spec"]["resources"][
             "requests"
-        ]
+        ]["storage"]
         for claim in of(objects, "PersistentVolumeClaim")
     }
 
-    assert sizes == {name: {"storage": VOLUMES[name][column]} for name in sizes}
+    assert sizes == _column(VOLUMES, inventory)
 
 
 def test_every_container_has_its_memory_limit(objects: list[Object], inventory: str) -> None:
-    column = int(inventory == "everything_on")
     limits = {name: container["resources"]["limits"]["memory"] for name, container in containers(objects)}
 
-    assert limits == {name: f"{MEMORY[name][column]}Mi" for name in limits}
+    assert limits == {name: f"{mib}Mi" for name, mib in _column(MEMORY, inventory).items()}
 
 
 def test_no_container_requests_more_than_its_limit(objects: list[Object]) -> None:

@@ -48,7 +48,15 @@ class Role:
 
     def value(self, name: str) -> Any:
         """Return the value of a variable."""
-        return self._templar.template(trust_as_template(f"{{{{ {name} }}}}"))
+        return self.evaluated(f"{{{{ {name} }}}}")
+
+    def evaluated(self, argument: Any) -> Any:
+        """Return what an argument of a task is, with its variables replaced."""
+        if isinstance(argument, list):
+            return [self.evaluated(item) for item in argument]
+        if not isinstance(argument, str):
+            return argument
+        return self._templar.template(trust_as_template(argument))
 
     def objects(self, templates: Iterable[str]) -> list[Object]:
         """Render some of its templates."""

@@ -63,6 +63,27 @@ def test_people_and_webhooks_get_resolved_alerts(tmp_path: Path) -> None:
     assert [name for name, told in resolved.items() if not told] == ["restart-1", "deadman-1"]
 
 
+@pytest.mark.parametrize(
+    ("receiver", "sent"),
+    [
+        (EVERYBODY["alertmanager_email"][0], ("owner@example.org", "owner@example.org", True)),
+        (
+            EVERYBODY["alertmanager_email"][0] | {"from": "a@b.example"},
+            ("owner@example.org", "a@b.example", True),
+        ),
+        (RELAY, (None, "alertmanager@home.arpa", False)),
+    ],
+    ids=["login", "sender", "relay"],
+)
+def test_mail_is_sent_as_the_owner_says(receiver: dict[str, Any], sent: tuple[Any, ...]) -> None:
+    configuration = yaml.safe_load(Role(alertmanager_email=[receiver]).files()["alertmanager.yml"])
+    (mail,) = (each["email_configs"][0] for each in configuration["receivers"] if "email_configs" in each)
+
+    assert (mail["to"], mail["smarthost"]) == (receiver["to"], receiver["smarthost"])
+    assert (mail.get("auth_username"), mail["from"], mail["require_tls"]) == sent
+    assert ("auth_password_file" in mail) is ("username" in receiver)
+
+
 def test_the_configuration_contains_no_secret(tmp_path: Path) -> None:
     configuration = Role(**EVERYBODY).configuration(tmp_path)
 

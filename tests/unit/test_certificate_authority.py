@@ -383,7 +383,17 @@ def test_a_switch_that_was_interrupted_is_completed(begun: Authority, moved: lis
 
 
 def test_an_authority_of_another_name_issues_again(issued: Authority) -> None:
+    """And of a life and with names of the owner's choice."""
     (issued.secrets / "ca.crt").unlink()
 
-    issued.issue(certificate_authority_common_name="Another")
-    issued.certificate("web").verify_directly_issued_by(issued.certificate("ca"))
+    issued.issue(
+        names=[*NAMES, "shop.example"],
+        certificate_authority_common_name="Another",
+        certificate_authority_days=4000,
+        certificate_authority_domains=["shop.example"],
+    )
+    authority = issued.certificate("ca")
+    issued.certificate("web").verify_directly_issued_by(authority)
+    assert authority.subject.rfc4514_string() == "CN=Another"
+    assert abs(_lifetime(authority) - timedelta(days=4000)) < timedelta(days=2)
+    assert _accepted(issued, "shop.example", issued.certificate("web"))

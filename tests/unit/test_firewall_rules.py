@@ -151,6 +151,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
     role = Role(
         "firewall",
         tmp_path_factory.mktemp("role"),
+        homeserver_admin_networks=[f"{GUEST}/32"],
         firewall_pod_users=[NAMED],
         firewall_node_networks=[NEIGHBOUR],
     )
@@ -195,6 +196,13 @@ def test_nobody_is_routed_to_pods_and_services(network: Network, name: str, addr
 @pytest.mark.parametrize("address", [POD, SERVICE])
 def test_pods_reach_pods_and_services(network: Network, address: str) -> None:
     assert network.reaches("other-pod", address, 80)
+
+
+def test_only_the_networks_of_admins_reach_the_api(network: Network) -> None:
+    network.listen("node", NODE, 16443)
+
+    assert network.reaches("guest", NODE, 16443)
+    assert not network.reaches("elsewhere", NODE, 16443)
 
 
 def test_pods_are_answered_from_outside(network: Network) -> None:

@@ -59,6 +59,32 @@ def test_controllers_are_alone_and_listen_on_loopback(tmp_path: Path) -> None:
     assert wanted["extraKubeControllerManagerArgs"] == alone
 
 
+def test_the_owners_arguments_reach_their_programs(tmp_path: Path) -> None:
+    wanted = launch(
+        tmp_path,
+        microk8s_extra_apiserver_args={"--v": 1},
+        microk8s_extra_controller_manager_args={"--v": 2},
+        microk8s_extra_kube_proxy_args={"--v": 3},
+        microk8s_extra_sans=["nas.example.org"],
+        microk8s_image_gc_high_percent=60,
+        microk8s_image_gc_low_percent=50,
+        microk8s_metrics_server_enabled=False,
+    )
+    programs = ("extraKubeAPIServerArgs", "extraKubeControllerManagerArgs", "extraKubeProxyArgs")
+    assert [wanted[program]["--v"] for program in programs] == ["1", "2", "3"]
+    collected = [wanted["extraKubeletArgs"][f"--image-gc-{limit}-threshold"] for limit in ("high", "low")]
+    assert collected == ["60", "50"]
+    assert wanted["extraSANs"] == ["192.0.2.1", "nas.example.org"]
+    addons = [addon["name"] for addon in wanted["addons"]]
+    assert addons == ["dns", "hostpath-storage", "rbac"]
+    assert [addon["name"] for addon in launch(tmp_path)["addons"]] == [*addons, "metrics-server"]
+
+
+def test_the_kubeconfig_names_the_address_of_the_home(tmp_path: Path) -> None:
+    role = Role("microk8s", tmp_path, homeserver_address="home.example.org")
+    assert role.value("_microk8s_server") == "https://home.example.org:16443"
+
+
 def test_a_kubelet_may_not_do_what_it_likes(tmp_path: Path) -> None:
     wanted = launch(tmp_path)
     plugins = wanted["extraKubeAPIServerArgs"]["--enable-admission-plugins"].split(",")
