@@ -75,7 +75,8 @@ RUN_BY = {
     "roles/restore/tasks/inventory.yml": ("test_restore_inventory",),
     "roles/restore/tasks/prepare.yml": ("test_restore_inventory",),
 }
-# What only a machine shows, and the test of a scenario that does. None of it is mutated.
+# What only a machine shows, and the test of a scenario that does: files, or a kind of mistake in a file.
+# None of it is mutated.
 BY_SCENARIO: dict[str, str] = {
     pattern: test
     for test, patterns in yaml.safe_load((Path(__file__).parent / "scenarios.yml").read_text()).items()
@@ -111,9 +112,9 @@ class Area:
 
 
 def run_by(file: str) -> list[str]:
-    """Return the fast tests that run a file of tasks or a playbook."""
+    """Return the fast tests that run a file of tasks or a playbook; none if only a scenario does."""
     names = [name for pattern, names in RUN_BY.items() if fnmatch.fnmatch(file, pattern) for name in names]
-    return [f"tests/unit/{name}.py" for name in names]
+    return ["tests/static/test_tasks.py", *(f"tests/unit/{name}.py" for name in names)] if names else []
 
 
 def _defaults() -> dict[str, object]:

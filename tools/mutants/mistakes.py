@@ -187,7 +187,7 @@ MANIFESTS: tuple[Finder, ...] = (
     ),
     _replacing("another path of a probe", r"(?<= path: )/[\w/-]*$", lambda m: f"{m[0].rstrip('/')}/x"),
     _swapping("another path of a probe", r"probe\(app, app\.(\w+)\)"),
-    _dropping("a variable of the environment dropped", r" +- \{?name: [A-Z_]+", block=True),
+    _dropping("a variable of the environment dropped", r" +- \{?name: [A-Z_]+(?!\w)", block=True),
     _dropping("a mount dropped", r" +- \{?name: ", block=True, having="mountPath"),
     _dropping("limits dropped", r" +limits:", block=True),
     _replacing("another limit", r"(?<=  memory: )(\d+)Mi$", lambda m: f"{m[1]}Gi"),
@@ -218,9 +218,11 @@ SECRETS: tuple[Finder, ...] = (
 TASKS: tuple[Finder, ...] = (
     _dropping("when dropped", r" +when:", block=True),
     _dropping("failed_when dropped", r" +failed_when: (?!false)", block=True),
+    # Tests are root already, so that only root where it is not wanted is seen.
+    _replacing("become root", r"become: false$", lambda _: "become: true"),
     _replacing(
         "a flipped boolean",
-        r"\b(become|run_once|force|any_errors_fatal|partial|required): (true|false)$",
+        r"\b(run_once|force|any_errors_fatal): (true|false)$",
         lambda m: f"{m[1]}: {_FLIPPED[m[2]]}",
     ),
     _dropping("a check dropped", r" *- name: .*", block=True, having="builtin.assert:"),
