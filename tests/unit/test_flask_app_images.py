@@ -47,7 +47,7 @@ def _commit(directory: Path) -> None:
 
 
 @pytest.fixture
-def dry_run(tmp_path: Path, repository: Path) -> Callable[[], subprocess.CompletedProcess[str]]:
+def dry_run(tmp_path: Path, repository: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """A dry run, which builds nothing."""
     git = {"url": repository.as_uri(), "ref": "main", "directory": "server"}
     variables = {"flask_app_apps": [{"name": "shop", "git": git}]}
@@ -59,14 +59,9 @@ def dry_run(tmp_path: Path, repository: Path) -> Callable[[], subprocess.Complet
     (tmp_path / "inventory/hosts.yml").write_text(json.dumps(tree))
     (tmp_path / "play.yml").write_text(yaml.safe_dump(PLAY))
 
-    def run() -> subprocess.CompletedProcess[str]:
-        command = [
-            "ansible-playbook",
-            "--check",
-            "-i",
-            str(tmp_path / "inventory"),
-            str(tmp_path / "play.yml"),
-        ]
+    def run(*more: str) -> subprocess.CompletedProcess[str]:
+        files = (str(tmp_path / "inventory"), str(tmp_path / "play.yml"))
+        command = ["ansible-playbook", "--check", *more, "-i", *files]
         environment = os.environ | {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
         return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
@@ -114,3 +109,12 @@ def test_a_directory_that_leads_out_of_its_repository_is_refused(
     assert done.returncode != 0
     wrong = f"app shop: git.directory leads to {tmp_path}/other, which is not in its repository -> "
     assert wrong in done.stdout
+
+
+def test_a_removed_app_is_not_cloned(
+    dry_run: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    done = dry_run("-e", "flask_app_state=absent")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not (tmp_path / ".cache/sources").exists()

@@ -161,21 +161,33 @@ def test_a_summary_needs_a_cluster_in_a_dry_run_too(dry: dict[str, dict[str, Any
     assert dry["summary"]["failed"]
 
 
-def test_the_status_for_a_program_is_told_when_the_cluster_does_not_answer(tmp_path: Path) -> None:
+def _status(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Ask a home that has no cluster how it is."""
     hosts = tmp_path / "home/hosts.yml"
     hosts.parent.mkdir()
     groups: dict[str, Any] = {"home_servers": {"children": {"control_plane": {"hosts": {"home": {}}}}}}
     hosts.write_text(yaml.safe_dump({"all": {"children": groups}}))
-    done = subprocess.run(
-        ["ansible-playbook", "--inventory", str(hosts), "playbooks/status.yml", "-e", "format=json"],
+    return subprocess.run(
+        ["ansible-playbook", "--inventory", str(hosts), "playbooks/status.yml", *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
         timeout=100,
     )
+
+
+def test_a_dry_run_asks_no_cluster_that_is_not_there(tmp_path: Path) -> None:
+    done = _status(tmp_path, "--check")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_status_for_a_program_is_told_when_the_cluster_does_not_answer(tmp_path: Path) -> None:
+    done = _status(tmp_path, "-e", "format=json")
     (line,) = (line for line in done.stdout.splitlines() if line.startswith("{"))
 
     assert done.returncode != 0
     assert json.loads(line)["healthy"] is False
     assert "kubeconfig" in json.loads(line)["unhealthy"][0]
+    assert "Not healthy:" in done.stdout
