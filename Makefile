@@ -6,8 +6,9 @@ SHELL := /bin/bash
 VENV := .venv
 READY := $(VENV)/.ready
 CHECKOV := $(VENV)/checkov
+GALAXY := $(VENV)/galaxy
 # Each is written from the .in of its name. The first three keep to the ones before, and the third has all their packages.
-REQUIREMENTS := requirements.txt app/requirements.txt requirements-dev.txt requirements-checkov.txt
+REQUIREMENTS := requirements.txt app/requirements.txt requirements-dev.txt requirements-checkov.txt requirements-galaxy.txt
 LAB_DIR := $(or $(HOMESERVER_LAB_DIR),/var/lib/homeserver-lab)
 # Two processes, because tests mostly wait. Tests in a file share the programs that they start.
 UNIT := -m 'not machine and not scenario' -n 2 --dist loadfile --durations=15
@@ -31,10 +32,17 @@ $(READY): requirements-dev.txt
 	pip $(INSTALL) requirements-dev.txt
 	@touch $@
 
-# It asks for other versions of what the rest needs, so it is apart.
+# These ask for other versions of what the rest needs, so they are apart.
 $(CHECKOV)/.ready: requirements-checkov.txt | $(READY)
 	python3 -m venv $(CHECKOV)
 	$(CHECKOV)/bin/pip $(INSTALL) $<
+	@touch $@
+
+# ansible-test makes environments of its own from the wheels.
+$(GALAXY)/.ready: requirements-galaxy.txt | $(READY)
+	python3 -m venv $(GALAXY)
+	$(GALAXY)/bin/pip $(subst install,download,$(INSTALL)) $< --dest $(GALAXY)/wheels
+	$(GALAXY)/bin/pip $(INSTALL) $< --no-index --find-links $(GALAXY)/wheels
 	@touch $@
 
 .PHONY: setup
@@ -67,7 +75,7 @@ lab-down: $(READY) ## Remove the lab's home server completely
 test: $(READY) ## Run everything that CI runs for each change, with one lane in turn: make test LANE=power, make test ALL=1
 	python -m tests.everything
 
-lint: $(READY) $(CHECKOV)/.ready ## Check style, types and Ansible's rules
+lint: $(READY) $(CHECKOV)/.ready $(GALAXY)/.ready ## Check style, types and Ansible's rules
 	ruff check
 	ruff format --check
 	mypy .
@@ -78,6 +86,7 @@ lint: $(READY) $(CHECKOV)/.ready ## Check style, types and Ansible's rules
 	hadolint app/Dockerfile images/*/Dockerfile
 	pymarkdown scan $$(git ls-files '*.md' ':!.github')
 	python -m tools.checkov $(CHECKOV)/bin/checkov
+	python -m tools.galaxy $(GALAXY)
 
 unit: app-test fast-test ## Run the tests that need no machine
 
@@ -126,8 +135,9 @@ dashboards: $(READY) ## Write the dashboards of Grafana and Kibana from tools/da
 	python -m tools.dashboards.grafana
 	python -m tools.dashboards.kibana
 
-docs: $(READY) ## Write docs/reference.md from the roles' argument specs
-	python tools/reference.py
+docs: $(READY) ## Write docs/reference.md, the roles' README.md and the filters' documentation
+	python -m tools.reference
+	python -m tools.filters
 
 pictures: $(READY) ## Write docs/pictures/ from a running home, as in: make pictures ARGS='-i inventory/home'
 	python -m tools.pictures $(ARGS)

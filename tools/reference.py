@@ -1,4 +1,4 @@
-"""Write docs/reference.md, the options of every role, from the roles' argument specs and constraints."""
+"""Write docs/reference.md and each role's README.md from the roles' argument specs and constraints."""
 
 import json
 import re
@@ -42,20 +42,46 @@ LONGEST_DEFAULT = 100  # maximum length of a table cell; longer defaults follow 
 
 
 def main() -> None:
-    """Write the page."""
+    """Write the pages."""
     REFERENCE.write_text(render())
+    for file, text in readmes().items():
+        file.write_text(text)
+
+
+def readmes() -> dict[Path, str]:
+    """Return the short page of each role, which Galaxy shows."""
+    return {spec.parents[1] / "README.md": _readme(spec.parents[1].name, _read(spec)) for spec in _specs()}
+
+
+def _readme(role: str, spec: dict[str, Any]) -> str:
+    entry_points = spec["argument_specs"]
+    main, *others = entry_points
+    parts = [f"# homeserver.stack.{role}\n", _paragraphs(entry_points[main])]
+    parts.append(f"[The reference](../../docs/reference.md#{role}) explains its options.\n")
+    if others:
+        parts.append("Other entry points:\n")
+        parts.append(
+            "".join(f"- `tasks_from: {name}.yml`: {_summary(entry_points[name])}\n" for name in others)
+        )
+    return "\n".join(parts)
+
+
+def _summary(content: dict[str, Any]) -> str:
+    return " ".join(_lines(content["short_description"])).rstrip(".")
 
 
 def render() -> str:
     """Return the whole page as Markdown."""
-    specs = {
-        spec.parent.parent.name: _read(spec) for spec in (ROOT / "roles").glob("*/meta/argument_specs.yml")
-    }
+    specs = {spec.parents[1].name: _read(spec) for spec in _specs()}
     # The options shared by all roles come first.
     names = sorted(specs, key=lambda name: (name != "common", name))
     examples = _read(EXAMPLES)
     sections = (_role(name, specs[name]["argument_specs"], examples) for name in names)
     return "\n".join([INTRODUCTION, _contents(names, specs), *sections, _versions(VERSIONS.read_text())])
+
+
+def _specs() -> list[Path]:
+    return sorted((ROOT / "roles").glob("*/meta/argument_specs.yml"))
 
 
 def _read(file: Path) -> Any:

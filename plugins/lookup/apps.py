@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from ..plugin_utils.apps_lookup import AppsLookup
-
 DOCUMENTATION = """
 name: apps
 short_description: Lists the apps of this home
@@ -25,6 +21,10 @@ _raw:
   type: list
   elements: dict
 """
+
+from typing import Any
+
+from ..plugin_utils.apps_lookup import AppsLookup
 
 
 class LookupModule(AppsLookup):

@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import tarfile
-from pathlib import Path
-from typing import Any
-
-from ansible.plugins.lookup import LookupBase
-
 DOCUMENTATION = """
 name: built_images
 short_description: Lists the images that were built on the control machine
@@ -31,6 +24,13 @@ _raw:
   type: list
   elements: dict
 """
+
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.lookup import LookupBase
 
 
 class LookupModule(LookupBase):

@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
-from ansible.errors import AnsibleLookupError
-from ansible.plugins.lookup import LookupBase
-from ansible_collections.homeserver.stack.plugins.module_utils.bundle import Bundle, read_bundle
-
 DOCUMENTATION = """
 name: bundle
 short_description: Reads a bundle and verifies it
@@ -36,6 +29,13 @@ _raw:
   type: list
   elements: dict
 """
+
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+from ansible_collections.homeserver.stack.plugins.module_utils.bundle import Bundle, read_bundle
 
 
 class LookupModule(LookupBase):

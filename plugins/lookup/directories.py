@@ -2,15 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import os
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
-from ansible.errors import AnsibleLookupError
-from ansible.plugins.lookup import LookupBase
-
 DOCUMENTATION = """
 name: directories
 short_description: Reads all files of directories at once
@@ -38,6 +29,15 @@ _raw:
   type: list
   elements: dict
 """
+
+import base64
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
 
 
 class LookupModule(LookupBase):

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from ..module_utils.routes import routes
-from ..plugin_utils.apps_lookup import AppsLookup
-
 DOCUMENTATION = """
 name: hosts
 short_description: Lists every host name that this home serves
@@ -26,6 +21,11 @@ _raw:
   type: list
   elements: str
 """
+
+from typing import Any
+
+from ..module_utils.routes import routes
+from ..plugin_utils.apps_lookup import AppsLookup
 
 
 class LookupModule(AppsLookup):

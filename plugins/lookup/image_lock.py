@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
-from ansible.errors import AnsibleLookupError
-from ansible.plugins.lookup import LookupBase
-from ansible_collections.homeserver.stack.plugins.module_utils.image_lock import LockError, read_lock
-
 DOCUMENTATION = """
 name: image_lock
 short_description: Reads to what images are locked
@@ -31,6 +24,13 @@ _raw:
   type: list
   elements: dict
 """
+
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+from ansible_collections.homeserver.stack.plugins.module_utils.image_lock import LockError, read_lock
 
 
 class LookupModule(LookupBase):

@@ -2,14 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
-from ansible.errors import AnsibleLookupError
-from ansible.plugins.lookup import LookupBase
-from ansible_collections.homeserver.stack.plugins.module_utils.image_build import Image, archive_path
-from ansible_collections.homeserver.stack.plugins.module_utils.image_builders import BuildError
-
 DOCUMENTATION = """
 name: images
 short_description: Names images by what they are built from
@@ -49,6 +41,14 @@ _raw:
   type: list
   elements: dict
 """
+
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+from ansible_collections.homeserver.stack.plugins.module_utils.image_build import Image, archive_path
+from ansible_collections.homeserver.stack.plugins.module_utils.image_builders import BuildError
 
 
 class LookupModule(LookupBase):

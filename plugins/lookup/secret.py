@@ -2,17 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import string
-import tempfile
-from contextlib import suppress
-from pathlib import Path
-from typing import Any
-
-from ansible.errors import AnsibleLookupError
-from ansible.plugins.lookup import LookupBase
-
 DOCUMENTATION = """
 name: secret
 short_description: Reads a generated secret, and creates it if it does not exist
@@ -44,6 +33,17 @@ _raw:
   type: list
   elements: str
 """
+
+import os
+import secrets
+import string
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
 
 LENGTH = 32
 

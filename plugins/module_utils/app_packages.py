@@ -7,9 +7,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
-
 from .image_builders import BuildError
+from .libraries import missing
+
+try:
+    from packaging import requirements
+except ImportError as error:
+    requirements = missing(error)
 
 _EXPECTED = "a name with versions, extras, a marker and hashes"
 _COMMENT = re.compile(r"(^|\s)#.*")
@@ -62,8 +66,8 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 def _requirement(file: Path, number: int, line: str) -> str:
     hashes = _HASH.findall(line)
     try:
-        requirement = Requirement(_HASH.sub("", line))
-    except InvalidRequirement:
+        requirement = requirements.Requirement(_HASH.sub("", line))
+    except requirements.InvalidRequirement:
         requirement = None
     if not requirement or requirement.url or not all(map(_STRONG.fullmatch, hashes)):
         wrong = f"{file}, line {number}: {line!r} (expected {_EXPECTED})"

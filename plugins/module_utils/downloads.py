@@ -9,11 +9,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import requests
+from .libraries import missing
+
+try:
+    import requests
+except ImportError as error:
+    requests = missing(error)
 
 Say = Callable[[str], None]
 """Shows the user a line."""
-Ask = Callable[[Mapping[str, str]], requests.Response]
+Ask = Callable[[Mapping[str, str]], "requests.Response"]
 """Sends a request with more headers; the body of the answer is not read yet."""
 
 _PATIENCE = 300.0
@@ -30,7 +35,7 @@ class DownloadError(Exception):
     """A server does not give what was asked for; the message says what, and what to do."""
 
 
-class _AwayError(requests.RequestException):
+class _AwayError(Exception):
     """A server says that it is to be asked later."""
 
 
@@ -79,7 +84,7 @@ class Web:
                     answer.content  # noqa: B018 # reads it
                     return answer
                 waiting.pause(f"answers {answer.status_code}", answer)
-            except requests.RequestException as error:
+            except (requests.RequestException, _AwayError) as error:
                 waiting.pause(_cause(error))
 
     def fetch(self, url: str, target: Path, checksum: Checksum, ask: Ask | None = None) -> None:
@@ -98,7 +103,7 @@ class Web:
             begun = part.stat().st_size if part.exists() else 0
             try:
                 self._append(part, begun, waiting, ask or (lambda headers: self.ask(url, headers)), url)
-            except requests.RequestException as error:
+            except (requests.RequestException, _AwayError) as error:
                 waiting.pause(_cause(error))
                 continue
             found = _digest(part, checksum.algorithm)
@@ -164,7 +169,7 @@ def _require_success(url: str, answer: requests.Response) -> None:
         raise DownloadError(f"{url} answers {answer.status_code} {answer.reason}: {said}".rstrip(": "))
 
 
-def _cause(error: requests.RequestException) -> str:
+def _cause(error: Exception) -> str:
     if isinstance(error, _AwayError):
         return str(error)
     if isinstance(error, requests.exceptions.ChunkedEncodingError):

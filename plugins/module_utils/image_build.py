@@ -15,12 +15,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pathspec import PathSpec
-from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
-
 from .app_packages import pip_install, read_requirements
 from .image_builders import BuildError, find_builder, load_command, save_command
 from .image_reference import parse
+from .libraries import missing
+
+try:
+    import pathspec.patterns.gitignore.spec
+except ImportError as error:
+    pathspec = missing(error)
 
 _PACKAGES = Path("build", "site-packages")
 """Where the packages of a Python source are in the build context."""
@@ -121,11 +124,12 @@ def _of_git(path: Path) -> bool:
     return any(part.lower() == ".git" for part in path.parts)
 
 
-def _ignored(file: Path) -> PathSpec[GitIgnoreSpecPattern]:
+def _ignored(file: Path) -> pathspec.PathSpec[pathspec.patterns.gitignore.spec.GitIgnoreSpecPattern]:
     """Return the patterns of ignored files; the last one that matches a file decides."""
     lines = file.read_text().splitlines() if file.exists() else []
     rules = [_anchored(line) for line in lines if not line.startswith("#")]
-    return PathSpec.from_lines(GitIgnoreSpecPattern, [*rules, *_LITTER, *_NEEDED])
+    pattern = pathspec.patterns.gitignore.spec.GitIgnoreSpecPattern
+    return pathspec.PathSpec.from_lines(pattern, [*rules, *_LITTER, *_NEEDED])
 
 
 def _anchored(line: str) -> str:

@@ -8,10 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
-
 from .downloads import DownloadError
 from .image_reference import parse
+from .libraries import missing
+
+try:
+    import yaml
+except ImportError as error:
+    yaml = missing(error)
 
 Lock = Mapping[str, str]
 """The digest of each image by its name, as the inventory or this collection writes it."""

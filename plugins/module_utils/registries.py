@@ -12,13 +12,14 @@ import tarfile
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
-
-import requests
 
 from .downloads import Checksum, DownloadError, Web
 from .image_reference import DOCKER_HUB, parse
+
+if TYPE_CHECKING:
+    import requests
 
 Login = Mapping[str, str]
 """A `registry` with the `username` and the `password` that it asks for."""

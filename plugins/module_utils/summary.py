@@ -10,11 +10,15 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kubernetes.utils import parse_quantity
-
 from .image_reference import parse
 from .kubernetes.rollout import is_ready, readiness
+from .libraries import missing
 from .routes import served_paths
+
+try:
+    from kubernetes import utils
+except ImportError as error:
+    utils = missing(error)
 
 Object = dict[str, Any]
 Probe = Callable[[str], str]
@@ -162,7 +166,7 @@ def node_rows(
         name, capacity = _name(node), node["status"]["capacity"]
         measured = stats.get(name, {}).get("node", {})
         flaw = "left out of this run" if name in away else flaws.get(name, "")
-        size, room = (int(parse_quantity(capacity[what])) for what in ("memory", "ephemeral-storage"))
+        size, room = (int(utils.parse_quantity(capacity[what])) for what in ("memory", "ephemeral-storage"))
         rows.append(
             NodeRow(
                 name,

@@ -2,24 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import json
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homeserver.stack.plugins.module_utils.restic import (
-    ARGUMENTS,
-    NotFoundError,
-    Repository,
-    ResticError,
-    Save,
-    chosen,
-    missing,
-)
-from ansible_collections.homeserver.stack.plugins.module_utils.volumes import DIRECTORY, STORAGE, Progress
-
 DOCUMENTATION = """
 module: backup_find
 short_description: Finds the backup of a machine that is to be restored
@@ -53,7 +35,7 @@ options:
     type: bool
     default: true
     description: Whether to go on with an interrupted restore.
-author: The homeserver.stack maintainers
+author: The homeserver.stack maintainers (!UNKNOWN)
 extends_documentation_fragment: [homeserver.stack.repository, homeserver.stack.read_only]
 """
 
@@ -95,6 +77,24 @@ volumes:
   elements: dict
   returned: always
 """
+
+import itertools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.homeserver.stack.plugins.module_utils.restic import (
+    ARGUMENTS,
+    NotFoundError,
+    Repository,
+    ResticError,
+    Save,
+    chosen,
+    missing,
+)
+from ansible_collections.homeserver.stack.plugins.module_utils.volumes import DIRECTORY, STORAGE, Progress
 
 _OR_SHARED = (
     "If all machines were saved to one repository then, as earlier checkouts did:"

@@ -2,15 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import os
-import re
-import tarfile
-from pathlib import Path
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homeserver.stack.plugins.module_utils.backup_keys import SealError, unsealed
-
 DOCUMENTATION = """
 module: backup_inventory
 short_description: Puts the inventory and the secrets of a backup where they were
@@ -39,7 +30,7 @@ options:
     type: bool
     default: false
     description: Whether to take files that are not encrypted, which any machine could have written.
-author: The homeserver.stack maintainers
+author: The homeserver.stack maintainers (!UNKNOWN)
 attributes:
   check_mode:
     support: full
@@ -71,6 +62,15 @@ kept:
   elements: str
   returned: always
 """
+
+import base64
+import os
+import re
+import tarfile
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.homeserver.stack.plugins.module_utils.backup_keys import SealError, unsealed
 
 _SEALED = "control/sealed"
 _ABOVE = "control/inventory/"  # of what is not encrypted

@@ -2,15 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homeserver.stack.plugins.module_utils.restic import (
-    ARGUMENTS,
-    Repository,
-    ResticError,
-)
-
 DOCUMENTATION = """
 module: backup_prune
 short_description: Deletes what is no longer kept of a machine's backups
@@ -25,7 +16,7 @@ options:
     type: dict
     required: true
     description: How many backups of each period are kept, as C(backup_keep) has them.
-author: The homeserver.stack maintainers
+author: The homeserver.stack maintainers (!UNKNOWN)
 attributes:
   check_mode:
     support: full
@@ -51,6 +42,15 @@ deleted:
   type: int
   returned: always
 """
+
+import shutil
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.homeserver.stack.plugins.module_utils.restic import (
+    ARGUMENTS,
+    Repository,
+    ResticError,
+)
 
 
 def main() -> None:

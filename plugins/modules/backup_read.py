@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homeserver.stack.plugins.module_utils.restic import (
-    ARGUMENTS,
-    Repository,
-    ResticError,
-    Save,
-)
-
 DOCUMENTATION = """
 module: backup_read
 short_description: Writes a directory of a backup into an archive that only root can read
+description:
+  - Restores one directory of one backup with restic, and packs it into a tar archive.
+  - The archive is written as a whole or not at all, and only its owner, root, can read it.
 options:
   id:
     type: str
@@ -29,7 +21,7 @@ options:
     type: path
     required: true
     description: The tar archive to write.
-author: The homeserver.stack maintainers
+author: The homeserver.stack maintainers (!UNKNOWN)
 attributes:
   check_mode:
     support: full
@@ -47,6 +39,17 @@ EXAMPLES = """
 """
 
 RETURN = "{}"
+
+import os
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.homeserver.stack.plugins.module_utils.restic import (
+    ARGUMENTS,
+    Repository,
+    ResticError,
+    Save,
+)
 
 
 def main() -> None:

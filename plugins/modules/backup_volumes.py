@@ -2,18 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from typing import Any
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homeserver.stack.plugins.module_utils.restic import (
-    ARGUMENTS,
-    Repository,
-    ResticError,
-    Save,
-)
-from ansible_collections.homeserver.stack.plugins.module_utils.volumes import Progress, Volume, fill, newer
-
 DOCUMENTATION = """
 module: backup_volumes
 short_description: Fills volumes on this machine from a backup
@@ -69,7 +57,7 @@ options:
     type: bool
     default: false
     description: Whether only to look for what was changed after the backup.
-author: The homeserver.stack maintainers
+author: The homeserver.stack maintainers (!UNKNOWN)
 attributes:
   check_mode:
     support: full
@@ -108,6 +96,18 @@ todo:
   elements: str
   returned: always
 """
+
+import time
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.homeserver.stack.plugins.module_utils.restic import (
+    ARGUMENTS,
+    Repository,
+    ResticError,
+    Save,
+)
+from ansible_collections.homeserver.stack.plugins.module_utils.volumes import Progress, Volume, fill, newer
 
 _SHOWN = 5
 

@@ -2,14 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.image_build import Image, archive_path, build
-from ..module_utils.image_builders import BuildError
-
 DOCUMENTATION = """
 module: build_image
 short_description: Builds a container image on the control machine
@@ -50,10 +42,11 @@ options:
   within:
     description: A directory around the source that its links may lead to, if several sources share files.
     type: path
-author: The homeserver.stack maintainers
+author: The homeserver.stack maintainers (!UNKNOWN)
 attributes:
   check_mode:
     support: full
+    description: It builds nothing, and tells whether it would.
 """
 
 EXAMPLES = """
@@ -74,6 +67,14 @@ archive:
   type: str
   returned: always
 """
+
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.image_build import Image, archive_path, build
+from ..module_utils.image_builders import BuildError
 
 
 def main() -> None:

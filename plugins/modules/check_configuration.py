@@ -57,9 +57,11 @@ options:
     type: int
     default: 300
 attributes:
-  check_mode: {support: full}
+  check_mode:
+    support: full
+    description: It does nothing.
 author:
-  - The homeserver.stack maintainers
+  - The homeserver.stack maintainers (!UNKNOWN)
 extends_documentation_fragment: homeserver.stack.cluster
 """
 

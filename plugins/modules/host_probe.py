@@ -2,22 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-import shutil
-import socket
-import subprocess
-from pathlib import Path
-from typing import Any
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homeserver.stack.plugins.module_utils import (
-    host_facts,
-    membership,
-    snapd,
-)
-
 DOCUMENTATION = """
 module: host_probe
 short_description: Reads the facts of a host that matter before an installation
@@ -39,7 +23,7 @@ options:
     type: str
     default: ""
     description: A channel of the microk8s snap to look up in the store, unless the host follows it.
-author: The homeserver.stack maintainers
+author: The homeserver.stack maintainers (!UNKNOWN)
 extends_documentation_fragment: homeserver.stack.read_only
 """
 
@@ -59,6 +43,22 @@ host:
   type: dict
   returned: if the host could be probed
 """
+
+import json
+import os
+import platform
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.homeserver.stack.plugins.module_utils import (
+    host_facts,
+    membership,
+    snapd,
+)
 
 _MICROK8S = "/snap/bin/microk8s"
 _FIREWALL = Path("/etc/homeserver-firewall.nft")

@@ -2,16 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import tempfile
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
-
-from ansible.module_utils.basic import AnsibleModule
-
 DOCUMENTATION = """
 module: host_service
 short_description: Installs systemd units with their files, or removes them
@@ -26,7 +16,7 @@ options:
     type: list
     elements: dict
     required: true
-    options:
+    suboptions:
       name:
         description: Its name, such as C(blinker.service), or C(ssh.service.d/blinker.conf) for a drop-in.
         type: str
@@ -47,7 +37,7 @@ options:
     type: list
     elements: dict
     default: []
-    options:
+    suboptions:
       path:
         description: Where it is.
         type: path
@@ -74,12 +64,14 @@ options:
     type: str
     choices: [present, absent]
     default: present
-author: The homeserver.stack maintainers
+author: The homeserver.stack maintainers (!UNKNOWN)
 attributes:
   check_mode:
     support: full
+    description: It writes, starts and stops nothing, and tells whether it would.
   diff_mode:
     support: full
+    description: It shows what changes in files and units.
 """
 
 EXAMPLES = """
@@ -99,6 +91,16 @@ EXAMPLES = """
 
 RETURN = """
 """
+
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
 
 _UNITS = Path("/etc/systemd/system")
 

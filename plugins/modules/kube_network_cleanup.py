@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
-from collections.abc import Iterator
-
-from ansible.module_utils.basic import AnsibleModule
-
 DOCUMENTATION = """
 module: kube_network_cleanup
 short_description: Removes the network rules of a removed Kubernetes from the kernel
@@ -16,7 +9,7 @@ description:
   - Removes the chains of kube-proxy, Calico and the CNI plugins, every rule that leads to them, and the
     address sets and routes of Calico.
   - Keeps everything else.
-author: The homeserver.stack maintainers
+author: The homeserver.stack maintainers (!UNKNOWN)
 attributes:
   check_mode:
     support: full
@@ -33,6 +26,13 @@ removed:
   type: dict
   returned: always
 """
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+from ansible.module_utils.basic import AnsibleModule
 
 _IPTABLES = ("iptables-nft", "iptables-legacy", "ip6tables-nft", "ip6tables-legacy")
 _RULE = re.compile(r"(^:| -[Ajg] |^-A )(KUBE-|cali-|CNI-)|\"cali:|generated for MicroK8s pods")

@@ -69,10 +69,14 @@ options:
     type: str
     choices: [keep, delete]
 attributes:
-  check_mode: {support: full}
-  diff_mode: {support: full}
+  check_mode:
+    support: full
+    description: The API server judges every object in a dry run of its own.
+  diff_mode:
+    support: full
+    description: It shows what changes in each object; of a Secret only the names of its keys.
 author:
-  - The homeserver.stack maintainers
+  - The homeserver.stack maintainers (!UNKNOWN)
 extends_documentation_fragment: homeserver.stack.cluster
 """
 

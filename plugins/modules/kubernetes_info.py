@@ -17,9 +17,11 @@ options:
     type: str
     required: true
 attributes:
-  check_mode: {support: full}
+  check_mode:
+    support: full
+    description: It changes nothing.
 author:
-  - The homeserver.stack maintainers
+  - The homeserver.stack maintainers (!UNKNOWN)
 extends_documentation_fragment: homeserver.stack.cluster
 """
 

@@ -33,7 +33,7 @@ options:
     description:
       - Seconds that loading may take. 0 does not wait, for a MicroK8s that is not installed yet.
       - Without waiting, O(keep) has an effect only if containerd has loaded all images.
-author: The homeserver.stack maintainers
+author: The homeserver.stack maintainers (!UNKNOWN)
 attributes:
   check_mode:
     support: full

@@ -31,13 +31,14 @@ options:
     type: bool
     default: false
     description: Whether to ask for all images, and to lock each to what its tag stands for now.
-author: The homeserver.stack maintainers
+author: The homeserver.stack maintainers (!UNKNOWN)
 attributes:
   check_mode:
     support: partial
     description: A dry run writes nothing. It asks only with O(take_moved).
   diff_mode:
     support: none
+    description: It shows no differences.
 """
 
 EXAMPLES = """

@@ -39,13 +39,14 @@ options:
     type: str
     default: https://api.snapcraft.io
     description: The URL of the snap store.
-author: The homeserver.stack maintainers
+author: The homeserver.stack maintainers (!UNKNOWN)
 attributes:
   check_mode:
     support: none
     description: A dry run is skipped.
   diff_mode:
     support: none
+    description: It shows no differences.
 """
 
 EXAMPLES = """

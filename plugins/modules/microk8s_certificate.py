@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homeserver.stack.plugins.module_utils import node_certificates
-
 DOCUMENTATION = """
 module: microk8s_certificate
 short_description: Signs a certificate of a node on the founder
@@ -35,7 +30,7 @@ options:
     type: path
     default: /var/snap/microk8s/current/certs
     description: Where the authorities and their keys are.
-author: The homeserver.stack maintainers
+author: The homeserver.stack maintainers (!UNKNOWN)
 extends_documentation_fragment: homeserver.stack.read_only
 """
 
@@ -53,6 +48,11 @@ certificate:
   type: str
   returned: always
 """
+
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.homeserver.stack.plugins.module_utils import node_certificates
 
 
 def main() -> None:

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from typing import Any
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homeserver.stack.plugins.module_utils import membership
-
 DOCUMENTATION = """
 module: microk8s_cluster
 short_description: Reads what the control plane on a host knows about its cluster
@@ -34,7 +28,7 @@ options:
     type: int
     default: 600
     description: Seconds to wait.
-author: The homeserver.stack maintainers
+author: The homeserver.stack maintainers (!UNKNOWN)
 extends_documentation_fragment: homeserver.stack.read_only
 """
 
@@ -82,6 +76,12 @@ workloads:
   elements: str
   returned: always
 """
+
+import time
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.homeserver.stack.plugins.module_utils import membership
 
 _INTERVAL = 2
 

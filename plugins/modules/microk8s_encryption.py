@@ -2,15 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
-import subprocess
-import time
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homeserver.stack.plugins.module_utils import membership, secrets_encryption
-from ansible_collections.homeserver.stack.plugins.module_utils.secrets_encryption import Key
-
 DOCUMENTATION = """
 module: microk8s_encryption
 short_description: Lets MicroK8s encrypt Secrets in its datastore
@@ -32,7 +23,7 @@ options:
     type: int
     default: 600
     description: Seconds that the API server may take to restart.
-author: The homeserver.stack maintainers
+author: The homeserver.stack maintainers (!UNKNOWN)
 attributes:
   check_mode:
     support: full
@@ -55,6 +46,15 @@ restarted:
   type: bool
   returned: always
 """
+
+import json
+import re
+import subprocess
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.homeserver.stack.plugins.module_utils import membership, secrets_encryption
+from ansible_collections.homeserver.stack.plugins.module_utils.secrets_encryption import Key
 
 _TIMEOUT = 30
 _INTERVAL = 2

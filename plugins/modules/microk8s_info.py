@@ -2,21 +2,6 @@
 
 from __future__ import annotations
 
-import grp
-import json
-import re
-from pathlib import Path
-from typing import Any
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homeserver.stack.plugins.module_utils import (
-    host_facts,
-    membership,
-    node_certificates,
-    secrets_encryption,
-    snapd,
-)
-
 DOCUMENTATION = """
 module: microk8s_info
 short_description: Reads the state of the MicroK8s installation on a host
@@ -40,7 +25,7 @@ options:
     type: int
     default: 600
     description: Seconds that snapd may take to finish.
-author: The homeserver.stack maintainers
+author: The homeserver.stack maintainers (!UNKNOWN)
 extends_documentation_fragment: homeserver.stack.read_only
 """
 
@@ -134,6 +119,21 @@ sysctl:
   type: dict
   returned: always
 """
+
+import grp
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.homeserver.stack.plugins.module_utils import (
+    host_facts,
+    membership,
+    node_certificates,
+    secrets_encryption,
+    snapd,
+)
 
 _OWNERS = Path("/etc/microk8s.yaml")
 _LAUNCHER = Path("/var/snap/microk8s/common/etc/launcher")

@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
-import signal
-import subprocess
-
-from ansible.module_utils.basic import AnsibleModule
-
 DOCUMENTATION = """
 module: microk8s_join
 short_description: Makes a host a worker of a cluster
@@ -24,7 +17,7 @@ options:
     type: int
     default: 600
     description: Seconds to wait at most.
-author: The homeserver.stack maintainers
+author: The homeserver.stack maintainers (!UNKNOWN)
 attributes:
   check_mode:
     support: full
@@ -39,6 +32,13 @@ EXAMPLES = """
 
 RETURN = """
 """
+
+import os
+import re
+import signal
+import subprocess
+
+from ansible.module_utils.basic import AnsibleModule
 
 # As the command itself, in the environment of its snap, with arguments that nobody sees.
 _SCRIPT = """

@@ -2,14 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-from typing import Any
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homeserver.stack.plugins.module_utils.joining import node_patch
-from ansible_collections.homeserver.stack.plugins.module_utils.membership import MICROK8S
-
 DOCUMENTATION = """
 module: microk8s_node
 short_description: Gives a node its labels and taints
@@ -44,7 +36,7 @@ options:
         choices: [NoSchedule, PreferNoSchedule, NoExecute]
         required: true
         description: What happens to pods that do not tolerate it.
-author: The homeserver.stack maintainers
+author: The homeserver.stack maintainers (!UNKNOWN)
 attributes:
   check_mode:
     support: full
@@ -65,11 +57,19 @@ patch:
   returned: always
 """
 
+import json
+import subprocess
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.homeserver.stack.plugins.module_utils.joining import node_patch
+from ansible_collections.homeserver.stack.plugins.module_utils.membership import MICROK8S
+
 
 def main() -> None:
     """Run the module."""
     taint = {
-        "key": {"required": True},
+        "key": {"required": True, "no_log": False},
         "value": {"default": ""},
         "effect": {"choices": ["NoSchedule", "PreferNoSchedule", "NoExecute"], "required": True},
     }

@@ -2,34 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import http.client
-import ipaddress
-import json
-import math
-import socket
-import ssl
-import subprocess
-import time
-from collections import Counter
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homeserver.stack.plugins.module_utils import node_certificates
-from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.pulls import Pulls
-from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.rollout import (
-    is_ready,
-    readiness,
-    troubles,
-)
-from ansible_collections.homeserver.stack.plugins.module_utils.membership import is_worker, node_name
-from ansible_collections.homeserver.stack.plugins.module_utils.microk8s_diagnosis import (
-    likely_cause,
-    telling_lines,
-)
-
 DOCUMENTATION = """
 module: microk8s_ready
 short_description: Waits until MicroK8s is ready
@@ -67,7 +39,7 @@ options:
     type: int
     default: 30
     description: Days before its end from which on a certificate is warned of.
-author: The homeserver.stack maintainers
+author: The homeserver.stack maintainers (!UNKNOWN)
 extends_documentation_fragment: homeserver.stack.read_only
 """
 
@@ -103,6 +75,34 @@ node:
   type: str
   returned: always
 """
+
+import hashlib
+import http.client
+import ipaddress
+import json
+import math
+import socket
+import ssl
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.homeserver.stack.plugins.module_utils import node_certificates
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.pulls import Pulls
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.rollout import (
+    is_ready,
+    readiness,
+    troubles,
+)
+from ansible_collections.homeserver.stack.plugins.module_utils.membership import is_worker, node_name
+from ansible_collections.homeserver.stack.plugins.module_utils.microk8s_diagnosis import (
+    likely_cause,
+    telling_lines,
+)
 
 _MICROK8S = "/snap/bin/microk8s"
 _LAUNCHER = Path("/var/snap/microk8s/common/etc/launcher")

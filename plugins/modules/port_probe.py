@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
-
-from ansible.module_utils.basic import AnsibleModule
-
 DOCUMENTATION = """
 module: port_probe
 short_description: Finds the ports of other machines that are closed to this host
@@ -30,7 +24,7 @@ options:
     elements: int
     default: []
     description: The numbers of ports of UDP.
-author: The homeserver.stack maintainers
+author: The homeserver.stack maintainers (!UNKNOWN)
 extends_documentation_fragment: homeserver.stack.read_only
 """
 
@@ -49,6 +43,12 @@ closed:
   elements: dict
   returned: always
 """
+
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+from ansible.module_utils.basic import AnsibleModule
 
 _TIMEOUT = 3
 

@@ -2,15 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
-import subprocess
-from collections.abc import Iterator
-from typing import Any
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homeserver.stack.plugins.module_utils import membership, versions
-
 DOCUMENTATION = """
 module: removed_apis
 short_description: Finds objects that are written in a version of their API that an upgrade removes
@@ -22,7 +13,7 @@ options:
     type: str
     required: true
     description: The version of MicroK8s or its channel, as in C(1.36/stable).
-author: The homeserver.stack maintainers
+author: The homeserver.stack maintainers (!UNKNOWN)
 extends_documentation_fragment: homeserver.stack.read_only
 """
 
@@ -38,6 +29,15 @@ objects:
   elements: str
   returned: always
 """
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.homeserver.stack.plugins.module_utils import membership, versions
 
 # The API server says so in a warning, from the life cycle that each of its types declares:
 # k8s.io/apiserver/pkg/endpoints/deprecation.

@@ -2,17 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
-import shutil
-import subprocess
-import time
-from pathlib import Path
-from typing import Any, NamedTuple
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homeserver.stack.plugins.module_utils.image_reference import parse
-
 DOCUMENTATION = """
 module: sideload
 short_description: Loads image archives on the host into containerd
@@ -51,7 +40,7 @@ options:
     description:
       - Seconds that loading may take. 0 does not wait.
       - Without waiting, O(keep) has an effect only if containerd has loaded all images.
-author: The homeserver.stack maintainers
+author: The homeserver.stack maintainers (!UNKNOWN)
 attributes:
   check_mode:
     support: full
@@ -77,6 +66,17 @@ waiting:
   elements: str
   returned: always
 """
+
+import json
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.homeserver.stack.plugins.module_utils.image_reference import parse
 
 DIRECTORY = Path("/var/snap/microk8s/common/etc/sideload")
 _MICROK8S = "/snap/bin/microk8s"

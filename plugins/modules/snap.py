@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import subprocess
-
-from ansible.module_utils.basic import AnsibleModule
-
 DOCUMENTATION = """
 module: snap
 short_description: Runs snap without showing keys
@@ -23,7 +18,7 @@ options:
     type: int
     default: 900
     description: Seconds to wait at most.
-author: The homeserver.stack maintainers
+author: The homeserver.stack maintainers (!UNKNOWN)
 attributes:
   check_mode:
     support: full
@@ -37,6 +32,11 @@ EXAMPLES = """
 
 RETURN = """
 """
+
+import re
+import subprocess
+
+from ansible.module_utils.basic import AnsibleModule
 
 _PEM = re.compile(r"-----BEGIN [^-]*KEY-----.*?(-----END [^-]*KEY-----|\Z)", re.DOTALL)
 # Base64 as of a key, or hexadecimal digits as of a token. A long path has no capital letter.

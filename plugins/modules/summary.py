@@ -40,7 +40,7 @@ options:
     type: int
     default: 60
     description: Seconds a service may take until it answers without an error.
-author: The homeserver.stack maintainers
+author: The homeserver.stack maintainers (!UNKNOWN)
 extends_documentation_fragment:
   - homeserver.stack.cluster
   - homeserver.stack.read_only

@@ -26,9 +26,11 @@ options:
     type: int
     default: 60
 attributes:
-  check_mode: {support: full}
+  check_mode:
+    support: full
+    description: It does nothing.
 author:
-  - The homeserver.stack maintainers
+  - The homeserver.stack maintainers (!UNKNOWN)
 extends_documentation_fragment: homeserver.stack.cluster
 """
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homeserver.stack.plugins.module_utils import workloads
-
 DOCUMENTATION = """
 module: workloads
 short_description: Tells which workloads of the cluster run, or waits for them
@@ -20,7 +17,7 @@ options:
     type: int
     default: 600
     description: Seconds without progress, which is one more of them that runs.
-author: The homeserver.stack maintainers
+author: The homeserver.stack maintainers (!UNKNOWN)
 extends_documentation_fragment: homeserver.stack.read_only
 """
 
@@ -38,6 +35,9 @@ running:
   elements: str
   returned: always
 """
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.homeserver.stack.plugins.module_utils import workloads
 
 
 def main() -> None:

@@ -27,6 +27,8 @@ ALLOWED = (
     "inventory/example/*.yml",
     "playbooks/*.yml",
     "plugins/*.py",
+    "plugins/filter/*.yml",
+    "roles/*/README.md",
     "roles/*/defaults/main.yml",
     "roles/*/meta/main.yml",
     "roles/*/meta/argument_specs.yml",

@@ -16,7 +16,7 @@ from lab.catalogue import pinned_versions
 from tests.static.test_roles import SHAPE
 from tests.support import docs
 from tests.support.roles import ROLES, ROOT
-from tools import reference
+from tools import filters, reference
 
 # Every command in the documentation, with the test that runs it or the reason why none does.
 COMMANDS = {
@@ -115,6 +115,21 @@ def _names(options: dict[str, Any]) -> Iterator[str]:
 
 def test_the_reference_is_current() -> None:
     assert reference.REFERENCE.read_text() == reference.render(), "make docs"
+
+
+def test_every_role_has_a_current_readme() -> None:
+    readmes = reference.readmes()
+
+    assert {file.parent.name for file in readmes} == {role.name for role in ROLES}
+    assert [file for file, text in readmes.items() if not file.exists() or file.read_text() != text] == [], (
+        "make docs"
+    )
+
+
+def test_every_filter_has_current_documentation() -> None:
+    written = {file: file.read_text() for file in filters.DIRECTORY.glob("*.yml")}
+
+    assert written == filters.render(), "make docs"
 
 
 def test_the_reference_has_an_example_of_every_list() -> None:

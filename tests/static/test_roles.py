@@ -97,7 +97,7 @@ def test_there_are_roles() -> None:
 
 @every_role
 def test_has_the_common_folders_and_files(role: Role) -> None:
-    assert {entry.name for entry in role.path.iterdir()} <= SHAPE
+    assert {entry.name for entry in role.path.iterdir()} <= SHAPE | {"README.md"}
     assert (role.path / "defaults/main.yml").is_file()
     assert (role.path / "meta/main.yml").is_file()
     assert (role.path / "meta/argument_specs.yml").is_file()

@@ -72,6 +72,14 @@ def test_preflight_ends_the_run_with_its_own_message(refused: str) -> None:
     assert not re.search(r"Traceback|not found|is missing|\[WARNING\]: (?!home: )", refused)
 
 
+def test_preflight_names_a_python_package_that_is_missing(project: Project) -> None:
+    without = "import sys; sys.modules['kubernetes'] = None; from ansible.cli.playbook import main; main()"
+    run = project.run(sys.executable, "-c", without, "homeserver.stack.preflight", "-i", "my/inventory")
+
+    assert "control machine: the Python package kubernetes is missing -> pip install" in run.stdout
+    assert "Traceback" not in run.stdout + run.stderr
+
+
 def test_a_configuration_that_believes_machines_is_refused(project: Project) -> None:
     run = project.run(
         "ansible-playbook",

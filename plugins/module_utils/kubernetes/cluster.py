@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-import urllib3
-
-from kubernetes.client import ApiClient, Configuration
-from kubernetes.config import ConfigException, load_kube_config
-from kubernetes.dynamic import DynamicClient
-from kubernetes.dynamic.exceptions import DynamicApiError
-
+from ..libraries import missing
 from .objects import MANAGED_BY, MANAGER, PART_OF, Identity, Object, identity, kind_of
+
+try:
+    import urllib3
+
+    from kubernetes import client, config, dynamic
+except ImportError as error:
+    urllib3 = client = config = dynamic = missing(error)
 
 _DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 _CONNECT_TIMEOUT = 5
@@ -93,7 +94,7 @@ class Cluster:
         configuration = _configuration(kubeconfig)
         self._persist(lambda: check_reachable(configuration.host))
         # `discover` replaces the client's own discovery, which takes more requests and leaves a file in /tmp.
-        self._client = DynamicClient(ApiClient(configuration), discoverer=lambda *_: None)
+        self._client = dynamic.DynamicClient(client.ApiClient(configuration), discoverer=lambda *_: None)
         self.discover()
 
     def discover(self) -> None:
@@ -278,22 +279,22 @@ class Cluster:
             except (urllib3.exceptions.HTTPError, OSError) as error:
                 if time.monotonic() > deadline:
                     raise UnreachableError(f"Kubernetes does not answer: {error}") from error
-            except DynamicApiError as error:
+            except dynamic.exceptions.DynamicApiError as error:
                 if error.status not in (429, 503, 504) or time.monotonic() > deadline:
                     raise _api_error(error) from error
             time.sleep(1)
 
 
-def _configuration(kubeconfig: str) -> Configuration:
+def _configuration(kubeconfig: str) -> client.Configuration:
     """Read the current context of a kubeconfig file.
 
     Raises:
         UnreachableError: there is no such file, or it names no cluster.
     """
-    configuration = Configuration()
+    configuration = client.Configuration()
     try:
-        load_kube_config(config_file=kubeconfig, client_configuration=configuration)
-    except ConfigException as error:
+        config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
+    except config.ConfigException as error:
         problem = "cannot be used" if Path(kubeconfig).exists() else "does not exist"
         raise UnreachableError(f"the kubeconfig {kubeconfig} {problem}: {error}") from error
     return configuration
@@ -309,7 +310,7 @@ def check_reachable(url: str) -> None:
     socket.create_connection((address.hostname or "", address.port or 443), _CONNECT_TIMEOUT).close()
 
 
-def _api_error(error: DynamicApiError) -> ApiError:
+def _api_error(error: dynamic.exceptions.DynamicApiError) -> ApiError:
     """Read the Status object that the API sent; use the messages of single fields where there are any."""
     try:
         status = json.loads(error.body)

@@ -10,8 +10,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-import yaml
-from ansible.module_utils.common.yaml import SafeLoader
+from ..libraries import missing
+
+try:
+    import yaml
+    from ansible.module_utils.common.yaml import SafeLoader
+except ImportError as error:
+    yaml, SafeLoader = missing(error), object
 
 Object = dict[str, Any]
 

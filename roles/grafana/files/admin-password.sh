@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Gives Grafana's first user, admin, the password in the directory $1, unless it is the one that it was given last. Grafana
 # itself takes it over only when it makes its database. One that is changed in the browser so lasts until the next rotation.
 set -eu
