@@ -5,7 +5,7 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from lab.cache import Cache, Part
 from lab.catalogue import catalogue
+from lab.catalogue.programs import SUITE
 from lab.host import MACHINE_PACKAGES, LabError, ensure_packages, require_root
 
 Report = Callable[[str], None]
@@ -47,19 +48,29 @@ def cache_root() -> Path:
 def build(report: Report) -> Built:
     """Build the missing parts of the bundle and the machine's file system, and install host packages.
 
+    HOMESERVER_LAB_RELEASE chooses the machine's Debian.
+
     Args:
         report: Receives one line per part: its name, its duration, and whether it came from the cache.
 
     Raises:
-        LabError: A part could not be built, or the host lacks something.
+        LabError: There is no such release, a part could not be built, or the host lacks something.
     """
-    ensure_packages((*MACHINE_PACKAGES, "systemd-container"))
     wanted = catalogue()
+    system = _of_release(wanted.rootfs)
+    ensure_packages((*MACHINE_PACKAGES, "systemd-container"))
     cache = Cache(cache_root())
-    bundle, rootfs = obtain(cache, [wanted.bundle, wanted.rootfs], report)
-    for entry in cache.prune([wanted.bundle, wanted.rootfs, wanted.earlier_bundle]):
+    bundle, rootfs = obtain(cache, [wanted.bundle, system], report)
+    for entry in cache.prune([wanted.bundle, *wanted.rootfs.values(), wanted.earlier_bundle]):
         report(f"{entry}: removed, not used any more")
     return Built(bundle, rootfs / "rootfs.tar")
+
+
+def _of_release(systems: Mapping[str, Part]) -> Part:
+    release = os.environ.get("HOMESERVER_LAB_RELEASE", SUITE)
+    if release not in systems:
+        raise LabError(f"the lab builds no HOMESERVER_LAB_RELEASE={release}: use {' or '.join(systems)}")
+    return systems[release]
 
 
 def build_earlier(report: Report) -> Path:

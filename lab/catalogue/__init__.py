@@ -31,45 +31,53 @@ LAB = Path(__file__).parent.parent
 VERSIONS = LAB.parent / "roles/common/vars/main/versions.yml"
 TRAEFIK_CRDS = "docs/content/reference/dynamic-configuration/kubernetes-crd-definition-v1.yml"
 
-ROOTFS = Part(
-    "rootfs",
-    debian.machine,
-    settings={
-        "suite": SUITE,
-        "packages": [
-            *(
-                "systemd",
-                "systemd-sysv",
-                "dbus",
-                "udev",
-                "kmod",
-                "openssh-server",
-                "sudo",
-                "python3",
-                "python3-apt",
-            ),
-            *(
-                "snapd",
-                "squashfuse",
-                "fuse3",
-                "iproute2",
-                "iputils-ping",
-                "iptables",
-                "nftables",
-                "ipset",
-                "conntrack",
-            ),
-            *("procps", "ca-certificates", "curl", "less", "restic"),
-        ],
-        "overlay": "guest",
-        "commands": [
-            "useradd --create-home --shell /bin/bash --groups sudo owner",
-            # Each machine generates its own.
-            "sh -c 'rm --force /etc/machine-id /etc/ssh/ssh_host_*'",
-        ],
-    },
-    files=(LAB / "guest",),
-)
+
+def _rootfs(suite: str) -> Part:
+    return Part(
+        f"rootfs-{suite}",
+        debian.machine,
+        settings={
+            "suite": suite,
+            "packages": [
+                *(
+                    "systemd",
+                    "systemd-sysv",
+                    "dbus",
+                    "udev",
+                    "kmod",
+                    "openssh-server",
+                    "sudo",
+                    "python3",
+                    "python3-apt",
+                ),
+                *(
+                    "snapd",
+                    "squashfuse",
+                    "fuse3",
+                    "iproute2",
+                    "iputils-ping",
+                    "iptables",
+                    "nftables",
+                    "ipset",
+                    "conntrack",
+                ),
+                *("procps", "ca-certificates", "curl", "less", "restic"),
+            ],
+            "overlay": "guest",
+            "commands": [
+                "useradd --create-home --shell /bin/bash --groups sudo owner",
+                # On Debian 13 a link to what systemd reads.
+                "sh -c 'echo LANG=C.UTF-8 >/etc/default/locale'",
+                # Each machine generates its own.
+                "sh -c 'rm --force /etc/machine-id /etc/ssh/ssh_host_*'",
+            ],
+        },
+        files=(LAB / "guest",),
+    )
+
+
+# Debian's releases that a machine may have.
+ROOTFS = {suite: _rootfs(suite) for suite in (SUITE, "trixie")}
 
 
 def _snap(
@@ -108,8 +116,9 @@ def _microk8s_snap(part: str, version: str, programs: Part) -> Part:
     )
 
 
-# The base of snaps that name none. Nothing runs from it, so a name and a version are enough.
-CORE_SNAP = _snap("core-snap", {"name": "core", "version": "16-lab"}, "recipes/core", needs=())
+# What snapd asks for before it installs another snap. Nothing runs from them: name and version are enough.
+SNAPD_SNAP = _snap("snapd-snap", {"name": "snapd", "version": "2-lab"}, "recipes/snapd", needs=())
+BASE_SNAP = _snap("base-snap", {"name": "core22", "version": "22-lab"}, "recipes/core22", needs=())
 MICROK8S_SNAP = _microk8s_snap("microk8s-snap", KUBERNETES, CLUSTER_PROGRAMS)
 EARLIER_MICROK8S_SNAP = _microk8s_snap(
     "earlier-microk8s-snap", EARLIER_KUBERNETES, EARLIER_KUBERNETES_PROGRAMS
@@ -122,12 +131,12 @@ class Catalogue:
 
     Attributes:
         bundle: What a home is installed from.
-        rootfs: A machine.
+        rootfs: A machine, by the code name of its Debian.
         earlier_bundle: The same home with the minor version of Kubernetes before.
     """
 
     bundle: Part
-    rootfs: Part
+    rootfs: Mapping[str, Part]
     earlier_bundle: Part
 
 
@@ -171,10 +180,14 @@ def catalogue() -> Catalogue:
         "images": [_image_entry(image) for image in images],
         "manifests": [{"name": "traefik_crds", **_from("traefik-crds", "traefik_crds.yml")}],
     }
-    needs = (CORE_SNAP, traefik_crds(), *(image.part() for image in images))
+    needs = (SNAPD_SNAP, BASE_SNAP, traefik_crds(), *(image.part() for image in images))
 
     def with_snap(name: str, microk8s: Part) -> Part:
-        snap_entries = [_snap_entry(CORE_SNAP, "os"), _snap_entry(microk8s, "classic")]
+        snap_entries = [
+            _snap_entry(SNAPD_SNAP, "strict"),
+            _snap_entry(BASE_SNAP, "strict"),
+            _snap_entry(microk8s, "classic"),
+        ]
         return Part(
             name,
             bundle,

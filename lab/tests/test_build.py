@@ -194,27 +194,61 @@ def test_what_another_build_has_made_already_is_used_before_that_ends(cache: Cac
     assert outcomes(lines) == {"early": "from the cache"}
 
 
-def test_build_returns_the_bundle_and_the_root_and_keeps_what_an_upgrade_begins_with(
-    cache: Cache, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Catalogue(NamedTuple):
-        bundle: Part
-        rootfs: Part
-        earlier_bundle: Part
+class Catalogue(NamedTuple):
+    """One bundle, and machines of two releases."""
 
-    wanted = Catalogue(Part("bundle", make), Part("rootfs", make), Part("earlier-bundle", make))
-    forgotten: list[list[Part]] = []
+    bundle: Part
+    rootfs: dict[str, Part]
+    earlier_bundle: Part
+
+
+@pytest.fixture
+def wanted(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> Catalogue:
+    wanted = Catalogue(
+        Part("bundle", make),
+        {suite: Part(f"rootfs-{suite}", make) for suite in ("bookworm", "trixie")},
+        Part("earlier-bundle", make),
+    )
+    monkeypatch.setattr(build, "catalogue", lambda: wanted)
+    monkeypatch.setenv("HOMESERVER_LAB_CACHE", str(cache.root))
+    monkeypatch.delenv("HOMESERVER_LAB_RELEASE", raising=False)
+    return wanted
+
+
+def test_build_returns_the_bundle_and_the_root_and_keeps_what_an_upgrade_begins_with(
+    cache: Cache, wanted: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[list[Part]] = []
 
     def prune(_cache: Cache, parts: list[Part]) -> list[str]:
-        forgotten.append(parts)
+        kept.append(parts)
         return ["old-1"]
 
-    monkeypatch.setattr(build, "catalogue", lambda: wanted)
     monkeypatch.setattr(Cache, "prune", prune)
-    monkeypatch.setenv("HOMESERVER_LAB_CACHE", str(cache.root))
     lines: list[str] = []
     built = build.build(lines.append)
     assert built.bundle == cache.path(wanted.bundle)
-    assert built.rootfs == cache.path(wanted.rootfs) / "rootfs.tar"
-    assert forgotten == [list(wanted)]
+    assert built.rootfs == cache.path(wanted.rootfs["bookworm"]) / "rootfs.tar"
+    assert kept == [[wanted.bundle, *wanted.rootfs.values(), wanted.earlier_bundle]]
     assert lines[-1] == "old-1: removed, not used any more"
+
+
+def test_another_release_adds_a_root_and_builds_nothing_twice(
+    cache: Cache, wanted: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build.build(print)
+    monkeypatch.setenv("HOMESERVER_LAB_RELEASE", "trixie")
+    lines: list[str] = []
+    built = build.build(lines.append)
+    assert built.rootfs == cache.path(wanted.rootfs["trixie"]) / "rootfs.tar"
+    assert outcomes(lines) == {"bundle": "from the cache", "rootfs-trixie": "built"}
+
+
+@pytest.mark.usefixtures("wanted")
+def test_an_unknown_release_is_refused_before_anything_is_built(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOMESERVER_LAB_RELEASE", "debian13")
+    with pytest.raises(LabError, match="HOMESERVER_LAB_RELEASE=debian13: use bookworm or trixie"):
+        build.build(print)
+    assert not cache.root.exists()

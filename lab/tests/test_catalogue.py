@@ -2,6 +2,7 @@ import re
 from collections import Counter
 
 import pytest
+import yaml
 
 from lab.cache import Part, with_needs
 from lab.catalogue import (
@@ -181,6 +182,12 @@ def test_an_image_only_takes_files_from_its_needs_and_is_described(image: Image)
     assert labels["org.opencontainers.image.version"] in image.reference
 
 
+def test_the_bundle_has_the_snaps_that_snapd_would_ask_the_store_for() -> None:
+    base = yaml.safe_load((LAB / "snap/meta/snap.yaml").read_text())["base"]
+    snaps = catalogue().bundle.settings["contents"]["snaps"]  # type: ignore[index]
+    assert [snap["name"] for snap in snaps] == ["snapd", base, "microk8s"]
+
+
 @pytest.mark.parametrize("snap", [MICROK8S_SNAP, EARLIER_MICROK8S_SNAP], ids=lambda snap: snap.name)
 def test_the_snap_only_takes_files_from_its_needs(snap: Part) -> None:
     sources = snap.settings["parts"].values()  # type: ignore[attr-defined]
@@ -189,21 +196,20 @@ def test_the_snap_only_takes_files_from_its_needs(snap: Part) -> None:
 
 def test_no_two_parts_share_a_name() -> None:
     everything = catalogue()
-    wanted = [everything.bundle, everything.rootfs, everything.earlier_bundle]
+    wanted = [everything.bundle, *everything.rootfs.values(), everything.earlier_bundle]
     names = Counter(part.name for part in with_needs(wanted))
     assert set(names.values()) == {1}
 
 
 def test_a_key_does_not_depend_on_the_project_directory() -> None:
-    assert str(LAB) not in repr(
-        [part.settings for part in with_needs([catalogue().bundle, catalogue().rootfs])]
-    )
+    wanted = [catalogue().bundle, *catalogue().rootfs.values()]
+    assert str(LAB) not in repr([part.settings for part in with_needs(wanted)])
     assert VERSIONS.is_file()
 
 
 def test_keys_of_parts_are_stable() -> None:
     def keys() -> list[tuple[str, str]]:
-        everything: list[Part] = list(with_needs([catalogue().bundle, catalogue().rootfs]))
-        return [(part.name, part.key) for part in everything]
+        wanted = [catalogue().bundle, *catalogue().rootfs.values()]
+        return [(part.name, part.key) for part in with_needs(wanted)]
 
     assert keys() == keys()

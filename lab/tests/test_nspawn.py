@@ -74,12 +74,14 @@ def test_a_machine_is_created_reused_and_removed_completely(lab: Lab) -> None:
     (found,) = status["machines"]
     assert (found["name"], found["state"], found["address"]) == (A, "running", "10.214.0.2")
     assert subprocess.check_output([*found["ssh"].split(), "hostname"], text=True) == f"{A}\n"
-    assert lab("ssh", "--name", A, "cat /etc/os-release").stdout.startswith("PRETTY_NAME=")
+    release = os.environ.get("HOMESERVER_LAB_RELEASE", "bookworm")
+    assert f"VERSION_CODENAME={release}\n" in lab("ssh", "--name", A, "cat /etc/os-release").stdout
 
     assert in_machine(A, "systemctl is-system-running --wait") == "running"
     assert in_machine(A, "getent hosts $(hostname)").split()[0] == "10.214.0.2"
     assert in_machine(A, "ip route show default").startswith("default via 10.214.0.1 dev host0 proto static")
     assert in_machine(A, "su owner -c 'sudo id -u'") == "0"
+    assert in_machine(A, "su --login owner -c 'echo $LANG'") == "C.UTF-8"
 
     identity = in_machine(A, "cat /etc/machine-id")
     lab("up", "--name", A)
