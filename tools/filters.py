@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -151,13 +152,10 @@ def _option(parameter: inspect.Parameter, annotation: str, said: dict[str, str])
 
 def _types(function: Callable[..., Any]) -> dict[str, str]:
     """Return the annotations as texts, with the aliases of the function's module resolved."""
-    aliases = {
-        name: str(value) for name, value in vars(inspect.getmodule(function)).items() if "[" in str(value)
-    }
-    return {
-        name: aliases.get(annotation.rpartition(".")[2], annotation)
-        for name, annotation in inspect.get_annotations(function).items()
-    }
+    names = vars(sys.modules[function.__module__])
+    aliases: dict[str, str] = {name: str(value) for name, value in names.items() if "[" in str(value)}
+    annotations: dict[str, str] = inspect.get_annotations(function)
+    return {name: aliases.get(text.rpartition(".")[2], text) for name, text in annotations.items()}
 
 
 def _type(annotation: str) -> dict[str, str]:

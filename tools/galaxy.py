@@ -57,7 +57,7 @@ def _sanity(archive: Path, environment: Path, home: dict[str, str]) -> int:
     skipped = [argument for name in SKIPPED for argument in ("--skip-test", name)]
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     return subprocess.run(
-        [environment / "bin/ansible-test", "sanity", "--python", version, *skipped],
+        [f"{environment}/bin/ansible-test", "sanity", "--python", version, *skipped],
         cwd=installed,
         env=_path(environment) | home,
         check=False,
@@ -65,7 +65,7 @@ def _sanity(archive: Path, environment: Path, home: dict[str, str]) -> int:
 
 
 def _import(archive: Path, environment: Path, home: dict[str, str]) -> int:
-    command = [environment / "bin/python", "-m", "galaxy_importer.main", archive]
+    command = [f"{environment}/bin/python", "-m", "galaxy_importer.main", str(archive)]
     done = subprocess.run(
         command,
         cwd=archive.parent,
