@@ -119,6 +119,16 @@ def test_several_nodes_know_which_host_each_is_on(tmp_path: Path) -> None:
     assert settings["cluster.routing.allocation.awareness.attributes"] == "zone"
 
 
+def test_heap_and_snapshots_have_the_sizes_that_the_owner_says(tmp_path: Path) -> None:
+    objects = _render(tmp_path, elk_elasticsearch_heap_mib=1024, elk_snapshots_volume_size_gib=7)
+    (container,) = find(objects, "StatefulSet", "elasticsearch")["spec"]["template"]["spec"]["containers"]
+    claim = find(objects, "PersistentVolumeClaim", "elasticsearch-snapshots")
+
+    values = {each["name"]: each.get("value", "") for each in container["env"]}
+    assert values["ES_JAVA_OPTS"].startswith("-Xms1024m -Xmx1024m ")
+    assert claim["spec"]["resources"]["requests"] == {"storage": "7Gi"}
+
+
 def test_without_snapshots_they_have_no_volume(tmp_path: Path) -> None:
     objects = _render(tmp_path, elk_snapshots_kept=0)
     names = {(each["kind"], each["metadata"]["name"]) for each in objects}
