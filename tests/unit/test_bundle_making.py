@@ -229,13 +229,11 @@ def test_the_playbook_makes_one_for_each_platform(site: sources.Site, tmp_path: 
     site.add_image("own/app", "1", dict.fromkeys(("amd64", "arm64"), b"own"))
     play = ["ansible-playbook", "-i", str(hosts), "-e", json.dumps(variables), "playbooks/bundle.yml"]
 
-    def run(*more: str) -> str:
-        done = subprocess.run([*play, *more], cwd=ROOT, capture_output=True, text=True, check=False)
+    def run() -> str:
+        done = subprocess.run(play, cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    run("--check")
-    assert not (tmp_path / "bundle").exists()
     said = run()
     assert f"homeserver_bundle: {tmp_path}/bundle/arm64" in said
     for architecture in ("amd64", "arm64"):

@@ -190,4 +190,3 @@ def test_the_status_for_a_program_is_told_when_the_cluster_does_not_answer(tmp_p
     assert done.returncode != 0
     assert json.loads(line)["healthy"] is False
     assert "kubeconfig" in json.loads(line)["unhealthy"][0]
-    assert "Not healthy:" in done.stdout

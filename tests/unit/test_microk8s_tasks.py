@@ -264,11 +264,9 @@ def test_a_worker_renews_two_certificates_whatever_it_says(certificates: Path, a
 
 
 # Networks of its own, with the firewall's set as it was before, and as it is afterwards.
-FIREWALL = """
+JOINING = """
 /usr/sbin/nft 'add table inet homeserver'
 /usr/sbin/nft 'add set inet homeserver joining { type ipv4_addr; flags timeout; }'
-"""
-JOINING = """
 "$@"
 code=$?
 /usr/sbin/nft list set inet homeserver joining >&2
@@ -289,8 +287,7 @@ echo '{{{{"urls": ["192.0.2.1:25000/{TOKEN}/0123456789ab"]}}}}'
 """
 
 
-def _fail_to_join(tmp_path: Path, firewall: str) -> subprocess.CompletedProcess[str]:
-    """Let a machine try to join."""
+def test_what_a_join_opens_is_closed_again_when_it_fails(tmp_path: Path) -> None:
     ensure_packages(["nftables"])
     (tmp_path / "credentials").mkdir()
     for name, text in {"snap": JOIN_OF_SNAP, "microk8s": ADD_NODE}.items():
@@ -303,7 +300,7 @@ def _fail_to_join(tmp_path: Path, firewall: str) -> subprocess.CompletedProcess[
         tmp_path,
         "join.yml",
         host="attic",
-        within=("unshare", "--user", "--map-root-user", "--net", "sh", "-c", firewall + JOINING, "-"),
+        within=("unshare", "--user", "--map-root-user", "--net", "sh", "-c", JOINING, "-"),
         _microk8s_credentials=f"{tmp_path}/credentials",
         _microk8s_command=f"{tmp_path}/bin/microk8s",
         _microk8s_bundle_images=[],
@@ -315,23 +312,13 @@ def _fail_to_join(tmp_path: Path, firewall: str) -> subprocess.CompletedProcess[
 
     assert "joining failed with exit code 6" in done.stdout, done.stdout + done.stderr
     assert TOKEN not in done.stdout
-    assert (tmp_path / "credentials/cluster-tokens.txt").read_text() == ""
-    assert not (tmp_path / "credentials/callback-token.txt").exists()
-    return done
-
-
-def test_a_machine_tries_to_join_without_a_firewall(tmp_path: Path) -> None:
-    assert "No such file or directory" in _fail_to_join(tmp_path, firewall="").stderr
-
-
-def test_what_a_join_opens_is_closed_again_when_it_fails(tmp_path: Path) -> None:
-    done = _fail_to_join(tmp_path, FIREWALL)
-
     meanwhile = (tmp_path / "meanwhile").read_text()
     assert re.search(r"elements = .*192.0.2.2 timeout 10m", meanwhile)
     assert TOKEN in meanwhile
     assert "set joining" in done.stderr
     assert "elements" not in done.stderr
+    assert (tmp_path / "credentials/cluster-tokens.txt").read_text() == ""
+    assert not (tmp_path / "credentials/callback-token.txt").exists()
 
 
 @pytest.mark.parametrize(

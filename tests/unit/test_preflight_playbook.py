@@ -69,7 +69,7 @@ def test_every_problem_is_reported_in_one_message(complaints: Any, tmp_path: Pat
         "home: too little memory",
         "nas: cannot be reached: Failed to connect to the host via ssh: ssh: connect to host 127.0.0.1",
     ):
-        assert said.count(message) == 1
+        assert message in said
 
 
 _EMPTY = {"file": "empty", "sha256": hashlib.sha256().hexdigest()}

@@ -116,21 +116,6 @@ def test_a_backup_of_before_comes_back_once_it_was_looked_at(home: Home) -> None
     assert home.brought() == FILES
 
 
-@pytest.mark.parametrize(
-    ("variable", "message"),
-    [
-        ("restore_location=", "no repository is named -> -e restore_location="),
-        ("at=yesterday", "at=yesterday: no day or time -> write it as 2026-11-20"),
-        ("restore_password_file=/nowhere", "the backups have a password, and none was given"),
-    ],
-)
-def test_what_is_missing_is_told_before_anything_is_read(home: Home, variable: str, message: str) -> None:
-    said = home.restore("-e", variable)
-
-    assert message in said
-    assert "Find the backup" not in said
-
-
 def _role(tmp_path: Path, *, shared: bool, fills: str) -> Role:
     """The variables of a restore on the machine attic, where a volume is that home or attic saved."""
     (tmp_path / "paper").write_text(f"{MASTER}\n")
