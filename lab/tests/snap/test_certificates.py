@@ -19,17 +19,17 @@ def names(node: Node, certificate: str) -> str:
 def test_the_ca_signs_the_components_certificates(node: Node) -> None:
     certs = node.data / "certs"
     subjects = {
-        "server": "CN = 127.0.0.1",
-        "client": "O = system:masters, CN = admin",
-        "proxy": "CN = system:kube-proxy",
-        "scheduler": "CN = system:kube-scheduler",
-        "controller": "CN = system:kube-controller-manager",
-        "apiserver-kubelet-client": "O = system:masters, CN = kube-apiserver-kubelet-client",
+        "server": "CN=127.0.0.1",
+        "client": "CN=admin,O=system:masters",
+        "proxy": "CN=system:kube-proxy",
+        "scheduler": "CN=system:kube-scheduler",
+        "controller": "CN=system:kube-controller-manager",
+        "apiserver-kubelet-client": "CN=kube-apiserver-kubelet-client,O=system:masters",
     }
     for name, subject in subjects.items():
         openssl("verify", "-CAfile", certs / "ca.crt", certs / f"{name}.crt")
         assert (
-            openssl("x509", "-noout", "-subject", "-in", certs / f"{name}.crt").strip()
+            openssl("x509", "-noout", "-subject", "-nameopt", "RFC2253", "-in", certs / f"{name}.crt").strip()
             == f"subject={subject}"
         )
     openssl("verify", "-CAfile", certs / "ca.crt", "-purpose", "sslserver", certs / "kubelet.crt")

@@ -164,8 +164,8 @@ def test_a_worker_has_the_kubelet_arguments_of_the_founder(home: Home) -> None:
 @pytest.mark.parametrize(
     ("name", "subject"),
     [
-        ("kubelet", f"O = system:nodes, CN = system:node:{HOST}"),
-        ("proxy", "CN = system:kube-proxy"),
+        ("kubelet", f"CN=system:node:{HOST},O=system:nodes"),
+        ("proxy", "CN=system:kube-proxy"),
     ],
 )
 def test_the_cluster_signs_the_workers_certificates(home: Home, name: str, subject: str) -> None:
@@ -175,7 +175,18 @@ def test_the_cluster_signs_the_workers_certificates(home: Home, name: str, subje
         str(path) for path in (home.joiner.data / f"certs/{name}.crt", home.founder.data / "certs/ca.crt")
     )
     verify = ["openssl", "verify", "-CAfile", authority, certificate]
-    show = ["openssl", "x509", "-noout", "-subject", "-ext", "subjectAltName", "-in", certificate]
+    show = [
+        "openssl",
+        "x509",
+        "-noout",
+        "-subject",
+        "-nameopt",
+        "RFC2253",
+        "-ext",
+        "subjectAltName",
+        "-in",
+        certificate,
+    ]
     subprocess.run(verify, check=True, capture_output=True)
     shown = subprocess.run(show, check=True, capture_output=True, text=True).stdout
     assert f"subject={subject}\n" in shown
