@@ -59,6 +59,7 @@ LANES = (
     Lane("upgrade-of-two", ("molecule/upgrade_of_two",)),
     Lane("faults", ("molecule/chaos", "tests/support/chaos.py", "tests/support/faults.py")),
     Lane("long-faults", ("molecule/chaos", "tests/support/chaos.py", "tests/support/faults.py")),
+    Lane("debian-13", ("lab/catalogue/__init__.py", "lab/guest", "roles/microk8s/tasks/snapd.yml")),
     Lane("standalone", ("molecule/*/molecule.yml", "molecule/*/converge.yml", "extensions/molecule")),
 )
 # The scenarios that a developer runs one by one and that are no lanes. The lane `standalone` has one of them.

@@ -20,6 +20,8 @@ def home(request: pytest.FixtureRequest) -> Iterator[Scenario]:
     lane = request.node.name.removeprefix("test_").replace("_", "-")
     # A disk that can be full, and GiB to spare for what a home needs.
     scenario = Scenario(lab=in_network(lane, 2 + NAMES.index(lane)) | {"HOMESERVER_LAB_DISK": "40"})
+    if lane == "debian-13":
+        scenario.lab["HOMESERVER_LAB_RELEASE"] = "trixie"
     create, destroy = (("ansible-playbook", f"molecule/default/{name}.yml") for name in ("create", "destroy"))
     with scenario.created(*create, destroy=destroy):
         yield scenario
@@ -70,10 +72,20 @@ def test_long_faults(home: Scenario) -> None:
     home.verify("chaos", marked="long")
 
 
+def test_debian_13(home: Scenario, tmp_path: Path) -> None:
+    """The whole home, and what depends on the host, on the next release of Debian."""
+    _test(home, "site", tmp_path)
+    home.verify("microk8s", "firewall", "options")
+
+
 def test_standalone(home: Scenario, tmp_path: Path) -> None:
-    """One scenario by itself, as a developer runs it, with a state of Molecule of its own."""
-    name = os.environ.get("SCENARIO") or standalone_of_this_commit()
-    home.run("molecule", "test", "-s", name, MOLECULE_EPHEMERAL_DIRECTORY=str(tmp_path))
+    """One scenario by itself, as a developer runs it."""
+    _test(home, os.environ.get("SCENARIO") or standalone_of_this_commit(), tmp_path)
+
+
+def _test(home: Scenario, name: str, state: Path) -> None:
+    """Run a scenario, with a state of Molecule that no other run shares."""
+    home.run("molecule", "test", "--destroy=never", "-s", name, MOLECULE_EPHEMERAL_DIRECTORY=str(state))
 
 
 def _verify_cluster(home: Scenario, *parts: str) -> None:

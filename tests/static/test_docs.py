@@ -36,8 +36,7 @@ COMMANDS = {
     "openssl x509 -in inventory/secrets/home/ca.crt -noout -fingerprint "
     "-sha256": "tests/unit/test_certificate_authority.py",
     "HOMESERVER_LAB_RELEASE=trixie python -m lab up --name debian13": "the next one creates its machine so",
-    "HOMESERVER_LAB_RELEASE=trixie make molecule "
-    """ARGS="-k 'site or every_role or everything_is_removed'\"""": "manual: Debian 12 runs them, too",
+    "make lane LANE=debian-13": "make test, in turn",
     "make bench": "manual: it takes more than an hour, and its result is committed",
     ".venv/bin/ansible-playbook site.yml": "scenario site, with the lab's inventory",
     ".venv/bin/ansible-playbook playbooks/reset.yml -e microk8s_confirm_removal=home": "scenario removal",
