@@ -48,10 +48,14 @@ class Lane:
         return f"passed in {record['seconds']} s, {day}, at {record['commit']}"
 
 
+_CLUSTER = ("molecule/cluster/tests/conftest.py", "tests/support/machines.py")
 LANES = (
-    Lane("joining", ("molecule/cluster/tests/test_[jnt]*", "roles/microk8s/tasks/*join*")),
-    Lane("power", ("molecule/cluster/tests/test_[bmpw]*", "molecule/cluster/tests/test_logs.py")),
-    Lane("leaving", ("molecule/cluster/tests/test_[elm]*", "playbooks/forget.yml", "playbooks/reset.yml")),
+    Lane("joining", (*_CLUSTER, "molecule/cluster/tests/test_[jnt]*", "roles/microk8s/tasks/*join*")),
+    Lane(
+        "power",
+        (*_CLUSTER, "molecule/cluster/tests/test_[bpw]*", "molecule/cluster/tests/test_monitoring.py"),
+    ),
+    Lane("leaving", (*_CLUSTER, "molecule/cluster/tests/test_[el]*", "roles/microk8s/tasks/*leave*")),
     Lane("passwords", ("molecule/rotate/tests/test_rotate_passwords.py", "playbooks/rotate.yml")),
     Lane("authority", ("molecule/rotate/tests/test_rotate_authority.py", "roles/certificate_authority")),
     Lane("restore", ("molecule/restore", "roles/backup", "roles/restore", "plugins/modules/*backup*")),
