@@ -8,6 +8,8 @@ from pathlib import Path
 from lab import process
 from lab.machine import unique_name
 
+OTHERS = "homelab"  # the bridges of other labs, which may come and go meanwhile
+
 
 def host_state(lab_directory: Path, names: list[str]) -> dict[str, list[str]]:
     """Return the state to compare before and after, without that of this host's other machines."""
@@ -15,12 +17,14 @@ def host_state(lab_directory: Path, names: list[str]) -> dict[str, list[str]]:
     return {
         "mounts": sorted(_mounts(lab_directory)),
         "links": sorted(_links(unique)),
-        "addresses": [line for line in _lines("ip", "-oneline", "-4", "address") if "homelab0" not in line],
-        "routes": [line for line in _lines("ip", "route") if "homelab0" not in line],
+        "addresses": [line for line in _lines("ip", "-oneline", "-4", "address") if OTHERS not in line],
+        "routes": [line for line in _lines("ip", "route") if OTHERS not in line],
         "network namespaces": _lines("ip", "netns", "list"),
         "packet filter": [line for line in _lines("iptables-save") if not line.startswith("#")],
         "forwarding": [Path("/proc/sys/net/ipv4/ip_forward").read_text()],
-        "loop devices": _lines("losetup", "--list", "--noheadings"),
+        "loop devices": [
+            line for line in _lines("losetup", "--list", "--noheadings") if str(lab_directory) in line
+        ],
         "device modes": [f"{path} {Path(path).stat().st_mode:o}" for path in ("/dev/kmsg", "/dev/fuse")],
         "control groups": sorted(_control_groups(unique)),
         "processes": sorted(_processes(lab_directory, names)),
@@ -47,7 +51,7 @@ def _mounts(lab_directory: Path) -> Iterator[str]:
 def _links(names: list[str]) -> Iterator[str]:
     for line in _lines("ip", "-brief", "link"):
         name = line.split()[0].split("@")[0]
-        if name != "homelab0" and (not name.startswith("vb-") or name[3:] in names):
+        if not name.startswith(OTHERS) and (not name.startswith("vb-") or name[3:] in names):
             yield name
 
 
