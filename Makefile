@@ -103,6 +103,7 @@ molecule: $(READY) ## Run the scenarios: every role on lab machines (as root)
 	$(SCENARIO_TESTS) $(SCENARIOS:%=tests/scenarios/test_%.py) $(ARGS)
 
 lane: $(READY) ## Run one lane, a story that takes minutes (as root): make lane LANE=power
+	@test -n "$(LANE)" || { echo "LANE is empty -> make lane LANE=power; tests/lanes.py has them all" >&2; exit 2; }
 	$(SCENARIO_TESTS) tests/scenarios/test_lanes.py::test_$(subst -,_,$(LANE))
 
 .PHONY: chaos
