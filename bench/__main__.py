@@ -19,14 +19,13 @@ from pathlib import Path
 from bench import baseline, growth, idle, load, logs, machines, monitoring, recovery, traces
 from bench.clock import seconds
 from bench.curve import picture
-from bench.page import Row, faults_of, merged, page, replaced, row, rows_of, without_stale, worse
+from bench.page import FILE, Row, faults_of, merged, page, replaced, row, rows_of, without_stale, worse
 from lab import lifecycle
 from lab.build import build, cache_root
 from lab.machine import Machine
 
 ROOT = Path(__file__).parent.parent
-PAGE = ROOT / "docs" / "benchmark.md"
-CURVES = PAGE.parent / "pictures" / "growth.svg"
+CURVES = FILE.parent / "pictures" / "growth.svg"
 
 
 def main() -> None:
@@ -36,12 +35,12 @@ def main() -> None:
     options.add_argument("--times", type=int, default=1, help="measure each so often (default: %(default)s)")
     chosen = options.parse_args()
     measured = merged(map(_shown, _parts(chosen.only or _PARTS, chosen.times)))
-    old = PAGE.read_text()
+    old = FILE.read_text()
     rows = without_stale(replaced(rows_of(old), measured), measured)
-    PAGE.write_text(page(rows, faults_of(old)))
+    FILE.write_text(page(rows, faults_of(old)))
     if curves := picture(rows):
         CURVES.write_text(curves)
-    print(PAGE.read_text())
+    print(FILE.read_text())
     for each in worse(rows):
         print(f"worse than before: {each.what}, {each.measured} ({each.before})")
 

@@ -5,8 +5,10 @@ import platform
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import median
 
+FILE = Path(__file__).parents[1] / "docs/benchmark.md"
 FAULTS = "\n## Faults\n"
 ENOUGH = 3  # measurements, for a spread that tells something
 

@@ -49,6 +49,7 @@ class Lane:
 
 
 _CLUSTER = ("molecule/cluster/tests/conftest.py", "tests/support/machines.py")
+_FAULTS = ("molecule/chaos", "tests/support/chaos.py", "tests/support/faults.py")
 LANES = (
     Lane("joining", (*_CLUSTER, "molecule/cluster/tests/test_[jnt]*", "roles/microk8s/tasks/*join*")),
     Lane(
@@ -61,8 +62,8 @@ LANES = (
     Lane("restore", ("molecule/restore", "roles/backup", "roles/restore", "plugins/modules/*backup*")),
     Lane("upgrade", ("molecule/upgrade", "roles/microk8s/tasks/*upgrade*")),
     Lane("upgrade-of-two", ("molecule/upgrade_of_two",)),
-    Lane("faults", ("molecule/chaos", "tests/support/chaos.py", "tests/support/faults.py")),
-    Lane("long-faults", ("molecule/chaos", "tests/support/chaos.py", "tests/support/faults.py")),
+    Lane("faults", _FAULTS),
+    Lane("long-faults", _FAULTS),
     Lane("debian-13", ("lab/catalogue/__init__.py", "lab/guest", "roles/microk8s/tasks/snapd.yml")),
     Lane("standalone", ("molecule/*/molecule.yml", "molecule/*/converge.yml", "extensions/molecule")),
 )

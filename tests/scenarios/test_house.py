@@ -39,7 +39,7 @@ HOUSE = Scenario("house")
 @pytest.fixture(scope="module", autouse=True)
 def machine() -> Iterator[None]:
     """A new machine."""
-    with HOUSE.created("molecule", "create", destroy=("molecule", "destroy")):
+    with HOUSE.created(("molecule", "create"), ("molecule", "destroy")):
         yield
 
 

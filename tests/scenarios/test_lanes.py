@@ -16,14 +16,13 @@ NAMES = [lane.name for lane in LANES]
 
 @pytest.fixture(autouse=True)
 def home(request: pytest.FixtureRequest) -> Iterator[Scenario]:
-    """A new machine. Molecule keeps the state of one only, so this runs what Molecule would run."""
+    """A new machine."""
     lane = request.node.name.removeprefix("test_").replace("_", "-")
     # A disk that can be full, and GiB to spare for what a home needs.
     scenario = Scenario(lab=in_network(lane, 2 + NAMES.index(lane)) | {"HOMESERVER_LAB_DISK": "40"})
     if lane == "debian-13":
         scenario.lab["HOMESERVER_LAB_RELEASE"] = "trixie"
-    create, destroy = (("ansible-playbook", f"molecule/default/{name}.yml") for name in ("create", "destroy"))
-    with scenario.created(*create, destroy=destroy):
+    with scenario.created():
         yield scenario
 
 

@@ -14,8 +14,7 @@ SMALL = Scenario("small", lab=in_network("small", 1))
 @pytest.fixture(scope="module", autouse=True)
 def machine() -> Iterator[None]:
     """A new machine, whose home has no logs and traces."""
-    create, destroy = (("ansible-playbook", f"molecule/default/{name}.yml") for name in ("create", "destroy"))
-    with SMALL.created(*create, destroy=destroy):
+    with SMALL.created():
         options = SMALL.directory / "inventory/group_vars/all/small.yml"
         options.write_text("homeserver_logging_enabled: false\n")
         yield

@@ -10,7 +10,7 @@ import yaml
 from tests.support import rendering
 from tests.support.manifests import Object
 from tests.support.rendering import find
-from tests.support.roles import ROLES, Role
+from tests.support.roles import ROLES, Role, tasks_of
 
 # What the options of everything_on are in its objects: an item of a list is named by its place or its name.
 SHOWN: dict[str, dict[str, Any]] = {
@@ -187,16 +187,9 @@ def test_thresholds_and_probes_are_the_owners(objects_of: Callable[[str], list[O
 def _arguments(role: Role) -> Iterator[tuple[str, Any]]:
     """Return the arguments of all tasks of a role, each with the names of its file, module and itself."""
     for file in sorted((role.path / "tasks").glob("*.yml")):
-        for task in _tasks(yaml.safe_load(file.read_text())):
+        for task in tasks_of(file):
             for name, argument in _leaves(task):
                 yield f"{file.stem} {name}", argument
-
-
-def _tasks(tasks: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    for task in tasks:
-        yield {name: value for name, value in task.items() if name not in ("block", "rescue", "always")}
-        for block in ("block", "rescue", "always"):
-            yield from _tasks(task.get(block, []))
 
 
 def _leaves(given: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -8,11 +8,10 @@ from typing import Any
 
 import bcrypt
 import pytest
-import yaml
 
 from tests.support import manifests, rendering
 from tests.support.manifests import Object, containers, name_of, of, pods
-from tests.support.roles import ROLES, ROOT
+from tests.support.roles import ROLES, ROOT, tasks_of
 
 # The generated secrets in each Secret, by file name.
 HOLDS = {
@@ -334,15 +333,8 @@ def test_tasks_that_handle_a_key_print_nothing() -> None:
     silent = {
         f"{file.name}: {task['name']}"
         for file in ROOT.glob("roles/*/tasks/*.yml")
-        for task in _tasks(yaml.safe_load(file.read_text()))
+        for task in tasks_of(file)
         if task.get("no_log")
     }
 
     assert silent == SILENT
-
-
-def _tasks(tasks: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    for task in tasks:
-        yield task
-        for block in ("block", "rescue", "always"):
-            yield from _tasks(task.get(block, []))

@@ -1,5 +1,6 @@
 """The roles, as the static tests read them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -37,6 +38,18 @@ class Role:
         """The argument specs by entry point."""
         specs: dict[str, Any] = _read(self.path / "meta/argument_specs.yml")["argument_specs"]
         return specs
+
+
+def tasks_of(file: Path) -> Iterator[dict[str, Any]]:
+    """Return the tasks of a file: a block, then what is in it."""
+    yield from _with_inner(_read(file))
+
+
+def _with_inner(tasks: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for task in tasks:
+        yield task
+        for block in ("block", "rescue", "always"):
+            yield from _with_inner(task.get(block, []))
 
 
 @cache

@@ -7,17 +7,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lab.machine import lab_directory
 from tests.support import lan
 from tests.support.home import ROOT, Home
 
-_DIRECTORY = "/var/lib/homeserver-lab"
+# What Molecule would run. It keeps the state of one machine only.
+CREATE, DESTROY = (("ansible-playbook", f"molecule/default/{name}.yml") for name in ("create", "destroy"))
 
 
 def in_network(name: str, number: int) -> dict[str, str]:
     """Return what gives machines a directory, a bridge and a subnet of their own, by their number."""
-    directory = os.environ.get("HOMESERVER_LAB_DIR", _DIRECTORY)
     return {
-        "HOMESERVER_LAB_DIR": f"{directory}-{name}",
+        "HOMESERVER_LAB_DIR": f"{lab_directory()}-{name}",
         "HOMESERVER_LAB_BRIDGE": f"homelab{number}",
         "HOMESERVER_LAB_SUBNET": f"10.213.{number}.0/24",
     }
@@ -45,8 +46,7 @@ class Scenario:
     @property
     def directory(self) -> Path:
         """The directory with its inventory, kubeconfig and secrets."""
-        directory = self.lab.get("HOMESERVER_LAB_DIR", os.environ.get("HOMESERVER_LAB_DIR", _DIRECTORY))
-        return Path(directory) / self.machine
+        return Path(self.lab.get("HOMESERVER_LAB_DIR", lab_directory())) / self.machine
 
     def run(self, *command: str, **environment: str) -> None:
         """Run a command that must succeed."""
@@ -66,7 +66,7 @@ class Scenario:
         self.run("pytest", "-v", "--durations=20", *options, *chosen)
 
     @contextmanager
-    def created(self, *create: str, destroy: tuple[str, ...]) -> Iterator[None]:
+    def created(self, create: tuple[str, ...] = CREATE, destroy: tuple[str, ...] = DESTROY) -> Iterator[None]:
         """Remove what a killed run left, and the machine afterwards. A server on its LAN listens."""
         self.run(*destroy)
         self.run(*create)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import requests
 
-from bench.page import Row, faults_of, page, replaced, rows_of
+from bench.page import FILE, Row, faults_of, page, replaced, rows_of
 from lab.build import build_earlier
 from lab.catalogue.programs import EARLIER_KUBERNETES
-from tests.support.home import ROOT, Home
+from tests.support.home import Home
 from tests.support.machines import Machines
 
 PAGE = os.environ.get("HOMESERVER_BENCHMARK_PAGE")
@@ -60,7 +60,7 @@ def note(duration: Row, *costs: Row) -> None:
         text = Path(PAGE).read_text()
         Path(PAGE).write_text(page(replaced(rows_of(text), measured), faults_of(text)))
     else:
-        assert excess(costs, rows_of((ROOT / "docs/benchmark.md").read_text())) == []
+        assert excess(costs, rows_of(FILE.read_text())) == []
 
 
 def excess(costs: Iterable[Row], usual: Iterable[Row]) -> list[str]:

@@ -9,13 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench import __main__ as bench
 from bench import baseline, curve, machines, page, remote
 from bench.logs import Run
 from lab.machine import Machine
 from tests.support import faults, upgrade
 from tests.support.chaos import Cost, Fault
-from tests.support.home import ROOT
 
 FOUNDER = Machine("bench", "nspawn", "192.0.2.2", 22)
 WORKER = Machine("bench-2", "nspawn", "192.0.2.3", 22, "bench")
@@ -35,7 +33,7 @@ def test_the_rate_is_from_the_first_line_written_to_the_last_found() -> None:
 
 
 def test_an_upgrade_that_costs_far_more_than_usual_is_told() -> None:
-    usual = page.rows_of((ROOT / "docs/benchmark.md").read_text())
+    usual = page.rows_of(page.FILE.read_text())
     costs = [row for row in usual if row.group == upgrade.GROUP and ": " in row.what]
 
     assert len(costs) == 4
@@ -47,7 +45,7 @@ def test_an_upgrade_that_costs_far_more_than_usual_is_told() -> None:
 
 @pytest.mark.parametrize("fault", faults.FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_that_costs_far_more_than_usual_is_told(fault: Fault) -> None:
-    text = (ROOT / "docs/benchmark.md").read_text()
+    text = page.FILE.read_text()
     nothing = Cost(0, 0, 0, 0, 1000, 0, 0, (), "")
 
     assert faults.excess(fault, nothing, text) == []
@@ -109,7 +107,7 @@ def test_what_was_measured_at_several_sizes_is_drawn_as_a_curve() -> None:
 
 
 def test_the_committed_page_is_one_that_is_written() -> None:
-    text = bench.PAGE.read_text()
+    text = page.FILE.read_text()
     table = text[text.index("\n## ") :]
     assert page.page(page.rows_of(text), page.faults_of(text)).endswith(table)
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from _pytest.mark import ParameterSet
 
+from bench import page
 from tests.support.chaos import Fault, Victim, cost
 from tests.support.faults import FAULTS, FULL_DISK, POWER_CUT, excess, noted, row
-from tests.support.home import ROOT, eventually
+from tests.support.home import eventually
 
 # The page whose last table is written, if any.
 PAGE = os.environ.get("HOMESERVER_BENCHMARK_PAGE")
-BENCHMARK = ROOT / "docs/benchmark.md"
 # The app whose restarts a fault is about, as its namespace and name.
 RESTARTED = {POWER_CUT: ("tracing", "jaeger"), FULL_DISK: ("monitoring", "prometheus")}
 # Without the pods that were evicted.
@@ -34,7 +34,7 @@ def test_nothing_is_lost(fault: Fault, victim: Victim, capfd: pytest.CaptureFixt
     if PAGE:
         Path(PAGE).write_text(noted(Path(PAGE).read_text(), row(fault, found)))
     else:
-        assert excess(fault, found, BENCHMARK.read_text()) == []
+        assert excess(fault, found, page.FILE.read_text()) == []
     assert not found.lost
     assert not found.lines or fault.loses_lines
     if fault is POWER_CUT:
