@@ -1,4 +1,4 @@
-"""Runs everything CI runs: parts side by side, each as soon as what it needs is there.
+"""Runs everything that CI runs. Parts run side by side; each starts once the parts it needs have passed.
 
 The build and the scenarios decide how long it takes. Two of them run at a time, and show what they print at
 once. The rest runs in the background, on what processor time they leave, because a home on two cores that has

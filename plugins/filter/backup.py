@@ -26,7 +26,7 @@ class FilterModule:
 
 
 def repositories_of(repositories: Iterable[Mapping[str, Any]], host: str) -> list[dict[str, Any]]:
-    """Return what a machine is told of `backup_repositories`: nothing of what prunes them."""
+    """Return `backup_repositories` as a machine gets them, without what prunes them."""
     return [
         {
             "name": each["name"],

@@ -14,7 +14,7 @@ _PATH = re.compile(r"/[\w.~%/+-]*", re.ASCII)
 def probed_paths(ingresses: Iterable[dict[str, Any]]) -> dict[str, str]:
     """Return the path to probe of each host that Traefik serves: the shortest one.
 
-    Whoever may write a route chooses its text, so what is no host name or path is left out.
+    An app's owner writes the text of a route. The filter leaves out what is no host name or path.
     """
     paths: dict[str, str] = {}
     for ingress in ingresses:

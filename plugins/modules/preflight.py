@@ -9,7 +9,7 @@ description:
   - Runs on the control machine, asks no host, and changes nothing.
 options:
   hosts:
-    description: The hosts to judge. What was found on each is registered there as C(_preflight_probe).
+    description: The hosts to judge. Each has its findings in the variable C(_preflight_probe).
     type: list
     elements: str
     required: true

@@ -18,7 +18,7 @@ NAMES = [lane.name for lane in LANES]
 def home(request: pytest.FixtureRequest) -> Iterator[Scenario]:
     """A new machine."""
     lane = request.node.name.removeprefix("test_").replace("_", "-")
-    # A disk that can be full, and GiB to spare for what a home needs.
+    # A fault fills this disk. It is larger than a home needs.
     scenario = Scenario(lab=in_network(lane, 2 + NAMES.index(lane)) | {"HOMESERVER_LAB_DISK": "40"})
     if lane == "debian-13":
         scenario.lab["HOMESERVER_LAB_RELEASE"] = "trixie"

@@ -57,7 +57,7 @@ WRITTEN: dict[tuple[str, str], dict[str, Any]] = {
     ("prometheus", "nas.yml"): {"0.targets.0": "192.168.1.20:9100"},
     ("grafana", "datasources.yaml"): {"datasources.Elasticsearch.jsonData.index": "filebeat-*"},
 }
-# What the arguments of tasks are, by role, with these values of options.
+# For each role: values of options, and the arguments that its tasks get from them.
 GIVEN: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "microk8s": (
         {

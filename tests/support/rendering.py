@@ -51,7 +51,7 @@ class Role:
         return self.evaluated(f"{{{{ {name} }}}}")
 
     def evaluated(self, argument: Any) -> Any:
-        """Return what an argument of a task is, with its variables replaced."""
+        """Return the value of a task's argument, with its variables replaced."""
         if isinstance(argument, list):
             return [self.evaluated(item) for item in argument]
         if not isinstance(argument, str):

@@ -1,4 +1,4 @@
-"""Scenarios take a machine of the developer's own, and leave it and what is known of it as they are."""
+"""Scenarios can use a machine of the developer. They remove neither the machine nor its inventory."""
 
 import os
 import subprocess

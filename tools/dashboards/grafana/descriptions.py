@@ -62,7 +62,7 @@ DESCRIPTIONS = {
         "Kept, by source": "Which source uses the most of the budget; lower its retention days.",
         "Lines taken from each host": "A host without any ships no logs: look at its Filebeat.",
         "Read and not taken yet": "A rising line means that lines arrive faster than they are stored.",
-        "Sent again, and given up": "What is given up is lost; what is sent again was only delayed.",
+        "Sent again, and given up": "Lines given up are lost. Lines sent again only arrive later.",
         "Memory of its heap": "Close to the maximum it gets slow: give Elasticsearch a larger heap.",
         "Free on its disk": "With too little left, Elasticsearch makes its indices read-only.",
         "Indices that can only be read": "Any means that new lines are refused: make room on its disk.",
