@@ -1,4 +1,4 @@
-"""Run the scenarios that need no logs on a second machine: it pulls all images, moves, and ends bare."""
+"""Run the scenarios that need no logs on a second machine. It moves, is removed, then pulls all images."""
 
 from collections.abc import Iterator
 
@@ -20,11 +20,6 @@ def machine() -> Iterator[None]:
         yield
 
 
-def test_pulling() -> None:
-    """It needs a bare machine."""
-    SMALL.verify("pull")
-
-
 def test_kubernetes_apply_on_a_real_cluster() -> None:
     SMALL.install()
     kubeconfig = SMALL.directory / f".kube/{SMALL.machine}.yaml"
@@ -42,3 +37,8 @@ def test_arguments() -> None:
 def test_everything_is_removed() -> None:
     SMALL.run("ansible-playbook", "-i", str(SMALL.directory / "inventory"), "molecule/removal/converge.yml")
     SMALL.verify("removal")
+
+
+def test_pulling() -> None:
+    """It needs a bare machine, and comes last: what was pulled with a login needs it again."""
+    SMALL.verify("pull")

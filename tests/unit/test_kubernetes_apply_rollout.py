@@ -108,6 +108,22 @@ def test_a_failing_pull_may_last_minutes_unless_it_is_hopeless(
     assert least < trouble.patience < most
 
 
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (
+            "docker.io/x/y@sha256:12: not found",
+            "ErrImagePull docker.io/x/y:1@sha256:12: docker.io/x/y@sha256:12: not found",
+        ),
+        ("docker.io/x/y:1@sha256:12: not found", "ErrImagePull: docker.io/x/y:1@sha256:12: not found"),
+    ],
+)
+def test_the_image_is_named_with_its_tag(message: str, expected: str) -> None:
+    container = a_container({"waiting": {"reason": "ErrImagePull", "message": message}})
+    [trouble] = troubles(a_pod(container | {"image": "docker.io/x/y:1@sha256:12"}))
+    assert str(trouble) == f"container c: {expected}"
+
+
 @pytest.mark.parametrize("reason", ["CreateContainerConfigError", "InvalidImageName"])
 def test_other_trouble_is_hopeless_soon(reason: str) -> None:
     [trouble] = troubles(a_pod(a_container({"waiting": {"reason": reason, "message": "so it is"}})))

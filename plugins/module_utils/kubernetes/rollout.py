@@ -55,7 +55,10 @@ class Trouble(NamedTuple):
 
     def __str__(self) -> str:
         where = f"container {self.container}: " if self.container else ""
-        return where + ": ".join(filter(None, (self.reason, self.message)))
+        # Of an image with a tag and a digest, containerd leaves out the tag.
+        names_image = self.reason not in _PULL_FAILED or self.image in self.message
+        reason = self.reason if names_image else f"{self.reason} {self.image}"
+        return where + ": ".join(filter(None, (reason, self.message)))
 
 
 def unfinished(obj: Object, away: int = 0) -> str:
