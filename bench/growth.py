@@ -88,8 +88,8 @@ def _another(number: int) -> dict[str, Any]:
 def _series(machine: Machine, play: Play) -> Iterator[Row]:
     """Scrape more and more series from an app, and see what Prometheus takes."""
     for count in SERIES:
-        play("playbooks/run_apps.yml", flask_app_apps=[_HELLO, _exporter(count)])
-        play("playbooks/monitoring.yml", prometheus_samples_per_app=2 * _PER_POD)
+        play("playbooks/stages/run_apps.yml", flask_app_apps=[_HELLO, _exporter(count)])
+        play("playbooks/stages/monitoring.yml", prometheus_samples_per_app=2 * _PER_POD)
         _wait_for_series(machine, count)
         for what, figure in monitoring.figures(machine):
             if what != "series":

@@ -49,7 +49,7 @@ def rows(
     moved = _seconds_until_elsewhere(founder, worker, wanted)
     yield row(_GROUP, "from a power cut until an app's pods run elsewhere", moved, "s")
     lifecycle.down(worker.name)
-    play("playbooks/forget.yml", node=worker.name)
+    play("playbooks/remove_node.yml", node=worker.name)
     before, worker = worker, _another(founder, report)
     if worker.address != before.address:  # Traefik and the firewall would have to be told
         raise RuntimeError(f"{worker.name} has the address {worker.address} and not {before.address}")

@@ -64,7 +64,7 @@ def fault_to_message(machine: Machine, play: Callable[..., None]) -> Iterator[Ro
     """
     with recording() as recorder:
         here = f"http://{network.bridge().host.ip}:{recorder.port}/alerts"
-        play("playbooks/monitoring.yml", alertmanager_webhook=[{"url": here, "token": "bench"}])
+        play("playbooks/stages/monitoring.yml", alertmanager_webhook=[{"url": here, "token": "bench"}])
         remote.run(machine, f"{KUBECTL} -n apps scale deployment hello --replicas=0")
         started = time.time()
         recorder.wait(lambda: bool(_received(recorder)), _PATIENCE)

@@ -28,7 +28,7 @@ _AMOUNTS: dict[str, dict[str, object]] = {
 }
 _COMPARED = "the app through Traefik, compared with its Service"
 # Each applies the changed variables.
-_PLAYBOOKS = ("playbooks/traefik.yml", "playbooks/run_apps.yml")
+_PLAYBOOKS = ("playbooks/stages/traefik.yml", "playbooks/stages/run_apps.yml")
 
 
 def rows(machine: Machine) -> Iterator[Row]:

@@ -13,10 +13,12 @@ from ansible.utils.collection_loader import AnsibleCollectionConfig
 if not AnsibleCollectionConfig.collection_finder:
     init_plugin_loader()
 
-from ansible_collections.homeserver.stack.plugins.module_utils import constraints
+from ansible_collections.homeserver.stack.plugins.module_utils.components import Declaration, components
+from ansible_collections.homeserver.stack.plugins.module_utils.preflight import constraints
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "reference.md"
+SCHEMA = ROOT / "roles/common/files/component.schema.yml"
 VERSIONS = ROOT / "roles/common/vars/main/versions.yml"
 EXAMPLES = ROOT / "tests/inventories/everything_on/group_vars/all/main.yml"
 INTRODUCTION = """\
@@ -35,6 +37,21 @@ What this collection installs, and until when its makers mend what is wrong with
 
 | name | version | mended |
 | --- | --- | --- |
+"""
+HEADING_OF_COMPONENTS = """\
+## Components
+
+What each component declares in `roles/*/meta/component.yml`, in the order in which they are applied.
+Certificates, preflight, probes, `playbooks/rotate.yml` and the summary read it there.
+
+| component | namespace | after | pages | images | secrets |
+| --- | --- | --- | --- | --- | --- |
+"""
+KEYS_OF_COMPONENTS = """\
+The keys of such a file:
+
+| key | what it is |
+| --- | --- |
 """
 # A name, its version and a comment with the end of its support.
 VERSION = re.compile(r"^ +(\w+): (\S+) +# (.+)$", re.MULTILINE)
@@ -77,7 +94,8 @@ def render() -> str:
     names = sorted(specs, key=lambda name: (name != "common", name))
     examples = _read(EXAMPLES)
     sections = (_role(name, specs[name]["argument_specs"], examples) for name in names)
-    return "\n".join([INTRODUCTION, _contents(names, specs), *sections, _versions(VERSIONS.read_text())])
+    last = (_components(), _versions(VERSIONS.read_text()))
+    return "\n".join([INTRODUCTION, _contents(names, specs), *sections, *last])
 
 
 def _specs() -> list[Path]:
@@ -91,7 +109,25 @@ def _read(file: Path) -> Any:
 def _contents(names: list[str], specs: dict[str, Any]) -> str:
     own = {name: next(iter(specs[name]["argument_specs"].values())) for name in names}
     lines = (f"- [{name}](#{name}): {own[name]['short_description']}" for name in names)
-    return "\n".join([*lines, "- [Versions](#versions): Until when each is mended"]) + "\n"
+    components = "- [Components](#components): What each declares about itself"
+    return "\n".join([*lines, components, "- [Versions](#versions): Until when each is mended"]) + "\n"
+
+
+def _components() -> str:
+    keys = _read(SCHEMA)["properties"].items()
+    return "\n".join(
+        [
+            HEADING_OF_COMPONENTS + "".join(_component(role, each) for role, each in components().items()),
+            KEYS_OF_COMPONENTS + "".join(f"| `{key}` | {schema['description']} |\n" for key, schema in keys),
+        ]
+    )
+
+
+def _component(role: str, declared: Declaration) -> str:
+    namespace = [declared["namespace"]] if "namespace" in declared else []
+    lists = (declared.get(key, []) for key in ("needs", "pages", "images", "secrets"))
+    cells = (", ".join(f"`{name}`" for name in names) for names in (namespace, *lists))
+    return f"| [{role}](#{role}) | {' | '.join(cells)} |\n"
 
 
 def _versions(text: str) -> str:

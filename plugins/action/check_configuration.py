@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from ..module_utils.kubernetes.checks import Check, live_files, run
-from ..module_utils.kubernetes.cluster import Cluster
-from ..module_utils.kubernetes.objects import Object
-from ..module_utils.kubernetes.waiting import Say
-from ..plugin_utils.cluster_action import Arguments, ClusterAction
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.checks import Check, live_files, run
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.cluster import Cluster
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.objects import Object
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.waiting import Say
+from ansible_collections.homeserver.stack.plugins.plugin_utils.cluster_action import Arguments, ClusterAction
 
 
 class ActionModule(ClusterAction):

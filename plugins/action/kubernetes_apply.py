@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ansible.template import trust_as_template
-
-from ..module_utils.kubernetes.application import Application, Outcome, without_cluster
-from ..module_utils.kubernetes.cluster import UnreachableError
-from ..module_utils.kubernetes.objects import Object, read
-from ..module_utils.kubernetes.registries import with_pull_secrets
-from ..plugin_utils.cluster_action import Arguments, ClusterAction
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.application import (
+    Application,
+    Outcome,
+    without_cluster,
+)
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.cluster import UnreachableError
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.logins import with_pull_secrets
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.objects import Object, read
+from ansible_collections.homeserver.stack.plugins.plugin_utils.cluster_action import Arguments, ClusterAction
 
 
 class ActionModule(ClusterAction):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from ..plugin_utils.cluster_action import Arguments, ClusterAction
+from ansible_collections.homeserver.stack.plugins.plugin_utils.cluster_action import Arguments, ClusterAction
 
 
 class ActionModule(ClusterAction):

@@ -7,7 +7,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.homeserver.stack.plugins.module_utils.checksums import sha256
+from ansible_collections.homeserver.stack.plugins.module_utils.registry.checksums import sha256
 
 _STAGING = "~/.homeserver-images"
 """Where archives are copied to: always the same place, so the next run finds those of an interrupted one."""

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.homeserver.stack.plugins.module_utils.downloads import Web
-from ansible_collections.homeserver.stack.plugins.module_utils.image_lock import (
+from ansible_collections.homeserver.stack.plugins.module_utils.registry.client import Registries
+from ansible_collections.homeserver.stack.plugins.module_utils.registry.downloads import Web
+from ansible_collections.homeserver.stack.plugins.module_utils.registry.image_lock import (
     Lock,
     Locked,
     LockError,
@@ -18,7 +19,6 @@ from ansible_collections.homeserver.stack.plugins.module_utils.image_lock import
     update,
     write_lock,
 )
-from ansible_collections.homeserver.stack.plugins.module_utils.registries import Registries
 
 _ARGUMENTS = {
     "file": {"type": "path", "required": True},

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.homeserver.stack.plugins.module_utils import bundle_maker
-from ansible_collections.homeserver.stack.plugins.module_utils.downloads import DownloadError, Web
-from ansible_collections.homeserver.stack.plugins.module_utils.registries import Registries
-from ansible_collections.homeserver.stack.plugins.module_utils.snap_store import Store
+from ansible_collections.homeserver.stack.plugins.module_utils.nodes.snap_store import Store
+from ansible_collections.homeserver.stack.plugins.module_utils.registry import bundle_maker
+from ansible_collections.homeserver.stack.plugins.module_utils.registry.client import Registries
+from ansible_collections.homeserver.stack.plugins.module_utils.registry.downloads import DownloadError, Web
 
 _ARGUMENTS = {
     "directory": {"type": "path", "required": True},

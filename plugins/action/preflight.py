@@ -9,37 +9,36 @@ from typing import Any, NamedTuple
 from ansible.constants import INJECT_FACTS_AS_VARS
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.homeserver.stack.plugins.module_utils import (
-    apps,
+from ansible.template import trust_as_template
+from ansible_collections.homeserver.stack.plugins.module_utils import apps
+from ansible_collections.homeserver.stack.plugins.module_utils.components import components
+from ansible_collections.homeserver.stack.plugins.module_utils.nodes import joining
+from ansible_collections.homeserver.stack.plugins.module_utils.preflight import (
+    checks,
     constraints,
     grafana_dashboards,
-    joining,
     kibana_objects,
     logstash_filters,
     machines,
-    preflight,
     promtool,
 )
-from ansible_collections.homeserver.stack.plugins.module_utils.bundle import Bundle, read_bundle
-from ansible_collections.homeserver.stack.plugins.module_utils.image_builders import BuildError, find_builder
-from ansible_collections.homeserver.stack.plugins.module_utils.image_lock import locked
-from ansible_collections.homeserver.stack.plugins.module_utils.preflight import Specs
-from ansible_collections.homeserver.stack.plugins.module_utils.problem import Problem
-from ansible_collections.homeserver.stack.plugins.module_utils.relations import wrong_relations
+from ansible_collections.homeserver.stack.plugins.module_utils.preflight.checks import Specs
+from ansible_collections.homeserver.stack.plugins.module_utils.preflight.problem import Problem
+from ansible_collections.homeserver.stack.plugins.module_utils.preflight.relations import wrong_relations
+from ansible_collections.homeserver.stack.plugins.module_utils.registry.bundle import Bundle, read_bundle
+from ansible_collections.homeserver.stack.plugins.module_utils.registry.image_builders import (
+    BuildError,
+    find_builder,
+)
+from ansible_collections.homeserver.stack.plugins.module_utils.registry.image_lock import locked
 from ansible_collections.homeserver.stack.plugins.module_utils.routes import Route, routes
 
 _ROLES = Path(__file__).parents[2] / "roles"
 
-_NEEDED_IF = {
-    "grafana": "grafana_replicas",
-    "kibana": "elk_kibana_replicas",
-    "kube_state_metrics": "prometheus_kube_state_metrics_enabled",
-    "logstash": "elk_logstash_enabled",
-}
-"""Images that run only if a variable says so."""
-
 _NAME_IMAGES = {"homeserver_image_mirror", "homeserver_image_prefix", "homeserver_version_overrides"}
 """Variables without which it is not known what a bundle must have."""
+
+_CONDITION = "_preflight_condition"
 
 Evaluate = Callable[[Mapping[str, Any], str], Any]
 """Gives the value of a variable among others."""
@@ -54,15 +53,15 @@ class ActionModule(ActionBase):
         hostvars = (task_vars or {})["hostvars"]
         groups = (task_vars or {})["groups"]
         founder, several = groups["control_plane"][0], len(groups["home_servers"]) > 1
-        limits = preflight.Limits(**self._task.args["limits"])
+        limits = checks.Limits(**self._task.args["limits"])
         roles = self._roles()
         homes = [
             _Home(host, hostvars.raw_get(host) | {"hostvars": hostvars}, roles, self._evaluate, limits)
             for host in self._task.args["hosts"]
         ]
-        missing = [*preflight.missing_on_control_machine()]
+        missing = [*checks.missing_on_control_machine()]
         complete = not missing
-        trusted = preflight.trusts_facts(INJECT_FACTS_AS_VARS)
+        trusted = checks.trusts_facts(INJECT_FACTS_AS_VARS)
         found = ((home.name, problem) for home in homes for problem in home.problems(judge_values=complete))
         doubts = (
             (home.name, doubt)
@@ -164,7 +163,7 @@ class _Home:
         variables: dict[str, Any],
         roles: dict[str, _Role],
         evaluate: Evaluate,
-        limits: preflight.Limits,
+        limits: checks.Limits,
     ) -> None:
         self.name = name
         self._variables = variables
@@ -195,13 +194,13 @@ class _Home:
 
     def problems(self, *, judge_values: bool) -> Iterator[Problem]:
         """Name everything wrong with the host and what is set for it, which takes packages to judge."""
-        yield from preflight.unknown_variables(self._variables, self._specs)
+        yield from checks.unknown_variables(self._variables, self._specs)
         if judge_values:
             yield from self._value_problems()
         if self._probe["unfit"]:
             yield Problem(**self._probe["unfit"])
         else:
-            yield from preflight.unfit_host(self._probe["host"], self._limits)
+            yield from checks.unfit_host(self._probe["host"], self._limits)
             yield from self._mismatches() if judge_values else ()
 
     def _value_problems(self) -> Iterator[Problem]:
@@ -221,12 +220,12 @@ class _Home:
         """Name what works today and may not tomorrow."""
         if self._probe["unfit"]:
             return
-        yield from preflight.doubtful_host(self._probe["host"], self.address)
+        yield from checks.doubtful_host(self._probe["host"], self.address)
         if judge_values and self._is_saved:
-            yield from preflight.absent_repositories(self._probe["host"], self._value("backup_repositories"))
+            yield from checks.absent_repositories(self._probe["host"], self._value("backup_repositories"))
         if several and judge_values:
             encrypt = self._value("microk8s_encrypt_between_nodes")
-            yield from preflight.sends_clear_text(self._probe["host"], encrypt)
+            yield from checks.sends_clear_text(self._probe["host"], encrypt)
 
     def _wrong_values(self) -> dict[str, list[Problem]]:
         """What is wrong with each of the roles' variables that is set."""
@@ -255,16 +254,19 @@ class _Home:
         return next(owners, self._roles["common"])
 
     def _evaluated(self, name: str) -> Any:
-        common, role = self._roles["common"], self._owner(name)
+        return self._evaluate(self._ranked(self._owner(name)), name)
+
+    def _ranked(self, role: _Role) -> dict[str, Any]:
+        """Return all variables as a role sees them."""
+        common = self._roles["common"]
         given = {name: value for name, value in self._variables.items() if name not in self._unset}
-        ranked = {**common.defaults, **role.defaults, **given, **common.vars, **role.vars}
-        return self._evaluate(ranked, name)
+        return {**common.defaults, **role.defaults, **given, **common.vars, **role.vars}
 
     def _inventory_problems(self) -> Iterator[Problem]:
-        yield from preflight.unknown_overrides(
+        yield from checks.unknown_overrides(
             self._value("homeserver_version_overrides"), self._value("homeserver_pinned_versions")
         )
-        yield from preflight.repeated_routes(self._routes())
+        yield from checks.repeated_routes(self._routes())
         yield from wrong_relations(self._value)
         yield from self._dashboard_problems()
         yield from self._kibana_problems()
@@ -315,7 +317,7 @@ class _Home:
             pulled += [locked(image, lock) for image in named if image]
             own = self._value("homeserver_microk8s_images").get(self._channel.partition("/")[0], [])
             mirrors = self._value("microk8s_registry_mirrors")
-            yield from preflight.plain_mirrors(mirrors, [prefix + image for image in pulled], own)
+            yield from checks.plain_mirrors(mirrors, [prefix + image for image in pulled], own)
 
     def _bundle_problems(self, bundle: Bundle, flaws: list[str]) -> Iterator[Problem]:
         versions = self._value("homeserver_unlocked_versions")
@@ -333,27 +335,45 @@ class _Home:
             "snaps": ["microk8s"],
         }
         # Of a bundle that cannot be read, that is all there is to say.
-        yield from preflight.wrong_bundle(flaws, held, needed if any(bundle) else {})
+        yield from checks.wrong_bundle(flaws, held, needed if any(bundle) else {})
         if not flaws:
             pinned = {name: manifest["sha256"] for name, manifest in versions["manifests"].items()}
             unsigned = self._value("homeserver_bundle_unsigned_snaps")
-            yield from preflight.untrusted_bundle(bundle, pinned, unsigned_snaps=unsigned)
+            yield from checks.untrusted_bundle(bundle, pinned, unsigned_snaps=unsigned)
 
     def _runs(self, image: str) -> bool:
-        return image not in _NEEDED_IF or bool(self._value(_NEEDED_IF[image]))
+        """Tell whether a component that runs here needs an image, or no component has it."""
+        users = [
+            (role, each["enabled"], each["images"][image])
+            for role, each in components().items()
+            if image in each.get("images", {})
+        ]
+        return not users or any(
+            self._holds(role, enabled) and self._holds(role, needed) for role, enabled, needed in users
+        )
+
+    def _holds(self, role: str, condition: str | bool) -> bool:
+        """Evaluate a condition of a component's declaration."""
+        if isinstance(condition, bool):
+            return condition
+        return bool(
+            self._evaluate(
+                self._ranked(self._roles[role]) | {_CONDITION: trust_as_template(condition)}, _CONDITION
+            )
+        )
 
     def _mismatches(self) -> Iterator[Problem]:
         """Name what does not go together of the host and what is set for it."""
         host = self._probe["host"]
-        yield from preflight.fails_on_cgroup_v1(host, self._value("microk8s_extra_kubelet_args"))
+        yield from checks.fails_on_cgroup_v1(host, self._value("microk8s_extra_kubelet_args"))
         if self._is_saved:
-            yield from preflight.missing_directories(host, self._value("backup_repositories"))
-        yield from preflight.cannot_encrypt(host, self._value("microk8s_encrypt_between_nodes"))
-        yield from preflight.missing_channel(self._channel, host["channels"])
+            yield from checks.missing_directories(host, self._value("backup_repositories"))
+        yield from checks.cannot_encrypt(host, self._value("microk8s_encrypt_between_nodes"))
+        yield from checks.missing_channel(self._channel, host["channels"])
         platform = self._value("homeserver_platform") if "homeserver_platform" in self._variables else ""
-        yield from preflight.wrong_architecture(host, platform, self._bundle_architecture())
+        yield from checks.wrong_architecture(host, platform, self._bundle_architecture())
         if host["microk8s"]:
-            yield from preflight.wrong_upgrade(host["microk8s"]["version"], self._channel)
+            yield from checks.wrong_upgrade(host["microk8s"]["version"], self._channel)
 
     @property
     def _is_saved(self) -> bool:

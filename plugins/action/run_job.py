@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 from typing import Any, ClassVar
 
-from ..module_utils.kubernetes.jobs import finish, run
-from ..module_utils.kubernetes.objects import Object, prepare
-from ..plugin_utils.cluster_action import Arguments, ClusterAction
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.jobs import finish, run
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.objects import Object, prepare
+from ansible_collections.homeserver.stack.plugins.plugin_utils.cluster_action import Arguments, ClusterAction
 
 
 class ActionModule(ClusterAction):

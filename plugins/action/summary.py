@@ -9,11 +9,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..module_utils import http_probe, summary
-from ..module_utils.kubernetes.cluster import ApiError, Cluster, UnreachableError
-from ..module_utils.kubernetes.objects import MANAGED_BY, MANAGER, Object
-from ..module_utils.kubernetes.rollout import is_ready
-from ..plugin_utils.cluster_action import Arguments, ClusterAction
+from ansible_collections.homeserver.stack.plugins.module_utils import http_probe, summary
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.cluster import (
+    ApiError,
+    Cluster,
+    UnreachableError,
+)
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.objects import (
+    MANAGED_BY,
+    MANAGER,
+    Object,
+)
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.rollout import is_ready
+from ansible_collections.homeserver.stack.plugins.plugin_utils.cluster_action import Arguments, ClusterAction
 
 _OURS = f"{MANAGED_BY}={MANAGER}"
 _TRAEFIK = "app.kubernetes.io/name=traefik"

@@ -5,8 +5,12 @@ from __future__ import annotations
 import time
 from typing import Any, ClassVar
 
-from ..module_utils.kubernetes.cluster import ApiError, Cluster, UnreachableError
-from ..plugin_utils.cluster_action import Arguments, ClusterAction
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.cluster import (
+    ApiError,
+    Cluster,
+    UnreachableError,
+)
+from ansible_collections.homeserver.stack.plugins.plugin_utils.cluster_action import Arguments, ClusterAction
 
 _SHOWN = 500
 """How many characters of an unexpected answer are shown."""

@@ -7,7 +7,8 @@ class ModuleDocFragment:
     DOCUMENTATION = """
 options:
   kubeconfig:
-    description: Path of the kubeconfig file on the control machine; its current context is used.
+    description:
+      - Path of the kubeconfig file on the control machine; its current context is used.
+      - By default it is that of the home, C(homeserver_kubeconfig).
     type: path
-    required: true
 """

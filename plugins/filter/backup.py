@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from ansible_collections.homeserver.stack.plugins.module_utils import backup_keys
+from ansible_collections.homeserver.stack.plugins.module_utils.backup import keys
 
 
 class FilterModule:
@@ -16,9 +16,9 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
         return {
-            "backup_location": backup_keys.machine_location,
-            "backup_password": backup_keys.machine_password,
-            "backup_sealed": backup_keys.sealed,
+            "backup_location": keys.machine_location,
+            "backup_password": keys.machine_password,
+            "backup_sealed": keys.sealed,
             "backups_of": repositories_of,
             "backups_told": told,
             "former_backups": former,
@@ -30,7 +30,7 @@ def repositories_of(repositories: Iterable[Mapping[str, Any]], host: str) -> lis
     return [
         {
             "name": each["name"],
-            "location": backup_keys.machine_location(each["location"], host),
+            "location": keys.machine_location(each["location"], host),
             "parent": each["location"],
             "environment": each.get("environment") or {},
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ansible_collections.homeserver.stack.plugins.module_utils import grafana_dashboards
+from ansible_collections.homeserver.stack.plugins.module_utils.preflight import grafana_dashboards
 
 
 def dashboard_files(paths: Iterable[str]) -> list[dict[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.homeserver.stack.plugins.module_utils.image_lock import locked
+from ansible_collections.homeserver.stack.plugins.module_utils.registry.image_lock import locked
 
 
 class FilterModule:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ansible_collections.homeserver.stack.plugins.module_utils import kibana_objects
+from ansible_collections.homeserver.stack.plugins.module_utils.preflight import kibana_objects
 
 
 def kibana_texts(paths: Iterable[str]) -> list[str]:

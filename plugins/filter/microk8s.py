@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import yaml
-from ansible_collections.homeserver.stack.plugins.module_utils import joining
-from ansible_collections.homeserver.stack.plugins.module_utils.problem import Problem
+from ansible_collections.homeserver.stack.plugins.module_utils.nodes import joining
+from ansible_collections.homeserver.stack.plugins.module_utils.preflight.problem import Problem
 
 Configuration = dict[str, Any]
 

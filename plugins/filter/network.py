@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..module_utils.formats import fits
+from ansible_collections.homeserver.stack.plugins.module_utils.preflight.formats import fits
 
 _PORTS = {"http": 80, "https": 443}
 _OURS = ("apps", "logging", "monitoring", "tracing", "traefik")

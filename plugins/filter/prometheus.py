@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ansible_collections.homeserver.stack.plugins.module_utils import formats, routes
+from ansible_collections.homeserver.stack.plugins.module_utils import routes
+from ansible_collections.homeserver.stack.plugins.module_utils.preflight import formats
 
 _PATH = re.compile(r"/[\w.~%/+-]*", re.ASCII)
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from ansible_collections.homeserver.stack.plugins.module_utils.backup_keys import (
+from ansible_collections.homeserver.stack.plugins.module_utils.backup.keys import (
     machine_location,
     machine_password,
 )

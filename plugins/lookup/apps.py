@@ -24,7 +24,7 @@ _raw:
 
 from typing import Any
 
-from ..plugin_utils.apps_lookup import AppsLookup
+from ansible_collections.homeserver.stack.plugins.plugin_utils.apps_lookup import AppsLookup
 
 
 class LookupModule(AppsLookup):

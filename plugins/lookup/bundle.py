@@ -35,7 +35,7 @@ from typing import Any
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.homeserver.stack.plugins.module_utils.bundle import Bundle, read_bundle
+from ansible_collections.homeserver.stack.plugins.module_utils.registry.bundle import Bundle, read_bundle
 
 
 class LookupModule(LookupBase):

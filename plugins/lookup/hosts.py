@@ -24,8 +24,8 @@ _raw:
 
 from typing import Any
 
-from ..module_utils.routes import routes
-from ..plugin_utils.apps_lookup import AppsLookup
+from ansible_collections.homeserver.stack.plugins.module_utils.routes import routes
+from ansible_collections.homeserver.stack.plugins.plugin_utils.apps_lookup import AppsLookup
 
 
 class LookupModule(AppsLookup):

@@ -30,7 +30,7 @@ from typing import Any
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.homeserver.stack.plugins.module_utils.image_lock import LockError, read_lock
+from ansible_collections.homeserver.stack.plugins.module_utils.registry.image_lock import LockError, read_lock
 
 
 class LookupModule(LookupBase):

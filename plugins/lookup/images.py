@@ -47,8 +47,8 @@ from typing import Any
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.homeserver.stack.plugins.module_utils.image_build import Image, archive_path
-from ansible_collections.homeserver.stack.plugins.module_utils.image_builders import BuildError
+from ansible_collections.homeserver.stack.plugins.module_utils.registry.image_build import Image, archive_path
+from ansible_collections.homeserver.stack.plugins.module_utils.registry.image_builders import BuildError
 
 
 class LookupModule(LookupBase):

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from .image_builders import BuildError
 from .libraries import missing
+from .registry.image_builders import BuildError
 
 try:
     from packaging import requirements

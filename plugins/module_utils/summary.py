@@ -10,9 +10,10 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .image_reference import parse
+from .components import pages
 from .kubernetes.rollout import is_ready, readiness
 from .libraries import missing
+from .registry.image_reference import parse
 from .routes import served_paths
 
 try:
@@ -29,8 +30,6 @@ _NODE_HEADINGS = ("node", "version", "state", "memory", "disk", "pods")
 _GIB = 2**30
 _HOST_NAME = "kubernetes.io/hostname"
 _WIDTH = 110
-_PAGES = ("grafana", "kibana", "prometheus", "alertmanager", "jaeger", "traefik", "whoami")
-"""The pages of this stack in the order of the report. The owner's own come before them."""
 _USER = "admin"
 """The user of every generated password that opens a page."""
 _FOREIGN = "route-"
@@ -365,9 +364,10 @@ def _selects(selector: Mapping[str, str], namespace: str, workload: Object) -> b
 
 def page_rows(rows: Iterable[Row]) -> list[Row]:
     """Return the rows with a page: the owner's own first, then those of this stack."""
+    own = pages()
 
     def place(row: Row) -> int:
-        return _PAGES.index(row.component) if row.component in _PAGES else -1
+        return own.index(row.component) if row.component in own else -1
 
     return sorted((row for row in rows if row.url), key=place)
 
@@ -405,7 +405,7 @@ def report(
         ),
         *(
             f"{name} is a node of this cluster, but not in the inventory -> add it to workers; or, if it is"
-            f" gone for good: ansible-playbook playbooks/forget.yml -e node={name}"
+            f" gone for good: ansible-playbook playbooks/remove_node.yml -e node={name}"
             for name in unknown
         ),
         *_parts([row for row in rows if not row.url]),

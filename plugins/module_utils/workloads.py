@@ -6,8 +6,8 @@ import json
 import time
 from typing import Any
 
-from . import membership
 from .kubernetes.rollout import is_ready, unfinished
+from .nodes import membership
 
 _KINDS = "deployments.apps,statefulsets.apps,daemonsets.apps"
 _INTERVAL = 2

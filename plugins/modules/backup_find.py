@@ -85,7 +85,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homeserver.stack.plugins.module_utils.restic import (
+from ansible_collections.homeserver.stack.plugins.module_utils.backup.restic import (
     ARGUMENTS,
     NotFoundError,
     Repository,
@@ -94,7 +94,11 @@ from ansible_collections.homeserver.stack.plugins.module_utils.restic import (
     chosen,
     missing,
 )
-from ansible_collections.homeserver.stack.plugins.module_utils.volumes import DIRECTORY, STORAGE, Progress
+from ansible_collections.homeserver.stack.plugins.module_utils.backup.volumes import (
+    DIRECTORY,
+    STORAGE,
+    Progress,
+)
 
 _OR_SHARED = (
     "If all machines were saved to one repository then, as earlier checkouts did:"

@@ -70,7 +70,7 @@ import tarfile
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homeserver.stack.plugins.module_utils.backup_keys import SealError, unsealed
+from ansible_collections.homeserver.stack.plugins.module_utils.backup.keys import SealError, unsealed
 
 _SEALED = "control/sealed"
 _ABOVE = "control/inventory/"  # of what is not encrypted

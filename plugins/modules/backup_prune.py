@@ -46,7 +46,7 @@ deleted:
 import shutil
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homeserver.stack.plugins.module_utils.restic import (
+from ansible_collections.homeserver.stack.plugins.module_utils.backup.restic import (
     ARGUMENTS,
     Repository,
     ResticError,

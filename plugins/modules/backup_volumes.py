@@ -101,13 +101,18 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homeserver.stack.plugins.module_utils.restic import (
+from ansible_collections.homeserver.stack.plugins.module_utils.backup.restic import (
     ARGUMENTS,
     Repository,
     ResticError,
     Save,
 )
-from ansible_collections.homeserver.stack.plugins.module_utils.volumes import Progress, Volume, fill, newer
+from ansible_collections.homeserver.stack.plugins.module_utils.backup.volumes import (
+    Progress,
+    Volume,
+    fill,
+    newer,
+)
 
 _SHOWN = 5
 

@@ -72,9 +72,12 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.image_build import Image, archive_path, build
-from ..module_utils.image_builders import BuildError
+from ansible_collections.homeserver.stack.plugins.module_utils.registry.image_build import (
+    Image,
+    archive_path,
+    build,
+)
+from ansible_collections.homeserver.stack.plugins.module_utils.registry.image_builders import BuildError
 
 
 def main() -> None:

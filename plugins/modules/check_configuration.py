@@ -68,7 +68,6 @@ extends_documentation_fragment: homeserver.stack.cluster
 EXAMPLES = """
 - name: Check that Prometheus can read the rules
   homeserver.stack.check_configuration:
-    kubeconfig: "{{ homeserver_kubeconfig }}"
     application: prometheus
     image: quay.io/prometheus/prometheus:v3.5.1
     command: [/bin/promtool, check, config, prometheus.yml]

@@ -54,11 +54,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homeserver.stack.plugins.module_utils import (
-    host_facts,
-    membership,
-    snapd,
-)
+from ansible_collections.homeserver.stack.plugins.module_utils.nodes import membership, snapd
+from ansible_collections.homeserver.stack.plugins.module_utils.preflight import host_facts
 
 _MICROK8S = "/snap/bin/microk8s"
 _FIREWALL = Path("/etc/homeserver-firewall.nft")

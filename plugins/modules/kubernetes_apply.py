@@ -83,13 +83,11 @@ extends_documentation_fragment: homeserver.stack.cluster
 EXAMPLES = """
 - name: Apply the wiki
   homeserver.stack.kubernetes_apply:
-    kubeconfig: "{{ homeserver_kubeconfig }}"
     application: wiki
     templates: [namespace.yaml.j2, wiki.yaml.j2]
 
 - name: Remove the wiki
   homeserver.stack.kubernetes_apply:
-    kubeconfig: "{{ homeserver_kubeconfig }}"
     application: wiki
     state: absent
 """

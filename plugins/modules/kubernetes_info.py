@@ -28,7 +28,6 @@ extends_documentation_fragment: homeserver.stack.cluster
 EXAMPLES = """
 - name: Read the nodes
   homeserver.stack.kubernetes_info:
-    kubeconfig: "{{ homeserver_kubeconfig }}"
     kind: Node
   register: nodes
 """

@@ -52,7 +52,7 @@ certificate:
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homeserver.stack.plugins.module_utils import node_certificates
+from ansible_collections.homeserver.stack.plugins.module_utils.nodes import certificates
 
 
 def main() -> None:
@@ -63,14 +63,14 @@ def main() -> None:
             "public_key": {"required": True},
             "node": {"default": ""},
             "address": {"default": ""},
-            "directory": {"type": "path", "default": str(node_certificates.CERTIFICATES)},
+            "directory": {"type": "path", "default": str(certificates.CERTIFICATES)},
         },
         supports_check_mode=True,
     )
     given = module.params
     try:
-        whom = node_certificates.bearer(given["name"], given["node"], given["address"])
-        signed = node_certificates.sign(given["name"], given["public_key"], whom, Path(given["directory"]))
+        whom = certificates.bearer(given["name"], given["node"], given["address"])
+        signed = certificates.sign(given["name"], given["public_key"], whom, Path(given["directory"]))
     except ValueError as error:
         module.fail_json(msg=f"{given['name']}.crt was not signed: {error}")
     module.exit_json(certificate=signed)

@@ -81,7 +81,7 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homeserver.stack.plugins.module_utils import membership
+from ansible_collections.homeserver.stack.plugins.module_utils.nodes import membership
 
 _INTERVAL = 2
 

@@ -53,8 +53,8 @@ import subprocess
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homeserver.stack.plugins.module_utils import membership, secrets_encryption
-from ansible_collections.homeserver.stack.plugins.module_utils.secrets_encryption import Key
+from ansible_collections.homeserver.stack.plugins.module_utils.nodes import membership, secrets_encryption
+from ansible_collections.homeserver.stack.plugins.module_utils.nodes.secrets_encryption import Key
 
 _TIMEOUT = 30
 _INTERVAL = 2

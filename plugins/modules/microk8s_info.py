@@ -127,13 +127,13 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homeserver.stack.plugins.module_utils import (
-    host_facts,
+from ansible_collections.homeserver.stack.plugins.module_utils.nodes import (
+    certificates,
     membership,
-    node_certificates,
     secrets_encryption,
     snapd,
 )
+from ansible_collections.homeserver.stack.plugins.module_utils.preflight import host_facts
 
 _OWNERS = Path("/etc/microk8s.yaml")
 _LAUNCHER = Path("/var/snap/microk8s/common/etc/launcher")
@@ -161,7 +161,7 @@ def main() -> None:
             **_info(module.params["sysctl"], module.params["timeout"]),
             address=_address(module.params["address"], addresses),
             addresses=addresses,
-            expiring=node_certificates.expiring(module.params["certificate_warning_days"]),
+            expiring=certificates.expiring(module.params["certificate_warning_days"]),
             member=membership.membership(),
             sysctl_later=host_facts.later_settings(_SYSCTL.name),
             sysctl_written=_read(_SYSCTL),

@@ -62,8 +62,8 @@ import subprocess
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homeserver.stack.plugins.module_utils.joining import node_patch
-from ansible_collections.homeserver.stack.plugins.module_utils.membership import MICROK8S
+from ansible_collections.homeserver.stack.plugins.module_utils.nodes.joining import node_patch
+from ansible_collections.homeserver.stack.plugins.module_utils.nodes.membership import MICROK8S
 
 
 def main() -> None:

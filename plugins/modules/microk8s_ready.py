@@ -91,18 +91,18 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homeserver.stack.plugins.module_utils import node_certificates
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.pulls import Pulls
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.rollout import (
     is_ready,
     readiness,
     troubles,
 )
-from ansible_collections.homeserver.stack.plugins.module_utils.membership import is_worker, node_name
-from ansible_collections.homeserver.stack.plugins.module_utils.microk8s_diagnosis import (
+from ansible_collections.homeserver.stack.plugins.module_utils.nodes import certificates
+from ansible_collections.homeserver.stack.plugins.module_utils.nodes.diagnosis import (
     likely_cause,
     telling_lines,
 )
+from ansible_collections.homeserver.stack.plugins.module_utils.nodes.membership import is_worker, node_name
 
 _MICROK8S = "/snap/bin/microk8s"
 _LAUNCHER = Path("/var/snap/microk8s/common/etc/launcher")
@@ -146,13 +146,13 @@ def main() -> None:
         node = wait(module.params["deployments"], module.params["unawaited"], module.params["timeout"])
     except UnfitError as error:
         module.fail_json(msg=str(error))
-    certificates = node_certificates.days_left()
-    for warning in node_certificates.warnings(certificates, module.params["certificate_warning_days"]):
+    days_left = certificates.days_left()
+    for warning in certificates.warnings(days_left, module.params["certificate_warning_days"]):
         module.warn(warning)
     kubeconfig = hashlib.sha256(_KUBECONFIG.read_bytes().strip()).hexdigest()
     module.exit_json(
         calico_address=_calico_address(node),
-        certificates=certificates,
+        certificates=days_left,
         kubeconfig_sha256=kubeconfig,
         missing_names=_missing_names(module.params["names"], module.params["address"]),
         node=node_name(),
@@ -278,7 +278,7 @@ def _lacking(deployments: list[str], unawaited: list[str], images: Images, seen:
 
 def _closed_way() -> str:
     """Return why a worker does not reach the API of its cluster, or an empty text."""
-    context = ssl.create_default_context(cafile=str(node_certificates.authority()))
+    context = ssl.create_default_context(cafile=str(certificates.authority()))
     connection = http.client.HTTPSConnection("127.0.0.1", _API_PORT, timeout=5, context=context)
     try:
         connection.request("GET", "/readyz")
@@ -424,7 +424,7 @@ def _missing_at(port: int, wanted: Iterable[str]) -> list[str]:
 
 
 def _names_at(port: int) -> list[str]:
-    context = ssl.create_default_context(cafile=str(node_certificates.authority()))
+    context = ssl.create_default_context(cafile=str(certificates.authority()))
     context.check_hostname = False
     with (
         socket.create_connection(("127.0.0.1", port), timeout=10) as plain,

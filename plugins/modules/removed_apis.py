@@ -37,7 +37,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homeserver.stack.plugins.module_utils import membership, versions
+from ansible_collections.homeserver.stack.plugins.module_utils import versions
+from ansible_collections.homeserver.stack.plugins.module_utils.nodes import membership
 
 # The API server says so in a warning, from the life cycle that each of its types declares:
 # k8s.io/apiserver/pkg/endpoints/deprecation.

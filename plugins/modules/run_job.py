@@ -41,7 +41,6 @@ extends_documentation_fragment: homeserver.stack.cluster
 EXAMPLES = """
 - name: Check that a log line arrives
   homeserver.stack.run_job:
-    kubeconfig: "{{ homeserver_kubeconfig }}"
     application: elk
     definition: "{{ lookup('ansible.builtin.template', 'arrival.yaml.j2') | from_yaml }}"
 """

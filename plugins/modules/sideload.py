@@ -76,7 +76,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homeserver.stack.plugins.module_utils.image_reference import parse
+from ansible_collections.homeserver.stack.plugins.module_utils.registry.image_reference import parse
 
 DIRECTORY = Path("/var/snap/microk8s/common/etc/sideload")
 _MICROK8S = "/snap/bin/microk8s"

@@ -37,7 +37,6 @@ extends_documentation_fragment: homeserver.stack.cluster
 EXAMPLES = """
 - name: Wait for Prometheus
   homeserver.stack.wait_for_service:
-    kubeconfig: "{{ homeserver_kubeconfig }}"
     service: monitoring/prometheus:9090
     path: /-/ready
     contains: Ready

@@ -6,18 +6,24 @@ from abc import abstractmethod
 from typing import Any, ClassVar
 
 from ansible.plugins.action import ActionBase
-
-from ..module_utils.kubernetes.cluster import ApiError, Cluster, UnreachableError
-from ..module_utils.kubernetes.jobs import JobFailedError
-from ..module_utils.kubernetes.objects import ManifestError
-from ..module_utils.kubernetes.registries import Login
-from ..module_utils.kubernetes.waiting import ApplicationError
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.cluster import (
+    ApiError,
+    Cluster,
+    UnreachableError,
+)
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.jobs import JobFailedError
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.logins import Login
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.objects import ManifestError
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.waiting import ApplicationError
 
 Arguments = dict[str, Any]
 
 
 class ClusterAction(ActionBase):
-    """An action that runs on the control machine only: no Secret gets into a file or a log of a host."""
+    """An action that runs on the control machine only: no Secret gets into a file or a log of a host.
+
+    So its tasks need no delegation.
+    """
 
     ARGUMENTS: ClassVar[dict[str, Arguments]]
     """What the action takes besides `kubeconfig`."""
@@ -34,14 +40,17 @@ class ClusterAction(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Validate the arguments and act; an error of the cluster fails the task with its message."""
         result: dict[str, Any] = super().run(tmp, task_vars)
-        kubeconfig = {"type": "path", "required": True}
-        _, arguments = self.validate_argument_spec({"kubeconfig": kubeconfig, **self.ARGUMENTS})
+        _, arguments = self.validate_argument_spec({"kubeconfig": {"type": "path"}, **self.ARGUMENTS})
         if self._task.check_mode and self.SKIPPED_IN_CHECK_MODE:
             return result
         try:
+            arguments["kubeconfig"] = arguments["kubeconfig"] or self._homes_kubeconfig(task_vars or {})
             return result | self.act(arguments, task_vars or {})
         except (ApiError, ApplicationError, JobFailedError, ManifestError, UnreachableError) as error:
             return result | {"failed": True, "msg": str(error)}
+
+    def _homes_kubeconfig(self, task_vars: dict[str, Any]) -> str:
+        return str(self._templar.template(task_vars["homeserver_kubeconfig"]))
 
     def logins(self, task_vars: dict[str, Any]) -> list[Login]:
         """Return homeserver_registry_logins.

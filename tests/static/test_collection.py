@@ -32,6 +32,7 @@ ALLOWED = (
     "roles/*/defaults/main.yml",
     "roles/*/meta/main.yml",
     "roles/*/meta/argument_specs.yml",
+    "roles/*/meta/component.yml",
     "roles/*/meta/constraints.yml",
     "roles/*/files/*",
     "roles/*/tasks/*.yml",

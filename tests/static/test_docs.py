@@ -52,7 +52,7 @@ COMMANDS = {
     ".venv/bin/ansible-playbook playbooks/status.yml -e format=json | sed -n '/^{/p'": "scenario site",
     ".venv/bin/ansible-playbook playbooks/microk8s.yml --limit attic -e microk8s_state=absent "
     "-e microk8s_confirm_removal=attic": "scenario cluster",
-    ".venv/bin/ansible-playbook playbooks/forget.yml -e node=attic": "scenario cluster",
+    ".venv/bin/ansible-playbook playbooks/remove_node.yml -e node=attic": "scenario cluster",
     ".venv/bin/ansible-playbook playbooks/rotate.yml -e secret=grafana_admin": "scenario rotate",
     ".venv/bin/ansible-playbook playbooks/rotate.yml -e secret=ca": "scenario rotate",
     ".venv/bin/ansible-playbook playbooks/rotate.yml -e secret=ca -e step=finish": "scenario rotate",

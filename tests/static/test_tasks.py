@@ -10,7 +10,7 @@ from tests.support.roles import ROOT
 
 # These run in Ansible's own process, whatever is said of root and Python.
 ACTIONS = {f"homeserver.stack.{path.stem}" for path in (ROOT / "plugins/action").glob("*.py")}
-FILES = sorted([*ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("playbooks/*.yml")])
+FILES = sorted([*ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("playbooks/**/*.yml")])
 Task = dict[str, Any]
 
 

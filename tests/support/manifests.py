@@ -11,8 +11,8 @@ import yaml
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible.vars.manager import VariableManager
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.logins import with_pull_secrets
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.objects import prepare
-from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.registries import with_pull_secrets
 
 from tests.support.rendering import Role
 from tests.support.roles import ROOT

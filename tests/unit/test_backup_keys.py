@@ -4,8 +4,8 @@ import base64
 from collections.abc import Callable
 
 import pytest
-from ansible_collections.homeserver.stack.plugins.module_utils import backup_keys
-from ansible_collections.homeserver.stack.plugins.module_utils.backup_keys import SealError
+from ansible_collections.homeserver.stack.plugins.module_utils.backup import keys
+from ansible_collections.homeserver.stack.plugins.module_utils.backup.keys import SealError
 
 MASTER = "what-opens-the-backups"
 FILES = {"home/hosts.yml": base64.b64encode(b"all: {}").decode(), "secrets/home/ca.key": "a2V5"}
@@ -31,12 +31,12 @@ FILES = {"home/hosts.yml": base64.b64encode(b"all: {}").decode(), "secrets/home/
     ],
 )
 def test_a_machine_has_a_place_of_its_own(location: str, own: str) -> None:
-    assert backup_keys.machine_location(location, "attic") == own
+    assert keys.machine_location(location, "attic") == own
 
 
 def test_a_machine_has_a_password_of_its_own() -> None:
     passwords = {
-        backup_keys.machine_password(master, host)
+        keys.machine_password(master, host)
         for master in (MASTER, "another-one")
         for host in ("home", "attic")
     }
@@ -44,25 +44,25 @@ def test_a_machine_has_a_password_of_its_own() -> None:
     assert len(passwords) == 4
     assert min(map(len, passwords)) >= 32
     # It never changes: what is saved today is read with it in years.
-    assert backup_keys.machine_password(MASTER, "home") == (
+    assert keys.machine_password(MASTER, "home") == (
         "4823a4a2b5aaf707d36af34e38113a15b0298a280a360a2c8e9eeffd73ebb046"
     )
 
 
 def test_what_is_sealed_is_read_with_the_master_alone() -> None:
-    text = backup_keys.sealed(FILES, MASTER)
+    text = keys.sealed(FILES, MASTER)
 
-    assert backup_keys.unsealed(text, MASTER) == FILES
+    assert keys.unsealed(text, MASTER) == FILES
     assert FILES["secrets/home/ca.key"] not in text
     assert b"hosts.yml" not in base64.b64decode(text.partition("\n")[2])
-    for other in ("another-one", backup_keys.machine_password(MASTER, "home")):
+    for other in ("another-one", keys.machine_password(MASTER, "home")):
         with pytest.raises(SealError, match="give the password that this home had then"):
-            backup_keys.unsealed(text, other)
+            keys.unsealed(text, other)
 
 
 def test_the_same_is_sealed_to_the_same() -> None:
-    assert backup_keys.sealed(FILES, MASTER) == backup_keys.sealed(dict(reversed(FILES.items())), MASTER)
-    assert backup_keys.sealed(FILES, MASTER) != backup_keys.sealed({**FILES, "home/new.yml": ""}, MASTER)
+    assert keys.sealed(FILES, MASTER) == keys.sealed(dict(reversed(FILES.items())), MASTER)
+    assert keys.sealed(FILES, MASTER) != keys.sealed({**FILES, "home/new.yml": ""}, MASTER)
 
 
 @pytest.mark.parametrize(
@@ -70,4 +70,4 @@ def test_the_same_is_sealed_to_the_same() -> None:
 )
 def test_what_was_changed_is_refused(change: Callable[[str], str]) -> None:
     with pytest.raises(SealError, match="nothing of it is used"):
-        backup_keys.unsealed(change(backup_keys.sealed(FILES, MASTER)), MASTER)
+        keys.unsealed(change(keys.sealed(FILES, MASTER)), MASTER)

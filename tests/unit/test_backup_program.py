@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from ansible_collections.homeserver.stack.plugins.module_utils import restic, volumes
+from ansible_collections.homeserver.stack.plugins.module_utils.backup import restic, volumes
 
 from tests.support.backup_program import LIVE, METRICS, PASSWORD, PROGRAM, VOLUME, WIKI, Machine
 from tests.support.waiting import wait_until

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from ansible_collections.homeserver.stack.plugins.module_utils.backup import keys
 
-from plugins.module_utils import backup_keys
 from tests.support import rendering
 from tests.support.backup_program import Machine
 from tests.support.programs import free_port, rclone
@@ -157,8 +157,8 @@ def test_a_machine_deletes_nothing_where_the_control_machine_prunes(
     machine: Machine, growing: tuple[str, Path], tmp_path: Path
 ) -> None:
     location, served = growing
-    password = backup_keys.machine_password(MASTER, "home")
-    own = {"name": "nas", "location": backup_keys.machine_location(location, "home"), "parent": location}
+    password = keys.machine_password(MASTER, "home")
+    own = {"name": "nas", "location": keys.machine_location(location, "home"), "parent": location}
     machine.configure(repositories=[own], password=password, prunes=False, keep={"daily": 1})
     for number in range(3):
         (machine.wiki / "page").write_text(f"version {number}" * 1000)

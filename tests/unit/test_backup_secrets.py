@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.homeserver.stack.plugins.filter.restore import read_from
-from ansible_collections.homeserver.stack.plugins.module_utils import backup_keys
+from ansible_collections.homeserver.stack.plugins.module_utils.backup import keys
 
 from tests.support.backup_program import Machine
 from tests.support.rendering import Role
@@ -108,10 +108,10 @@ def test_the_founder_keeps_what_it_cannot_read(tmp_path: Path, nas: Path) -> Non
     kept = role.value("_backup_control")
 
     assert kept == role.value("_backup_control")
-    assert set(backup_keys.unsealed(kept, MASTER)) == {
+    assert set(keys.unsealed(kept, MASTER)) == {
         "home/hosts.yml",
         "secrets/home/backup.password",
         "secrets/home/ca.key",
     }
-    with pytest.raises(backup_keys.SealError):
-        backup_keys.unsealed(kept, role.value("_backup_settings")["password"])
+    with pytest.raises(keys.SealError):
+        keys.unsealed(kept, role.value("_backup_settings")["password"])

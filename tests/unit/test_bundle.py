@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.loader import lookup_loader
-from ansible_collections.homeserver.stack.plugins.module_utils import checksums
-from ansible_collections.homeserver.stack.plugins.module_utils.bundle import read_bundle
+from ansible_collections.homeserver.stack.plugins.module_utils.registry import checksums
+from ansible_collections.homeserver.stack.plugins.module_utils.registry.bundle import read_bundle
 
 from tests.support.archives import tar
 

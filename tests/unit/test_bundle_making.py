@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.homeserver.stack.plugins.module_utils import bundle_maker, downloads
-from ansible_collections.homeserver.stack.plugins.module_utils.bundle import read_bundle
-from ansible_collections.homeserver.stack.plugins.module_utils.registries import Registries
-from ansible_collections.homeserver.stack.plugins.module_utils.snap_store import Store
+from ansible_collections.homeserver.stack.plugins.module_utils.nodes.snap_store import Store
+from ansible_collections.homeserver.stack.plugins.module_utils.registry import bundle_maker, downloads
+from ansible_collections.homeserver.stack.plugins.module_utils.registry.bundle import read_bundle
+from ansible_collections.homeserver.stack.plugins.module_utils.registry.client import Registries
 
 from lab.catalogue import pinned_versions
 from tests.support import sources

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.homeserver.stack.plugins.module_utils import constraints
-from ansible_collections.homeserver.stack.plugins.module_utils.formats import FORMATS, fits
+from ansible_collections.homeserver.stack.plugins.module_utils.preflight import constraints
+from ansible_collections.homeserver.stack.plugins.module_utils.preflight.formats import FORMATS, fits
 
 from tests.support.roles import ROLES, ROOT
 

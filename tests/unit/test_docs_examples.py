@@ -80,7 +80,7 @@ def _complaints(tmp_path: Path, hosts: dict[str, dict[str, Any]]) -> list[str]:
     (inventory / "hosts.yml").write_text(json.dumps(tree))
     program = str(Path(sys.executable).with_name("ansible-playbook"))
     done = subprocess.run(
-        [program, "-i", str(inventory), "playbooks/preflight.yml"],
+        [program, "-i", str(inventory), "playbooks/stages/preflight.yml"],
         cwd=ROOT,
         env={**os.environ, "COLUMNS": "1000"},
         capture_output=True,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.homeserver.stack.plugins.filter.grafana import dashboard_files
-from ansible_collections.homeserver.stack.plugins.module_utils import grafana_dashboards
+from ansible_collections.homeserver.stack.plugins.module_utils.preflight import grafana_dashboards
 
 WHOLE = {"uid": "own", "title": "Own", "panels": []}
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.homeserver.stack.plugins.module_utils import host_facts, snapd
+from ansible_collections.homeserver.stack.plugins.module_utils.nodes import snapd
+from ansible_collections.homeserver.stack.plugins.module_utils.preflight import host_facts
 
 TCP = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode

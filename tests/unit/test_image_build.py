@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from ansible_collections.homeserver.stack.plugins.module_utils.image_build import (
+from ansible_collections.homeserver.stack.plugins.module_utils.registry.image_build import (
     Image,
     archive_path,
     build,
 )
-from ansible_collections.homeserver.stack.plugins.module_utils.image_builders import BuildError
+from ansible_collections.homeserver.stack.plugins.module_utils.registry.image_builders import BuildError
 
 BUILDER = """#!/bin/sh
 echo "$(basename "$0") $*" >> "{log}"

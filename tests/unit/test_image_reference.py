@@ -1,7 +1,10 @@
 """Names of images with a registry's port, with and without tag and digest."""
 
 import pytest
-from ansible_collections.homeserver.stack.plugins.module_utils.image_reference import Reference, parse
+from ansible_collections.homeserver.stack.plugins.module_utils.registry.image_reference import (
+    Reference,
+    parse,
+)
 
 DIGEST = f"sha256:{'2f' * 32}"
 

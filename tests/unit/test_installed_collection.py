@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.homeserver.stack.plugins.module_utils.image_build import Image
+from ansible_collections.homeserver.stack.plugins.module_utils.registry.image_build import Image
 
 from lab.catalogue import pinned_versions
 from tests.support import collection
@@ -63,7 +63,7 @@ def refused(project: Project, request: pytest.FixtureRequest) -> str:
 
 
 @pytest.mark.parametrize(
-    "refused", [("preflight",), ("site", "--check")], indirect=True, ids=["preflight", "site"]
+    "refused", [("stages.preflight",), ("site", "--check")], indirect=True, ids=["preflight", "site"]
 )
 def test_preflight_ends_the_run_with_its_own_message(refused: str) -> None:
     assert re.search(r"problems?, nothing was changed\.", refused)
@@ -74,7 +74,9 @@ def test_preflight_ends_the_run_with_its_own_message(refused: str) -> None:
 
 def test_preflight_names_a_python_package_that_is_missing(project: Project) -> None:
     without = "import sys; sys.modules['kubernetes'] = None; from ansible.cli.playbook import main; main()"
-    run = project.run(sys.executable, "-c", without, "homeserver.stack.preflight", "-i", "my/inventory")
+    run = project.run(
+        sys.executable, "-c", without, "homeserver.stack.stages.preflight", "-i", "my/inventory"
+    )
 
     assert "control machine: the Python package kubernetes is missing -> pip install" in run.stdout
     assert "Traceback" not in run.stdout + run.stderr
@@ -83,7 +85,7 @@ def test_preflight_names_a_python_package_that_is_missing(project: Project) -> N
 def test_a_configuration_that_believes_machines_is_refused(project: Project) -> None:
     run = project.run(
         "ansible-playbook",
-        "homeserver.stack.preflight",
+        "homeserver.stack.stages.preflight",
         "-i",
         "my/inventory",
         ANSIBLE_INJECT_FACT_VARS="true",
@@ -94,7 +96,7 @@ def test_a_configuration_that_believes_machines_is_refused(project: Project) -> 
 
 @pytest.mark.parametrize("playbook", ["traefik", "run_apps", "logging", "tracing", "monitoring", "status"])
 def test_a_dry_run_of_each_stage_finds_all_its_files(project: Project, playbook: str) -> None:
-    run = project.play(playbook, "--check")
+    run = project.play(playbook if playbook == "status" else f"stages.{playbook}", "--check")
 
     assert run.returncode == 0, run.stdout + run.stderr
     assert "Traceback" not in run.stdout + run.stderr

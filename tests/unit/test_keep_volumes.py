@@ -12,7 +12,7 @@ VOLUMES = "/api/v1/persistentvolumes"
 def _run(api: ApiServer, directory: Path) -> str:
     """Keep the volumes, and return what is printed."""
     (directory / "kubeconfig").write_text(api.kubeconfig)
-    command = ["ansible-playbook", "-i", "tests/inventories/several", "playbooks/keep_volumes.yml"]
+    command = ["ansible-playbook", "-i", "tests/inventories/several", "playbooks/stages/keep_volumes.yml"]
     done = subprocess.run(
         [*command, "-e", f"homeserver_kubeconfig={directory}/kubeconfig"],
         cwd=ROOT,

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.homeserver.stack.plugins.module_utils import kibana_objects
+from ansible_collections.homeserver.stack.plugins.module_utils.preflight import kibana_objects
 
 from tests.support.kibana import FILE
 

@@ -8,9 +8,7 @@ from typing import Any, cast
 
 import pytest
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes import waiting
-from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.application import (
-    Application,
-)
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.application import Application
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.cluster import (
     ApiError,
     Cluster,

@@ -5,8 +5,8 @@ import json
 from typing import Any
 
 import pytest
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.logins import with_pull_secrets
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.objects import prepare
-from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.registries import with_pull_secrets
 
 Object = dict[str, Any]
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.homeserver.stack.plugins.filter.logstash import pkcs8
-from ansible_collections.homeserver.stack.plugins.module_utils import logstash_filters
+from ansible_collections.homeserver.stack.plugins.module_utils.preflight import logstash_filters
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from logstash_pipeline_parser import Pipeline

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from ansible_collections.homeserver.stack.plugins.module_utils import node_certificates
+from ansible_collections.homeserver.stack.plugins.module_utils.nodes import certificates
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -46,8 +46,8 @@ def write(file: Path, days: int, signer: Signer | None = None) -> Signer:
 @pytest.fixture
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The directory of a node's certificates."""
-    monkeypatch.setattr(node_certificates, "CERTIFICATES", tmp_path)
-    monkeypatch.setattr(node_certificates, "is_worker", lambda: False)
+    monkeypatch.setattr(certificates, "CERTIFICATES", tmp_path)
+    monkeypatch.setattr(certificates, "is_worker", lambda: False)
     return tmp_path
 
 
@@ -70,29 +70,29 @@ def issue(directory: Path) -> Callable[..., None]:
 @pytest.mark.parametrize("left", [29, 0, -400])
 def test_what_expires_soon_or_has_expired_is_renewed(issue: Callable[..., None], left: int) -> None:
     issue(server=left, front_proxy_client=left, kubelet=left)
-    assert node_certificates.days_left()["server"] == left
-    assert node_certificates.expiring(30) == ["front-proxy-client", "kubelet", "server"]
+    assert certificates.days_left()["server"] == left
+    assert certificates.expiring(30) == ["front-proxy-client", "kubelet", "server"]
 
 
 def test_what_is_valid_for_longer_is_left_alone(issue: Callable[..., None]) -> None:
     issue(server=30)
-    assert node_certificates.expiring(30) == []
-    assert node_certificates.warnings(node_certificates.days_left(), 30) == []
+    assert certificates.expiring(30) == []
+    assert certificates.warnings(certificates.days_left(), 30) == []
 
 
 def test_one_that_the_owner_got_elsewhere_is_told_and_left_alone(
     issue: Callable[..., None], directory: Path
 ) -> None:
     issue(signed_by=write(directory / "other.crt", LONG), server=5)
-    assert node_certificates.expiring(30) == []
-    (warning,) = node_certificates.warnings(node_certificates.days_left(), 30)
+    assert certificates.expiring(30) == []
+    (warning,) = certificates.warnings(certificates.days_left(), 30)
     assert warning.startswith("the certificate server.crt of MicroK8s expires in 5 days -> get a new one")
 
 
 def test_an_authority_is_told_with_what_it_signed_for_as_long(issue: Callable[..., None]) -> None:
     issue(client=5, ca=7)
-    told = node_certificates.warnings(node_certificates.days_left(), 30)
-    assert node_certificates.expiring(30) == []
+    told = certificates.warnings(certificates.days_left(), 30)
+    assert certificates.expiring(30) == []
     assert [line.partition(" of ")[0] for line in told] == [
         "the certificate ca.crt",
         "the certificate client.crt",
@@ -104,13 +104,13 @@ def test_a_worker_has_two_that_its_founder_signs(
     issue: Callable[..., None], directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     issue(server=5, kubelet=5)
-    monkeypatch.setattr(node_certificates, "is_worker", lambda: True)
+    monkeypatch.setattr(certificates, "is_worker", lambda: True)
     (directory / "ca.crt").rename(directory / "ca.remote.crt")
-    assert list(node_certificates.days_left()) == ["kubelet", "proxy"]
-    assert node_certificates.expiring(30) == ["kubelet"]
+    assert list(certificates.days_left()) == ["kubelet", "proxy"]
+    assert certificates.expiring(30) == ["kubelet"]
 
 
 @pytest.mark.usefixtures("directory")
 def test_a_bare_host_has_none() -> None:
-    assert node_certificates.days_left() == {}
-    assert node_certificates.expiring(30) == []
+    assert certificates.days_left() == {}
+    assert certificates.expiring(30) == []

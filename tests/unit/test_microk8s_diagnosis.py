@@ -1,5 +1,5 @@
 import pytest
-from ansible_collections.homeserver.stack.plugins.module_utils.microk8s_diagnosis import (
+from ansible_collections.homeserver.stack.plugins.module_utils.nodes.diagnosis import (
     likely_cause,
     telling_lines,
 )

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from ansible_collections.homeserver.stack.plugins.module_utils import joining
-from ansible_collections.homeserver.stack.plugins.module_utils.problem import Problem
+from ansible_collections.homeserver.stack.plugins.module_utils.nodes import joining
+from ansible_collections.homeserver.stack.plugins.module_utils.preflight.problem import Problem
 
 FOUNDER: dict[str, Any] = {
     "node": "home",
@@ -173,7 +173,8 @@ def test_nobody_else_comes_with_a_worker(came: list[dict[str, Any]], strangers: 
             [],
             [known(ready=False)],
             "the cluster knows it as the node attic, and it says that it is none -> if it was installed"
-            " again, forget the node: ansible-playbook playbooks/forget.yml -e node=attic; if nobody did",
+            " again, forget the node: ansible-playbook playbooks/remove_node.yml -e node=attic;"
+            " if nobody did",
         ),
         (
             WORKER | {"authority": "theirs", "joining": True},
@@ -237,7 +238,7 @@ def test_a_dead_member_is_named_before_another_joins() -> None:
     nodes = [node("home"), node("shed", ready=False), node("attic", ready=False)]
     assert texts(joining.dead_members(nodes, ["home", "attic"])) == [
         "the node shed does not answer (Kubelet stopped posting), and nothing joins beside it -> switch it"
-        " on, or forget it: ansible-playbook playbooks/forget.yml -e node=shed"
+        " on, or forget it: ansible-playbook playbooks/remove_node.yml -e node=shed"
     ]
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.homeserver.stack.plugins.module_utils import host_facts, membership
+from ansible_collections.homeserver.stack.plugins.module_utils.nodes import membership
+from ansible_collections.homeserver.stack.plugins.module_utils.preflight import host_facts
 from ansible_collections.homeserver.stack.plugins.modules import microk8s_cluster, microk8s_join
 
 PROXIED = """

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.homeserver.stack.plugins.module_utils import node_certificates, snapd
+from ansible_collections.homeserver.stack.plugins.module_utils.nodes import certificates, snapd
 from ansible_collections.homeserver.stack.plugins.modules import (
     kube_network_cleanup,
     microk8s_info,
@@ -451,9 +451,9 @@ def test_a_worker_waits_for_its_way_to_the_api(
     server.socket = tls.server_context(certificate).wrap_socket(server.socket, server_side=True)
     monkeypatch.setattr(Proxy, "status", status)
     monkeypatch.setattr(microk8s_ready, "_API_PORT", server.server_port if status else 1)
-    monkeypatch.setattr(node_certificates, "CERTIFICATES", tmp_path)
+    monkeypatch.setattr(certificates, "CERTIFICATES", tmp_path)
     monkeypatch.setattr(microk8s_ready, "_LAUNCHER", tmp_path)
-    for module in (microk8s_ready, node_certificates):
+    for module in (microk8s_ready, certificates):
         monkeypatch.setattr(module, "is_worker", lambda: True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.homeserver.stack.plugins.module_utils import membership, secrets_encryption
-from ansible_collections.homeserver.stack.plugins.module_utils.secrets_encryption import NOTHING, key_of
+from ansible_collections.homeserver.stack.plugins.module_utils.nodes import membership, secrets_encryption
+from ansible_collections.homeserver.stack.plugins.module_utils.nodes.secrets_encryption import NOTHING, key_of
 from ansible_collections.homeserver.stack.plugins.modules import microk8s_encryption
 
 from tests.support.api_server import ApiServer, api_server

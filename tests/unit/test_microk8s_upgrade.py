@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.homeserver.stack.plugins.module_utils import membership, versions, workloads
+from ansible_collections.homeserver.stack.plugins.module_utils import versions, workloads
+from ansible_collections.homeserver.stack.plugins.module_utils.nodes import membership
 from ansible_collections.homeserver.stack.plugins.modules import removed_apis
 
 from tests.support.rendering import Role

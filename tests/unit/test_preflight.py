@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.homeserver.stack.plugins.action.host_probe import why_unfit
-from ansible_collections.homeserver.stack.plugins.module_utils import preflight
-from ansible_collections.homeserver.stack.plugins.module_utils.bundle import Bundle
-from ansible_collections.homeserver.stack.plugins.module_utils.problem import Problem
+from ansible_collections.homeserver.stack.plugins.module_utils.preflight import checks
+from ansible_collections.homeserver.stack.plugins.module_utils.preflight.problem import Problem
+from ansible_collections.homeserver.stack.plugins.module_utils.registry.bundle import Bundle
 from ansible_collections.homeserver.stack.plugins.modules import host_probe
 
 from tests.support.roles import ROLES, ROOT
@@ -18,7 +18,7 @@ SPECS: dict[str, dict[str, Any]] = {
     "common": {"homeserver_domain": {}},
     "traefik": {"traefik_state": {}, "traefik_routes": {}},
 }
-LIMITS = preflight.Limits({"debian": "12", "ubuntu": "22.04"}, 3500, 15, 3, 60)
+LIMITS = checks.Limits({"debian": "12", "ubuntu": "22.04"}, 3500, 15, 3, 60)
 HOST: dict[str, Any] = {
     "clock_skew": 0.4,
     "os": {"ID": "debian", "VERSION_ID": "12"},
@@ -44,48 +44,46 @@ def texts(problems: Iterable[Problem]) -> list[str]:
 
 
 def test_only_who_wants_encryption_needs_a_kernel_with_wireguard() -> None:
-    (told,) = texts(preflight.cannot_encrypt({"wireguard": False}, "always"))
+    (told,) = texts(checks.cannot_encrypt({"wireguard": False}, "always"))
 
     assert told == (
         "its kernel has no WireGuard (microk8s_encrypt_between_nodes)"
         " -> install the kernel of your distribution, or set microk8s_encrypt_between_nodes: auto"
     )
-    assert texts(preflight.cannot_encrypt({"wireguard": False}, "auto")) == []
-    assert texts(preflight.cannot_encrypt({"wireguard": True}, "always")) == []
+    assert texts(checks.cannot_encrypt({"wireguard": False}, "auto")) == []
+    assert texts(checks.cannot_encrypt({"wireguard": True}, "always")) == []
 
 
 def test_who_cannot_encrypt_is_named_where_others_can() -> None:
-    (told,) = texts(preflight.sends_clear_text({"wireguard": False}, "auto"))
+    (told,) = texts(checks.sends_clear_text({"wireguard": False}, "auto"))
 
     assert told == (
         "its kernel has no WireGuard: its pods exchange clear text with those of other machines"
         " -> install the kernel of your distribution, or set microk8s_encrypt_between_nodes: never"
     )
-    assert texts(preflight.sends_clear_text({"wireguard": False}, "never")) == []
-    assert texts(preflight.sends_clear_text({"wireguard": True}, "auto")) == []
+    assert texts(checks.sends_clear_text({"wireguard": False}, "never")) == []
+    assert texts(checks.sends_clear_text({"wireguard": True}, "auto")) == []
 
 
 def test_a_repository_without_its_directory_is_told() -> None:
     repositories = [{"location": "/mnt/nas"}, {"location": "sftp:nas.lan:/home"}, {"location": "/mnt/disk"}]
     host: dict[str, Any] = {"missing_directories": ["/mnt/disk"], "saves_to": []}
-    (told,) = texts(preflight.missing_directories(host, repositories))
+    (told,) = texts(checks.missing_directories(host, repositories))
 
     assert told == (
         "it has no directory /mnt/disk (backup_repositories[2].location) -> make it, or mount its disk"
     )
-    assert texts(preflight.absent_repositories(host, repositories)) == []
+    assert texts(checks.absent_repositories(host, repositories)) == []
 
 
 def test_one_that_was_there_and_is_away_today_is_only_doubted() -> None:
     repositories = [{"location": "/mnt/nas"}, {"location": "/mnt/disk"}]
     host = {"missing_directories": ["/mnt/nas", "/mnt/disk"], "saves_to": ["/mnt/disk"]}
 
-    assert texts(preflight.absent_repositories(host, repositories)) == [
+    assert texts(checks.absent_repositories(host, repositories)) == [
         "/mnt/disk is away, so nothing is saved there (backup_repositories[1].location) -> mount its disk"
     ]
-    assert [text.split()[4] for text in texts(preflight.missing_directories(host, repositories))] == [
-        "/mnt/nas"
-    ]
+    assert [text.split()[4] for text in texts(checks.missing_directories(host, repositories))] == ["/mnt/nas"]
 
 
 def test_a_host_knows_where_it_is_saved_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,12 +100,12 @@ def test_a_host_knows_where_it_is_saved_to(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_nothing_is_missing_where_the_requirements_are_installed() -> None:
-    assert texts(preflight.missing_on_control_machine()) == []
+    assert texts(checks.missing_on_control_machine()) == []
 
 
 def test_missing_packages_and_collections_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    found = texts(preflight.missing_on_control_machine())
+    found = texts(checks.missing_on_control_machine())
     for package in ("kubernetes", "logstash-pipeline-parser", "pathspec"):
         assert f"the Python package {package} is missing -> pip install -r requirements.txt" in found
     wanted = "ansible-galaxy collection install -r requirements.yml"
@@ -118,7 +116,7 @@ def test_preflight_itself_needs_none_of_the_packages_that_it_checks() -> None:
     script = """
 import sys
 from tests import conftest
-from ansible_collections.homeserver.stack.plugins.module_utils.preflight import PACKAGES
+from ansible_collections.homeserver.stack.plugins.module_utils.preflight.checks import PACKAGES
 sys.modules.update(dict.fromkeys(package.replace("-", "_") for package in PACKAGES))
 from ansible_collections.homeserver.stack.plugins.action import preflight
 """
@@ -133,7 +131,7 @@ def test_misspelt_and_unknown_variables_and_an_owners_own_are_distinguished() ->
         "my_traefik_routes",
         "ansible_host",
     ]
-    assert texts(preflight.unknown_variables([*names, "trafik_routes"], SPECS)) == [
+    assert texts(checks.unknown_variables([*names, "trafik_routes"], SPECS)) == [
         "unknown variable traefik_nonsense -> docs/reference.md lists all there are",
         "unknown variable traefik_route -> did you mean traefik_routes?",
         "unknown variable trafik_routes -> did you mean traefik_routes?",
@@ -141,13 +139,13 @@ def test_misspelt_and_unknown_variables_and_an_owners_own_are_distinguished() ->
 
 
 def test_a_former_name_is_reported_with_the_new_one() -> None:
-    assert texts(preflight.unknown_variables(["traefik_drain_time"], SPECS)) == [
+    assert texts(checks.unknown_variables(["traefik_drain_time"], SPECS)) == [
         "unknown variable traefik_drain_time -> it is called traefik_drain_seconds now"
     ]
 
 
 def test_an_option_that_is_no_more_is_reported_with_what_to_do() -> None:
-    assert texts(preflight.unknown_variables(preflight.GONE, SPECS)) == [
+    assert texts(checks.unknown_variables(checks.GONE, SPECS)) == [
         "unknown variable homeserver_python_image -> set homeserver_version_overrides.images.python instead",
         "unknown variable traefik_replicas -> remove it: Traefik runs on every node",
     ]
@@ -156,8 +154,8 @@ def test_an_option_that_is_no_more_is_reported_with_what_to_do() -> None:
 def test_new_names_are_options_and_former_ones_are_not() -> None:
     options = {name for role in ROLES for name in role.options}
 
-    assert set(preflight.RENAMED.values()) <= options
-    assert not (preflight.RENAMED.keys() | preflight.GONE.keys()) & options
+    assert set(checks.RENAMED.values()) <= options
+    assert not (checks.RENAMED.keys() | checks.GONE.keys()) & options
 
 
 def test_two_routes_for_one_url_are_reported_with_both_names() -> None:
@@ -166,7 +164,7 @@ def test_two_routes_for_one_url_are_reported_with_both_names() -> None:
         ("nas.home.arpa", "/files", "files in traefik_routes"),
         ("NAS.home.arpa", "", "nas in flask_app_apps"),
     ]
-    (found,) = texts(preflight.repeated_routes(routes))
+    (found,) = texts(checks.repeated_routes(routes))
     assert found.startswith(
         "two routes for https://nas.home.arpa/ (nas in traefik_routes and nas in flask_app_apps)"
     )
@@ -175,7 +173,7 @@ def test_two_routes_for_one_url_are_reported_with_both_names() -> None:
 def test_flaws_and_missing_parts_of_a_bundle_are_reported() -> None:
     held = {"images": ["m/traefik:v3"], "manifests": ["traefik_crds"]}
     needed = {"images": ["m/traefik:v3", "m/whoami:2"], "manifests": ["traefik_crds"]}
-    found = texts(preflight.wrong_bundle(["x.tar has SHA-256 1, not 2 as the manifest says"], held, needed))
+    found = texts(checks.wrong_bundle(["x.tar has SHA-256 1, not 2 as the manifest says"], held, needed))
     fix = "make the bundle again, or copy it again"
     assert found == [
         f"x.tar has SHA-256 1, not 2 as the manifest says (homeserver_bundle) -> {fix}",
@@ -190,7 +188,7 @@ def test_a_snap_that_nobody_signed_is_refused_unless_the_owner_wants_it(
     unsigned_snaps: bool, refused: list[str]
 ) -> None:
     snaps = [{"name": "core"}, {"name": "microk8s", "assertion": "/b/microk8s.assert"}]
-    found = texts(preflight.untrusted_bundle(Bundle(snaps, [], {}), {}, unsigned_snaps=unsigned_snaps))
+    found = texts(checks.untrusted_bundle(Bundle(snaps, [], {}), {}, unsigned_snaps=unsigned_snaps))
 
     assert [text.partition(": ")[0] for text in found] == refused
     assert all("set homeserver_bundle_unsigned_snaps: true" in text for text in found)
@@ -200,13 +198,13 @@ def test_a_manifest_of_a_bundle_is_what_the_collection_names(tmp_path: Path) -> 
     (tmp_path / "crds.yml").write_text("kind: Other")
     bundle = Bundle([], [], {"traefik_crds": str(tmp_path / "crds.yml")})
     own = hashlib.sha256(b"kind: Other").hexdigest()
-    (found,) = texts(preflight.untrusted_bundle(bundle, {"traefik_crds": "2f" * 32}, unsigned_snaps=False))
+    (found,) = texts(checks.untrusted_bundle(bundle, {"traefik_crds": "2f" * 32}, unsigned_snaps=False))
 
     wrong = (
         f"the bundle's manifest traefik_crds has SHA-256 {own} (expected {'2f' * 32}) (homeserver_bundle) -> "
     )
     assert found.startswith(wrong)
-    assert texts(preflight.untrusted_bundle(bundle, {"traefik_crds": own}, unsigned_snaps=False)) == []
+    assert texts(checks.untrusted_bundle(bundle, {"traefik_crds": own}, unsigned_snaps=False)) == []
 
 
 DIGESTED = f"mirror:5000/docker.io/library/traefik:v3@sha256:{'2f' * 32}"
@@ -234,7 +232,7 @@ DIGESTED = f"mirror:5000/docker.io/library/traefik:v3@sha256:{'2f' * 32}"
 def test_a_plain_mirror_is_refused_for_what_it_could_replace(
     mirrors: dict[str, str], images: list[str], replaced: list[str]
 ) -> None:
-    found = texts(preflight.plain_mirrors(mirrors, images, ["docker.io/calico/node:v3"]))
+    found = texts(checks.plain_mirrors(mirrors, images, ["docker.io/calico/node:v3"]))
 
     assert len(found) == len(replaced)
     for text, told in zip(found, replaced, strict=True):
@@ -247,8 +245,8 @@ def test_a_plain_mirror_is_refused_for_what_it_could_replace(
 
 
 def test_a_suitable_host_has_no_problem() -> None:
-    assert texts(preflight.unfit_host(HOST, LIMITS)) == []
-    assert texts(preflight.doubtful_host(HOST, "192.168.1.10")) == []
+    assert texts(checks.unfit_host(HOST, LIMITS)) == []
+    assert texts(checks.doubtful_host(HOST, "192.168.1.10")) == []
 
 
 @pytest.mark.parametrize(
@@ -287,62 +285,62 @@ def test_a_suitable_host_has_no_problem() -> None:
     ],
 )
 def test_each_problem_of_a_host_is_reported(found: dict[str, Any], message: str) -> None:
-    (problem,) = texts(preflight.unfit_host({**HOST, **found}, LIMITS))
+    (problem,) = texts(checks.unfit_host({**HOST, **found}, LIMITS))
     assert message in problem
 
 
 def test_a_newer_release_is_accepted() -> None:
-    assert texts(preflight.unfit_host({**HOST, "os": {"ID": "ubuntu", "VERSION_ID": "26.04"}}, LIMITS)) == []
+    assert texts(checks.unfit_host({**HOST, "os": {"ID": "ubuntu", "VERSION_ID": "26.04"}}, LIMITS)) == []
 
 
 def test_all_problems_of_a_host_are_reported_at_once() -> None:
     host = {**HOST, "memory_mib": 1, "hostname": "A", "interface": ""}
-    assert len(texts(preflight.unfit_host(host, LIMITS))) == 3
+    assert len(texts(checks.unfit_host(host, LIMITS))) == 3
 
 
 def test_an_address_that_may_change_or_is_not_the_hosts_gets_a_warning() -> None:
     host = {**HOST, "addresses": {"192.168.1.10": {"interface": "eth0", "dynamic": True}}}
-    assert texts(preflight.doubtful_host(host, "home.example.org"))[0].startswith(
+    assert texts(checks.doubtful_host(host, "home.example.org"))[0].startswith(
         "its address 192.168.1.10 is lent by DHCP"
     )
-    (nat,) = texts(preflight.doubtful_host(HOST, "203.0.113.7"))
+    (nat,) = texts(checks.doubtful_host(HOST, "203.0.113.7"))
     assert nat.startswith("it has no address 203.0.113.7 itself")
 
 
 def test_a_service_that_only_removes_the_clusters_rules_gets_a_warning() -> None:
-    (idle,) = texts(preflight.doubtful_host({**HOST, "idle_nftables": True}, "192.168.1.10"))
+    (idle,) = texts(checks.doubtful_host({**HOST, "idle_nftables": True}, "192.168.1.10"))
     assert idle.endswith("-> on the host: systemctl disable nftables.service, which removes nothing")
 
 
 def test_old_control_groups_are_refused_unless_the_kubelet_accepts_them() -> None:
     host = {**HOST, "cgroups": {"version": 1, "controllers": []}}
-    assert "version 1" in texts(preflight.fails_on_cgroup_v1(host, {}))[0]
-    assert texts(preflight.fails_on_cgroup_v1(host, {"--fail-cgroupv1": False})) == []
-    assert texts(preflight.fails_on_cgroup_v1(HOST, {})) == []
+    assert "version 1" in texts(checks.fails_on_cgroup_v1(host, {}))[0]
+    assert texts(checks.fails_on_cgroup_v1(host, {"--fail-cgroupv1": False})) == []
+    assert texts(checks.fails_on_cgroup_v1(HOST, {})) == []
 
 
 @pytest.mark.parametrize(
     ("wanted", "fix"), [("1.36/stable", "go to 1.35 first"), ("1.33/stable", "stay with 1.34")]
 )
 def test_one_minor_version_up_at_a_time(wanted: str, fix: str) -> None:
-    (found,) = texts(preflight.wrong_upgrade("v1.34.2", wanted))
+    (found,) = texts(checks.wrong_upgrade("v1.34.2", wanted))
     assert found.startswith(f"MicroK8s v1.34.2 cannot become {wanted}")
     assert fix in found
 
 
 def test_the_same_version_or_the_next_is_accepted() -> None:
-    assert texts(preflight.wrong_upgrade("v1.34.2", "1.34/stable")) == []
-    assert texts(preflight.wrong_upgrade("v1.34.2", "1.35/stable")) == []
+    assert texts(checks.wrong_upgrade("v1.34.2", "1.34/stable")) == []
+    assert texts(checks.wrong_upgrade("v1.34.2", "1.35/stable")) == []
 
 
 def test_a_channel_that_the_store_lacks_is_refused() -> None:
-    assert texts(preflight.missing_channel("1.35/stable", None)) == []  # not asked
-    assert texts(preflight.missing_channel("1.35/stable", ["1.35/stable"])) == []
-    (found,) = texts(preflight.missing_channel("1.99/stable", ["1.35/stable", "1.36/stable"]))
+    assert texts(checks.missing_channel("1.35/stable", None)) == []  # not asked
+    assert texts(checks.missing_channel("1.35/stable", ["1.35/stable"])) == []
+    (found,) = texts(checks.missing_channel("1.99/stable", ["1.35/stable", "1.36/stable"]))
     assert found.startswith(
         "the snap store has no such channel (homeserver_version_overrides.microk8s_channel, '1.99/stable')"
     )
-    (offline,) = texts(preflight.missing_channel("1.35/stable", "cannot reach the store"))
+    (offline,) = texts(checks.missing_channel("1.35/stable", "cannot reach the store"))
     assert offline.endswith("-> give the host internet, or set homeserver_bundle")
 
 
@@ -386,6 +384,6 @@ def test_a_host_that_cannot_run_programs_is_reported(said: str, problem: str) ->
 def test_images_for_another_architecture_are_told(
     machine: str, platform: str, bundle: str, message: str
 ) -> None:
-    found = texts(preflight.wrong_architecture(HOST | {"machine": machine}, platform, bundle))
+    found = texts(checks.wrong_architecture(HOST | {"machine": machine}, platform, bundle))
 
     assert [text[: len(message)] for text in found] == ([message] if message else [])

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.homeserver.stack.plugins.action.host_probe import skew
-from ansible_collections.homeserver.stack.plugins.module_utils import machines
-from ansible_collections.homeserver.stack.plugins.module_utils.machines import Machine
+from ansible_collections.homeserver.stack.plugins.module_utils.preflight import machines
+from ansible_collections.homeserver.stack.plugins.module_utils.preflight.machines import Machine
 from ansible_collections.homeserver.stack.plugins.modules import port_probe
 
 SILENT: dict[str, Any] = {"running": False, "nodes": [], "volumes": [], "pods": []}

@@ -539,7 +539,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     (inventory / "hosts.yml").write_text(json.dumps(tree))
     program = str(Path(sys.executable).with_name("ansible-playbook"))
     done = subprocess.run(
-        [program, "-i", str(inventory), "--forks", "20", "playbooks/preflight.yml"],
+        [program, "-i", str(inventory), "--forks", "20", "playbooks/stages/preflight.yml"],
         cwd=ROOT,
         env={**os.environ, "COLUMNS": "1000"},
         capture_output=True,

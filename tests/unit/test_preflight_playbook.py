@@ -33,7 +33,7 @@ def complaints(tmp_path: Path) -> Any:
         tree = {"all": {"children": {"home_servers": {"children": groups}}}}
         (inventory / "hosts.yml").write_text(json.dumps(tree))
         program = str(Path(sys.executable).with_name("ansible-playbook"))
-        command = [program, "-i", str(inventory), "playbooks/preflight.yml"]
+        command = [program, "-i", str(inventory), "playbooks/stages/preflight.yml"]
         environment = {**os.environ, "COLUMNS": "1000"}
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 2

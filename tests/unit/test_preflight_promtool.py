@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.homeserver.stack.plugins.module_utils.promtool import flaws
+from ansible_collections.homeserver.stack.plugins.module_utils.preflight.promtool import flaws
 
 from tests.support import programs
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.homeserver.stack.plugins.module_utils.backup.keys import machine_password
 
 from plugins.filter.qr_code import qr_code
-from plugins.module_utils.backup_keys import machine_password
 from tests.support import rendering
 from tests.support.rendering import ROOT
 

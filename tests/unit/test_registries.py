@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 import pytest
-from ansible_collections.homeserver.stack.plugins.module_utils.downloads import DownloadError, Web
-from ansible_collections.homeserver.stack.plugins.module_utils.registries import Registries
+from ansible_collections.homeserver.stack.plugins.module_utils.registry.client import Registries
+from ansible_collections.homeserver.stack.plugins.module_utils.registry.downloads import DownloadError, Web
 
 from tests.support.traefik import serving
 

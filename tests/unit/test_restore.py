@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.homeserver.stack.plugins.module_utils import backup_keys, restic, volumes
+from ansible_collections.homeserver.stack.plugins.module_utils.backup import keys, restic, volumes
 from ansible_collections.homeserver.stack.plugins.modules import (
     backup_find,
     backup_inventory,
@@ -490,7 +490,7 @@ def _archive(path: Path, **files: str) -> Path:
 
 def _sealed(path: Path, **files: str) -> Path:
     encoded = {name: base64.b64encode(content.encode()).decode() for name, content in files.items()}
-    return _archive(path, sealed=backup_keys.sealed(encoded, PASSWORD))
+    return _archive(path, sealed=keys.sealed(encoded, PASSWORD))
 
 
 def _bring(archive: Path, inventory: Path, **options: Any) -> dict[str, Any]:
@@ -566,9 +566,7 @@ def test_an_inventory_that_the_control_machine_did_not_write_is_refused(
 ) -> None:
     """A founder knows its own password of the backups, and nothing more."""
     before = _texts(inventory)
-    forged = backup_keys.sealed(
-        {"home/group_vars/all/main.yml": ""}, backup_keys.machine_password(PASSWORD, "home")
-    )
+    forged = keys.sealed({"home/group_vars/all/main.yml": ""}, keys.machine_password(PASSWORD, "home"))
     archive = _archive(tmp_path / "control.tar", sealed=forged)
 
     for plain in (False, True):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.homeserver.stack.plugins.filter import restore
-from ansible_collections.homeserver.stack.plugins.module_utils.backup_keys import machine_password
+from ansible_collections.homeserver.stack.plugins.module_utils.backup.keys import machine_password
 
 Object = dict[str, Any]
 

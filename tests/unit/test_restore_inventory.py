@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from ansible_collections.homeserver.stack.plugins.module_utils import backup_keys
+from ansible_collections.homeserver.stack.plugins.module_utils.backup import keys
 
 from tests.support import rendering
 from tests.support.backup_program import Machine
@@ -34,8 +34,8 @@ class Home:
             (control / name).parent.mkdir(parents=True, exist_ok=True)
             (control / name).write_text(content)
         target = str(self._founder.target)
-        own = {"name": "nas", "location": backup_keys.machine_location(target, "home"), "parent": target}
-        self._founder.configure(repositories=[own], password=backup_keys.machine_password(MASTER, "home"))
+        own = {"name": "nas", "location": keys.machine_location(target, "home"), "parent": target}
+        self._founder.configure(repositories=[own], password=keys.machine_password(MASTER, "home"))
         self._founder.done("save")
 
     def save_as_before(self, **files: str) -> None:
@@ -88,14 +88,14 @@ def home(tmp_path: Path) -> Home:
 
 def test_what_the_control_machine_had_encrypted_comes_back(home: Home) -> None:
     encoded = {name: base64.b64encode(content.encode()).decode() for name, content in FILES.items()}
-    home.save(sealed=backup_keys.sealed(encoded, MASTER))
+    home.save(sealed=keys.sealed(encoded, MASTER))
 
     assert "2 files are back" in home.restore("-vvv")
     assert home.brought() == FILES
 
 
 def test_what_a_founder_made_up_is_not_taken(home: Home) -> None:
-    home.save(sealed=backup_keys.sealed({"home/group_vars/all/main.yml": ""}, "what-a-founder-knows"))
+    home.save(sealed=keys.sealed({"home/group_vars/all/main.yml": ""}, "what-a-founder-knows"))
 
     assert "not written by the control machine of this home" in home.restore("-e", "restore_plain=true")
     assert home.brought() == {}
@@ -154,7 +154,7 @@ def _role(tmp_path: Path, *, shared: bool, fills: str) -> Role:
 def test_a_machine_reads_with_its_own_password(tmp_path: Path) -> None:
     role = _role(tmp_path, shared=False, fills="attic")
 
-    own = {"location": "/mnt/nas/attic", "password": backup_keys.machine_password(MASTER, "attic")}
+    own = {"location": "/mnt/nas/attic", "password": keys.machine_password(MASTER, "attic")}
     assert role.value("_restore_from") == own
     assert "password" not in role.value("_restore_mine")[0]
     assert role.value("_restore_of_others") == []

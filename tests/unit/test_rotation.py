@@ -9,14 +9,18 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.homeserver.stack.plugins.module_utils.components import (
+    components,
+    secrets,
+    unrotatable_secrets,
+)
 
 from tests.support import rendering
 from tests.support.manifests import APPLIED, SECRETS
 from tests.support.rendering import ROOT, Role
 
-VARIABLES = yaml.safe_load((ROOT / "roles/common/vars/main/secrets.yml").read_text())
-ROTATED: dict[str, Any] = VARIABLES["homeserver_secrets"]
-LASTING: dict[str, str] = VARIABLES["homeserver_lasting_secrets"]
+ROTATED = secrets()
+LASTING = unrotatable_secrets()
 HOME: dict[str, Any] = {
     "disk_cleanup_enabled": True,
     "homeserver_built_images": {"homeserver-logstore": "a:1", "homeserver-disk-cleanup": "b:1"},
@@ -76,24 +80,22 @@ def test_a_secret_reaches_every_role_that_uses_it(tmp_path: Path, role: str) -> 
 
     made = {path.name for path in (tmp_path / "secrets/home").glob("*")}
     assert made or role == "alertmanager"
-    told = {
+    declared = {
         file
-        for secret in ROTATED.values()
-        for file in secret["files"]
-        if any(f"homeserver.stack.{role}" in _playbook(name) for name in secret["playbooks"])
+        for owner, each in components().items()
+        for name, secret in each.get("secrets", {}).items()
+        if role in (owner, *secret.get("used_by", [])) and name in ROTATED
+        for file in ROTATED[name]["files"]
     }
-    assert made - told - {f"{name}.key" for name in LASTING} == set()
-
-
-def _playbook(name: str) -> str:
-    return (ROOT / f"playbooks/{name}.yml").read_text()
+    assert made - declared - {f"{name}.key" for name in LASTING} == set()
 
 
 def test_its_playbooks_are_all_run() -> None:
-    run = re.findall(r"import_playbook: (\w+).yml\n  when: \"'(\w+)' in", _playbook("rotated"))
+    stages = (ROOT / "playbooks/stages/apply_rotated.yml").read_text()
+    run = re.findall(r"import_playbook: (\w+).yml\n  when: \"'(\w+)' in", stages)
 
     assert {name for name, condition in run if name == condition} == {
-        name for secret in ROTATED.values() for name in secret["playbooks"]
+        name for secret in ROTATED.values() for name in secret["stages"]
     }
 
 
@@ -102,7 +104,7 @@ def test_its_playbooks_are_all_run() -> None:
     [
         ([], "secret= is none -> one of disk_cleanup, elasticsearch_certificate"),
         (["secret=grafana"], "secret=grafana is none -> one of disk_cleanup, "),
-        (["secret=grafana_encryption"], "secret=grafana_encryption is to last: Grafana knows one key"),
+        (["secret=grafana_encryption"], "secret=grafana_encryption cannot be rotated: Grafana knows one key"),
         (["secret=grafana_admin", "step=finish"], "it has no steps -> leave step out"),
         (["secret=ca", "step=finish"], "no next authority waits to be taken -> first -e secret=ca"),
         (["secret=ca", "step=end"], "no next authority waits to be taken -> first -e secret=ca"),

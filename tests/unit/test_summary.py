@@ -418,7 +418,7 @@ def test_several_nodes_have_a_table_and_their_volumes() -> None:
     assert summary.report(cluster, nodes, [], volumes, ["attic"])[2:] == [
         "MicroK8s v1.35.4: UNHEALTHY: 1 of 2 nodes ready, https://10.0.0.1:16443",
         "attic is a node of this cluster, but not in the inventory -> add it to workers; or, if it is gone"
-        " for good: ansible-playbook playbooks/forget.yml -e node=attic",
+        " for good: ansible-playbook playbooks/remove_node.yml -e node=attic",
         "",
         "node   version  state                                       memory          disk          pods",
         "home   v1.35.4  ready                                       3.0 of 7.7 GiB  12 of 98 GiB  1 of 110",
@@ -434,7 +434,7 @@ def test_pages_have_a_fixed_order_with_the_owners_first() -> None:
     rows = [summary.Row(name, "1", "healthy", f"https://{name}/") for name in names]
 
     assert [row.component for row in summary.page_rows([*rows, summary.Row("filebeat", "1", "healthy")])] == [
-        *("nas", "shop", "grafana", "kibana", "prometheus", "alertmanager", "jaeger", "traefik", "whoami")
+        *("nas", "shop", "grafana", "alertmanager", "jaeger", "prometheus", "kibana", "traefik", "whoami")
     ]
 
 

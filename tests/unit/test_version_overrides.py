@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.homeserver.stack.plugins.module_utils import preflight
+from ansible_collections.homeserver.stack.plugins.module_utils.preflight import checks
 
 from lab.catalogue import pinned_versions
 from tests.support.rendering import Role
@@ -55,9 +55,9 @@ def test_an_empty_section_overrides_nothing(tmp_path: Path) -> None:
 def test_a_name_that_the_collection_does_not_have_is_reported(
     overrides: dict[str, Any], problem: str
 ) -> None:
-    assert [str(each) for each in preflight.unknown_overrides(overrides, PINNED)] == [problem]
+    assert [str(each) for each in checks.unknown_overrides(overrides, PINNED)] == [problem]
 
 
 @pytest.mark.parametrize("overrides", [{}, {"images": None}, {"images": {"grafana": "x"}}])
 def test_names_of_the_collection_are_accepted(overrides: dict[str, Any]) -> None:
-    assert list(preflight.unknown_overrides(overrides, PINNED)) == []
+    assert list(checks.unknown_overrides(overrides, PINNED)) == []

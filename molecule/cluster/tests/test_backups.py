@@ -22,11 +22,11 @@ def settings(machines: Machines) -> Iterator[dict[str, dict[str, Any]]]:
     hosts = {name: machines.host(name) for name in (FOUNDER, *WORKERS)}
     for host in hosts.values():
         host.check_output(f"mkdir -p {REPOSITORY}")
-    machines.play("playbooks/schedule_backups.yml", "-e", json.dumps(REPOSITORIES))
+    machines.play("playbooks/stages/schedule_backups.yml", "-e", json.dumps(REPOSITORIES))
     for name in (FOUNDER, WORKERS[0]):
         hosts[name].check_output("python3 /usr/local/lib/homeserver/backup.py save")
     yield {name: json.loads(host.file("/etc/homeserver/backup.json").content) for name, host in hosts.items()}
-    machines.play("playbooks/schedule_backups.yml", "-e", "backup_state=absent")
+    machines.play("playbooks/stages/schedule_backups.yml", "-e", "backup_state=absent")
 
 
 def _opens(host: Host, location: str, password: str) -> bool:

@@ -21,7 +21,7 @@ def dead(machines: Machines) -> str:
 
 
 def test_a_machine_that_the_inventory_lacks_is_told(machines: Machines, dead: str) -> None:
-    assert f"the node {dead} " in machines.play("playbooks/preflight.yml")
+    assert f"the node {dead} " in machines.play("playbooks/stages/preflight.yml")
 
 
 @pytest.mark.usefixtures("dead")
@@ -34,7 +34,7 @@ def test_nothing_is_removed_until_every_machine_is_named(machines: Machines) -> 
 
 def test_a_dead_machine_is_forgotten(machines: Machines, dead: str) -> None:
     assert eventually(lambda: machines.ready() == set(REMAINING), seconds=120)
-    machines.play("playbooks/forget.yml", "-e", f"node={dead}")
+    machines.play("playbooks/remove_node.yml", "-e", f"node={dead}")
     assert set(machines.nodes()) == set(REMAINING)
 
 

@@ -95,7 +95,7 @@ def test_a_workers_certificates_are_renewed(machines: Machines, kubectl: Kubectl
 
 
 def test_a_dry_run_reports_no_change(machines: Machines) -> None:
-    earlier = ("playbooks/preflight.yml", "playbooks/firewall.yml")
+    earlier = ("playbooks/stages/preflight.yml", "playbooks/stages/firewall.yml")
 
     assert set(changes(machines.play("playbooks/microk8s.yml", "--check", "--diff", *earlier)).values()) == {
         0

@@ -19,7 +19,7 @@ def logs(machines: Machines) -> Logs:
     """Switch logs on, with their volume on the founder."""
     machines.kubectl(f"cordon {WORKERS}")
     try:
-        run = machines.home.play("playbooks/logging.yml")
+        run = machines.home.play("playbooks/stages/logging.yml")
     finally:
         machines.kubectl(f"uncordon {WORKERS}")
     assert run.returncode == 0, run.stdout + run.stderr

@@ -180,11 +180,11 @@ def test_nothing_is_lost_when_filebeat_is_killed(
 def test_a_line_that_does_not_arrive_is_reported_with_its_last_hop(logs: Logs, home: Home) -> None:
     logs.ask("logs-kubernetes/_settings", {"index.blocks.write": True}, "PUT")
     try:
-        run = home.play("playbooks/logging.yml", "-e", "elk_arrival_timeout_seconds=30")
+        run = home.play("playbooks/stages/logging.yml", "-e", "elk_arrival_timeout_seconds=30")
     finally:
         logs.ask("logs-kubernetes/_settings", {"index.blocks.write": None}, "PUT")
 
     assert run.returncode != 0
     assert "A test line was logged, but Elasticsearch rejected it and stored it as invalid" in run.stdout
-    again = home.play("playbooks/logging.yml")
+    again = home.play("playbooks/stages/logging.yml")
     assert again.returncode == 0, again.stdout[-3000:]

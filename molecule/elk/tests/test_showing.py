@@ -144,7 +144,7 @@ def test_kubernetes_accepts_its_pod(kubectl: Kubectl) -> None:
 def test_the_summary_reports_that_it_does_not_run(home: Home) -> None:
     if home.variables.get("elk_kibana_replicas", 1):
         pytest.skip("here it does")
-    run = home.play("playbooks/summary.yml")
+    run = home.play("playbooks/status.yml")
 
     (row,) = re.findall(rf".*https://kibana\.{re.escape(home.domain)}/.*", run.stdout)
     assert "not run here (0 replicas)" in row

@@ -158,17 +158,17 @@ def test_rules_that_somebody_removed_come_back(home: Home, host: Host, stranger:
     host.check_output("nft delete table inet homeserver")
     assert _admits(home, KUBELET, stranger)
 
-    run = home.play("playbooks/firewall.yml")
+    run = home.play("playbooks/stages/firewall.yml")
     assert run.returncode == 0, run.stdout + run.stderr
     assert not _admits(home, KUBELET, stranger)
 
 
 def test_a_control_machine_does_not_lock_itself_out(home: Home) -> None:
     run = home.play(
-        "playbooks/firewall.yml", "-e", json.dumps({"homeserver_admin_networks": ["192.0.2.0/24"]})
+        "playbooks/stages/firewall.yml", "-e", json.dumps({"homeserver_admin_networks": ["192.0.2.0/24"]})
     )
     after = _admits(home, API)
-    restored = home.play("playbooks/firewall.yml")
+    restored = home.play("playbooks/stages/firewall.yml")
 
     assert run.returncode != 0
     assert "add this machine's network to homeserver_admin_networks" in " ".join(run.stdout.split())
@@ -177,9 +177,9 @@ def test_a_control_machine_does_not_lock_itself_out(home: Home) -> None:
 
 
 def test_it_can_be_switched_off(home: Home, host: Host, stranger: str) -> None:
-    off = home.play("playbooks/firewall.yml", "-e", json.dumps({"firewall_enabled": False}))
+    off = home.play("playbooks/stages/firewall.yml", "-e", json.dumps({"firewall_enabled": False}))
     tables, is_open = host.check_output("nft list tables"), _admits(home, KUBELET, stranger)
-    on = home.play("playbooks/firewall.yml")
+    on = home.play("playbooks/stages/firewall.yml")
 
     assert off.returncode == 0, off.stdout + off.stderr
     assert "homeserver" not in tables

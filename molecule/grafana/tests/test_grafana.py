@@ -153,7 +153,7 @@ def test_kubernetes_accepts_its_pod(kubectl: Kubectl) -> None:
 def test_the_summary_reports_that_it_does_not_run(home: Home) -> None:
     if home.variables.get("grafana_replicas", 1):
         pytest.skip("here it does")
-    run = home.play("playbooks/summary.yml")
+    run = home.play("playbooks/status.yml")
 
     assert run.returncode == 0, run.stdout
     (row,) = re.findall(rf".*https://grafana\.{re.escape(home.domain)}/.*", run.stdout)

@@ -67,7 +67,7 @@ def page(host: Host, home: Home, kubectl: Kubectl) -> str:
     kubectl("wait pod/wiki --for=condition=Ready --timeout=120s")
     (directory,) = host.check_output(f"ls -d {VOLUMES}/default-wiki-pvc-*").splitlines()
     host.check_output(f"echo precious > {directory}/page")
-    run = home.play("playbooks/keep_volumes.yml")
+    run = home.play("playbooks/stages/keep_volumes.yml")
     assert run.returncode == 0, run.stdout + run.stderr
     kubectl("delete pod/wiki persistentvolumeclaim/wiki")
     return f"{directory.removeprefix(VOLUMES)}/page"

@@ -292,7 +292,7 @@ def test_the_home_is_saved_on_also_over_ssh(machines: Machines, prometheus: Prom
     )
     # The first is the one that a drill reads.
     both = {"backup_repositories": [NAS, *OWNERS["backup_repositories"]]}
-    machines.play("playbooks/schedule_backups.yml", "-e", json.dumps(both))
+    machines.play("playbooks/stages/schedule_backups.yml", "-e", json.dumps(both))
     host.check_output("systemctl start homeserver-backup")
     proved = _proved(machines, NAS["name"])
 

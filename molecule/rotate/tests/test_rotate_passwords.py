@@ -5,11 +5,11 @@ from collections.abc import Callable, Set
 
 import pytest
 import requests
-import yaml
 from testinfra.host import Host
 
-from plugins.module_utils.secrets_encryption import key_of
-from tests.support.home import ROOT, Home, Kubectl, ask_from, eventually
+from plugins.module_utils.components import secrets
+from plugins.module_utils.nodes.secrets_encryption import key_of
+from tests.support.home import Home, Kubectl, ask_from, eventually
 from tests.support.logs import Logs
 from tests.support.prometheus import Prometheus
 
@@ -86,9 +86,8 @@ def test_only_the_new_password_opens(
 
 @pytest.mark.usefixtures("kubectl")  # on which those depend that are asked for by name
 def test_all_are_replaced_at_once(request: pytest.FixtureRequest, home: Home, host: Host) -> None:
-    secrets = yaml.safe_load((ROOT / "roles/common/vars/main/secrets.yml").read_text())["homeserver_secrets"]
     old = _files(home)
-    replaced = {file for secret in secrets.values() for file in secret["files"]} & old.keys()
+    replaced = {file for secret in secrets().values() for file in secret["files"]} & old.keys()
 
     run = home.play("playbooks/rotate.yml", "--diff", "-e", "secret=all")
     assert run.returncode == 0, run.stdout + run.stderr

@@ -47,7 +47,7 @@ class Listed(NamedTuple):
 @pytest.fixture(scope="module")
 def listed(home: Home) -> dict[str, Listed]:
     """All pages of the summary by name; of several with one name, the first."""
-    output = home.play("playbooks/summary.yml").stdout
+    output = home.play("playbooks/status.yml").stdout
     row = r"^ +(\S+) .*?(healthy|not run here \(0 replicas\)|answers \d+) +(https://\S+)(?: +(\S+) +(\S+))?$"
     return {name: Listed(*rest) for name, *rest in reversed(re.findall(row, output, re.MULTILINE))}
 

@@ -77,7 +77,7 @@ def test_the_summary_fails_when_something_is_unhealthy(home: Home, kubectl: Kube
     kubectl(f"cordon {home.name}")
     try:
         kubectl("-n traefik delete pod -l app.kubernetes.io/name=whoami")
-        run = home.play("playbooks/summary.yml")
+        run = home.play("playbooks/status.yml")
     finally:
         kubectl(f"uncordon {home.name}")
         kubectl("-n traefik rollout status deployment/whoami --timeout=60s")

@@ -193,7 +193,7 @@ def configure(home: Home) -> Iterator[Callable[..., None]]:
     """Give Traefik other options, instead of those given before; in the end it has the home's own again."""
 
     def _configure(**options: object) -> None:
-        run = home.play("playbooks/traefik.yml", "-e", json.dumps(options))
+        run = home.play("playbooks/stages/traefik.yml", "-e", json.dumps(options))
         assert run.returncode == 0, run.stdout[-3000:]
 
     yield _configure

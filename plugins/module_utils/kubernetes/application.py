@@ -25,7 +25,12 @@ from .objects import (
 )
 from .record import Record
 from .rollout import failure
-from .waiting import ApplicationError, Say, Waiting, say_nothing
+from .waiting import (
+    ApplicationError,
+    Say,
+    Waiting,
+    say_nothing,
+)
 
 _PRUNED_WITH_VOLUMES = tuple(kind for kind in NEVER_PRUNED if kind != "PersistentVolumeClaim")
 

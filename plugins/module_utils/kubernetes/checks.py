@@ -9,9 +9,16 @@ from typing import NamedTuple
 
 from . import jobs
 from .cluster import Cluster
+from .logins import (
+    Login,
+    with_pull_secrets,
+)
 from .objects import Object, prepare
-from .registries import Login, with_pull_secrets
-from .waiting import ApplicationError, Say, say_nothing
+from .waiting import (
+    ApplicationError,
+    Say,
+    say_nothing,
+)
 
 _DIRECTORY = "/check"
 _LEFTOVER_SECONDS = 300

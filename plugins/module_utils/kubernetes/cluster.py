@@ -13,7 +13,15 @@ from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from ..libraries import missing
-from .objects import MANAGED_BY, MANAGER, PART_OF, Identity, Object, identity, kind_of
+from .objects import (
+    MANAGED_BY,
+    MANAGER,
+    PART_OF,
+    Identity,
+    Object,
+    identity,
+    kind_of,
+)
 
 try:
     import urllib3

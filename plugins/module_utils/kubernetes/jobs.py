@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .cluster import Cluster
-from .objects import Object, pod_hash, template_hash
-from .waiting import ApplicationError, Say, Waiting, say_nothing
+from .objects import (
+    Object,
+    pod_hash,
+    template_hash,
+)
+from .waiting import (
+    ApplicationError,
+    Say,
+    Waiting,
+    say_nothing,
+)
 
 _LINES = 200
 """How many of the last lines of a failed Job are reported."""

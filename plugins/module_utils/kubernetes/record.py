@@ -8,7 +8,11 @@ from __future__ import annotations
 from collections.abc import Set
 
 from .cluster import Cluster
-from .objects import MANAGED_BY, MANAGER, Object
+from .objects import (
+    MANAGED_BY,
+    MANAGER,
+    Object,
+)
 
 
 class Record:

@@ -7,9 +7,24 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 
 from .cluster import Cluster
-from .objects import Identity, Object, identity, needs, pod_hash, template_hash
+from .objects import (
+    Identity,
+    Object,
+    identity,
+    needs,
+    pod_hash,
+    template_hash,
+)
 from .pulls import Container, Pulls
-from .rollout import Trouble, failure, is_away, is_probed, is_ready, troubles, unfinished
+from .rollout import (
+    Trouble,
+    failure,
+    is_away,
+    is_probed,
+    is_ready,
+    troubles,
+    unfinished,
+)
 
 _POLL = 0.5
 """Seconds between two checks."""

@@ -1,0 +1,1 @@
+"""Backups as the control machine and the modules see them: keys, restic, volumes."""

@@ -1,0 +1,1 @@
+"""What preflight judges: values, relations between them, the machines, and files of other programs."""

@@ -1,0 +1,1 @@
+"""Images: references, digests and locks, registries, builds, bundles."""

@@ -1,0 +1,123 @@
+"""What the tags of images stood for when they were first installed: a file beside the inventory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from ..libraries import missing
+from .downloads import DownloadError
+from .image_reference import parse
+
+try:
+    import yaml
+except ImportError as error:
+    yaml = missing(error)
+
+Lock = Mapping[str, str]
+"""The digest of each image by its name, as the inventory or this collection writes it."""
+Resolve = Callable[[str], str]
+"""Asks a registry for the digest that a name stands for now, or raises DownloadError."""
+
+# Ansible reads a directory of an inventory as a whole: the file has to be an inventory, too.
+_VARIABLE = "images_lock"
+_HEAD = """\
+---
+# What each image is, whatever its tag stands for later. Written by site.yml;
+# playbooks/lock_images.yml takes what the tags stand for now.
+"""
+_LOOK_EVERY = 7 * 24 * 3600
+"""Seconds after which a run asks whether tags have moved: each asks all registries."""
+_AT_ONCE = 8
+
+
+class LockError(Exception):
+    """A lock is no such file; the message says why and how to fix it."""
+
+
+class Locked(NamedTuple):
+    """What became of a lock."""
+
+    lock: Lock
+    moved: Mapping[str, tuple[str, str]]
+    """What the tag of an image stood for, and what it stands for now."""
+    unknown: Mapping[str, str]
+    """Why a registry could not be asked for an image."""
+
+
+def read_lock(file: Path) -> Lock:
+    """Return the lock in a file; an empty one if there is no such file.
+
+    Raises:
+        LockError: it has something else.
+        OSError: it cannot be read.
+    """
+    if not file.exists():
+        return {}
+    try:
+        lock = yaml.safe_load(file.read_text())["all"]["vars"][_VARIABLE]
+        return {str(name): str(digest) for name, digest in lock.items()}
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        wrong = f"{file} is no lock of images ({type(error).__name__})"
+        raise LockError(f"{wrong} -> remove it: the next run makes another") from error
+
+
+def write_lock(file: Path, lock: Lock) -> bool:
+    """Write a lock, and return whether it is another one than before.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    if not lock:
+        existed = file.exists()
+        file.unlink(missing_ok=True)
+        return existed
+    text = _HEAD + yaml.safe_dump({"all": {"vars": {_VARIABLE: dict(lock)}}}, width=200)
+    if file.exists() and file.read_text() == text:
+        return False
+    unfinished = file.with_name(f".{file.name}.part")
+    unfinished.write_text(text)
+    unfinished.replace(file)
+    return True
+
+
+def is_due(file: Path) -> bool:
+    """Tell whether it is long ago that a run has asked whether tags have moved."""
+    return file.exists() and time.time() - file.stat().st_mtime > _LOOK_EVERY
+
+
+def locked(image: str, lock: Lock) -> str:
+    """Return the name of an image with its digest, as far as that is known."""
+    return f"{image}@{lock[image]}" if image in lock else image
+
+
+def update(lock: Lock, images: Iterable[str], resolve: Resolve, *, look: bool, take: bool) -> Locked:
+    """Lock images whose names have no digest, and no others any more.
+
+    Args:
+        lock: the digests that are known.
+        images: the names of all images.
+        resolve: asks for the digest of one.
+        look: whether to ask also for those that are known.
+        take: whether a tag that has moved is locked to what it stands for now.
+    """
+    # Without Ansible's tags, which YAML cannot represent.
+    named = sorted({str(image) for image in images if not parse(image).digest})
+    kept = {image: lock[image] for image in named if image in lock}
+    unknown: dict[str, str] = {}
+
+    def ask(image: str) -> tuple[str, str]:
+        try:
+            return image, resolve(image)
+        except DownloadError as error:
+            unknown[image] = str(error)
+            return image, ""
+
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        answers = threads.map(ask, [image for image in named if look or image not in kept])
+        found = {image: digest for image, digest in answers if digest}
+    moved = {image: (kept[image], now) for image, now in found.items() if kept.get(image, now) != now}
+    return Locked({**found, **kept} if not take else {**kept, **found}, moved, unknown)

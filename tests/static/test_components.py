@@ -1,0 +1,97 @@
+"""What the roles declare in meta/component.yml agrees with what they have, and nothing else says it again."""
+
+import re
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from ansible_collections.homeserver.stack.plugins.module_utils.components import Declaration, components
+
+from tests.support.manifests import APPLIED
+from tests.support.rendering import ROOT
+
+SCHEMA = yaml.safe_load((ROOT / "roles/common/files/component.schema.yml").read_text())
+VERSIONS = yaml.safe_load((ROOT / "roles/common/vars/main/versions.yml").read_text())
+BUILT_FROM = "python"  # an image of no component: those that are built start from it
+DECLARED = components()
+each = pytest.mark.parametrize(("role", "declared"), DECLARED.items(), ids=DECLARED)
+
+
+@each
+def test_it_fits_the_schema(role: str, declared: Declaration) -> None:
+    jsonschema.validate(declared, SCHEMA)
+    assert {*declared.get("needs", [])} <= DECLARED.keys()
+    assert (ROOT / f"playbooks/stages/{declared['stage']}.yml").exists(), role
+
+
+def test_what_is_applied_declares_itself() -> None:
+    assert set(APPLIED) <= DECLARED.keys()
+
+
+def test_a_component_is_applied_after_those_that_it_needs() -> None:
+    stages = re.findall(r"import_playbook: (\w+)\.yml", (ROOT / "playbooks/stages/services.yml").read_text())
+    order = [
+        role
+        for stage in stages
+        for role in re.findall(
+            r"name: homeserver\.stack\.(\w+)", (ROOT / f"playbooks/stages/{stage}.yml").read_text()
+        )
+        if DECLARED.get(role, {}).get("stage") == stage
+    ]
+
+    assert set(order) == set(APPLIED) | {"backup"}
+    for role in order:
+        assert {*order[order.index(role) :]} & {*DECLARED[role].get("needs", [])} == set(), role
+
+
+@each
+def test_its_objects_are_in_its_namespace(role: str, declared: Declaration) -> None:
+    templates = (ROOT / f"roles/{role}/templates").glob("*.yaml.j2")
+    named = {
+        name
+        for file in templates
+        for name in re.findall(r"^  namespace: ([a-z-]+)$", file.read_text(), re.MULTILINE)
+    }
+
+    assert "namespace" not in declared or declared["namespace"] in named
+
+
+@each
+def test_its_images_are_those_that_it_uses(role: str, declared: Declaration) -> None:
+    files = [*(ROOT / f"roles/{role}").glob("templates/**/*"), *(ROOT / f"roles/{role}").glob("vars/**/*")]
+    text = "".join(file.read_text() for file in files if file.is_file())
+
+    assert set(re.findall(r"homeserver_image_prefix }}{{ homeserver_versions\.images\.(\w+)", text)) - {
+        BUILT_FROM
+    } == {*declared.get("images", {})}
+
+
+def test_every_image_has_a_component() -> None:
+    used = {image for declared in DECLARED.values() for image in declared.get("images", {})}
+
+    assert used | {BUILT_FROM} == VERSIONS["homeserver_pinned_versions"]["images"].keys()
+
+
+@each
+def test_its_conditions_use_its_own_options(role: str, declared: Declaration) -> None:
+    conditions = [
+        declared["enabled"],
+        *declared.get("pages", {}).values(),
+        *declared.get("images", {}).values(),
+    ]
+    options = {
+        name
+        for owner in (role, "common")
+        for name in yaml.safe_load((ROOT / f"roles/{owner}/defaults/main.yml").read_text())
+    }
+    words = {word for text in map(str, conditions) for word in re.findall(r"\b[a-z]\w*_\w+", text)}
+
+    assert words <= options
+
+
+def test_the_pages_are_served_by_their_roles() -> None:
+    for role, declared in DECLARED.items():
+        variables = "".join(path.read_text() for path in Path(ROOT / f"roles/{role}/vars").rglob("*.yml"))
+        for page in declared.get("pages", {}):
+            assert f"homeserver_hosts.{page} " in variables, page
