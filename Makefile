@@ -73,7 +73,7 @@ lab-down: $(READY) ## Remove the lab's home server completely
 
 .PHONY: test lint unit fast-test lab-test molecule lane
 test: $(READY) ## Run everything that CI runs for each change, with one lane in turn: make test LANE=power, make test ALL=1
-	python -m tests.everything
+	python -m tests.ci
 
 lint: $(READY) $(CHECKOV)/.ready $(GALAXY)/.ready ## Check style, types and Ansible's rules
 	ruff check

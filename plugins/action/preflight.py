@@ -56,7 +56,7 @@ class ActionModule(ActionBase):
         limits = checks.Limits(**self._task.args["limits"])
         roles = self._roles()
         homes = [
-            _Home(host, hostvars.raw_get(host) | {"hostvars": hostvars}, roles, self._evaluate, limits)
+            HostChecks(host, hostvars.raw_get(host) | {"hostvars": hostvars}, roles, self._evaluate, limits)
             for host in self._task.args["hosts"]
         ]
         missing = [*checks.missing_on_control_machine()]
@@ -68,7 +68,7 @@ class ActionModule(ActionBase):
             for home in homes
             for doubt in home.doubts(several=several, judge_values=complete)
         )
-        together = _Together(homes, founder, groups, hostvars, channels=complete)
+        together = ClusterChecks(homes, founder, groups, hostvars, channels=complete)
         here = (("control machine", problem) for problem in (*missing, *trusted))
         problems = _lines([*here, *together.problems(), *found])
         result["warnings"] = _lines([*doubts, *together.doubts()])
@@ -108,12 +108,12 @@ def _lines(found: Iterable[tuple[str, Problem]]) -> list[str]:
     return [f"{', '.join(names)}: {problem}" for problem, names in owners.items()]
 
 
-class _Together:
+class ClusterChecks:
     """The machines of a home as one."""
 
     def __init__(
         self,
-        homes: list[_Home],
+        homes: list[HostChecks],
         founder: str,
         groups: Mapping[str, list[str]],
         hostvars: Any,
@@ -154,7 +154,7 @@ class _Role(NamedTuple):
     vars: dict[str, Any]
 
 
-class _Home:
+class HostChecks:
     """One host of the inventory with its variables, set or by default."""
 
     def __init__(

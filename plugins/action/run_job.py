@@ -17,21 +17,21 @@ class ActionModule(ClusterAction):
         "application": {"type": "str", "required": True},
         "definition": {"type": "dict", "required": True},
         "timeout": {"type": "int", "default": 300},
-        "background": {"type": "bool", "default": False},
-        "begun": {"type": "bool", "default": False},
+        "wait": {"type": "bool", "default": True},
+        "attach": {"type": "bool", "default": False},
     }
     SKIPPED_IN_CHECK_MODE = True
 
     def act(self, arguments: Arguments, task_vars: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
         """Fail with what the Job wrote, if it fails."""
         definition = arguments["definition"]
-        if not arguments["begun"]:
+        if not arguments["attach"]:
             definition = _with_unique_name(definition)
         (job,) = prepare(arguments["application"], [definition])
         cluster = self.connect(arguments["kubeconfig"])
-        if arguments["background"]:
+        if not arguments["wait"]:
             cluster.apply(job, dry_run=False)
-        elif arguments["begun"]:
+        elif arguments["attach"]:
             finish(cluster, job, arguments["timeout"], say=self._display.display)
         else:
             run(cluster, job, arguments["timeout"], say=self._display.display)

@@ -66,7 +66,7 @@ class ActionModule(ClusterAction):
             *_workloads(cluster, "traefik", label_selector=_TRAEFIK),
             *cluster.find("v1", "Service", "traefik", label_selector=_TRAEFIK),
         ]
-        asked = summary.asked_at(found, traefik, machines, arguments["address"])
+        asked = summary.probe_addresses(found, traefik, machines, arguments["address"])
         nodes = _nodes(cluster, found, _node_flaws(asked, rows, arguments), away)
         volumes = summary.volumes_by_node(cluster.find("v1", "PersistentVolume"))
         faults = [row for row in (microk8s, *rows) if not row.healthy]
@@ -74,7 +74,7 @@ class ActionModule(ClusterAction):
             *(f"{row.component}: {row.state} {row.url}".rstrip() for row in faults),
             *(f"{node.name}: {node.state}" for node in nodes if not node.healthy),
         ]
-        seen = (microk8s, nodes, rows, volumes, summary.strangers(found, machines))
+        seen = (microk8s, nodes, rows, volumes, summary.unknown_nodes(found, machines))
         return summary.report(*seen), unhealthy, summary.status(*seen)
 
 
@@ -110,7 +110,7 @@ def _node_flaws(asked: Mapping[str, str], rows: list[summary.Row], arguments: Ar
 
 
 def _rows(cluster: Cluster, arguments: Arguments, away: int) -> list[summary.Row]:
-    workloads = summary.without(_workloads(cluster, label_selector=_OURS), away)
+    workloads = summary.subtract_away_nodes(_workloads(cluster, label_selector=_OURS), away)
     ingress_routes = cluster.find("traefik.io/v1alpha1", "IngressRoute", label_selector=_OURS)
     services = cluster.find("v1", "Service", label_selector=_OURS)
     routes = list(summary.find_routes(ingress_routes, services, workloads))
@@ -133,7 +133,7 @@ def _settled_system(cluster: Cluster, timeout: int, away: int) -> list[Object]:
     """Return MicroK8s' own workloads, once all of them run or after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while True:
-        found = summary.without(_workloads(cluster, "kube-system"), away)
+        found = summary.subtract_away_nodes(_workloads(cluster, "kube-system"), away)
         if not summary.unready(found) or time.monotonic() > deadline:
             return found
         time.sleep(1)

@@ -115,7 +115,7 @@ def left_out(
     return {_name(node) for node in nodes if not is_ready(node) and _called(node) & called}
 
 
-def without(workloads: Iterable[Object], away: int) -> list[Object]:
+def subtract_away_nodes(workloads: Iterable[Object], away: int) -> list[Object]:
     """Return workloads that should have no pod on this number of nodes that every other node has."""
     return [_without(entry, away) if entry["kind"] == "DaemonSet" else entry for entry in workloads]
 
@@ -193,11 +193,11 @@ def _node_state(node: Object) -> str:
     return f"{'not ready' if known['status'] == 'False' else 'away'}{since}"
 
 
-def strangers(nodes: Iterable[Object], machines: Mapping[str, AbstractSet[str]]) -> list[str]:
-    """Return the nodes that the inventory lacks.
+def unknown_nodes(nodes: Iterable[Object], machines: Mapping[str, AbstractSet[str]]) -> list[str]:
+    """Return the nodes that the inventory does not know.
 
     A machine may be reached at an address, and have a name, that its node does not have. So nodes that seem
-    to be strangers are, if there are more of them than machines that could be they.
+    to be unknown are, if there are more of them than machines that could be they.
 
     Args:
         nodes: The nodes of the cluster.
@@ -217,7 +217,7 @@ def _addresses(node: Object) -> list[str]:
     return [entry["address"] for entry in node["status"].get("addresses", [])]
 
 
-def asked_at(
+def probe_addresses(
     nodes: Sequence[Object],
     traefik: Iterable[Object],
     machines: Mapping[str, AbstractSet[str]],

@@ -21,12 +21,12 @@ options:
     description: Seconds it may take, without the time to pull its image.
     type: int
     default: 300
-  background:
-    description: Whether to begin it only. A task with O(begun) waits for it, and removes it.
+  wait:
+    description: Whether to wait until it has ended. Otherwise a task with O(attach) waits, and removes it.
     type: bool
-    default: false
-  begun:
-    description: Whether O(definition) is RV(definition) of a task that began it in the background.
+    default: true
+  attach:
+    description: Whether O(definition) is RV(definition) of a task that only started it.
     type: bool
     default: false
 attributes:

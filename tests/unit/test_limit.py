@@ -11,7 +11,7 @@ PLAY = {
     "hosts": "control_plane[0]",
     "gather_facts": False,
     "roles": ["homeserver.stack.common"],
-    "tasks": [{"ansible.builtin.debug": {"msg": "{{ homeserver_within_limit | join(' ') }}"}}],
+    "tasks": [{"ansible.builtin.debug": {"msg": "{{ homeserver_targeted_hosts | join(' ') }}"}}],
 }
 
 

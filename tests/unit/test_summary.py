@@ -224,7 +224,7 @@ HOME, ATTIC, SHED = _node("home", "10.0.0.1"), _node("attic", "10.0.0.2"), _node
     ],
 )
 def test_a_node_that_the_inventory_lacks_is_told(machines: dict[str, set[str]], unknown: list[str]) -> None:
-    assert summary.strangers([HOME, ATTIC, SHED], machines) == unknown
+    assert summary.unknown_nodes([HOME, ATTIC, SHED], machines) == unknown
 
 
 ALL = {"home": {"10.0.0.1"}, "attic": {"10.0.0.2"}, "shed": {"10.0.0.3"}}
@@ -242,7 +242,7 @@ def test_a_machine_that_a_run_leaves_out_may_be_away() -> None:
     away = summary.left_out(nodes, machines, {"attic", "shed"})
     assert away == {"attic"}
 
-    system = summary.without([daemons(3, 2)], len(away))
+    system = summary.subtract_away_nodes([daemons(3, 2)], len(away))
     row = summary.cluster_row(nodes, system, "10.0.0.1", len(away))
     assert (row.state, row.healthy) == ("2 of 3 nodes ready", True)
     (attic,) = (row for row in summary.node_rows(nodes, [], {}, {}, away) if row.name == "attic")
@@ -255,8 +255,10 @@ def test_a_machine_that_a_run_leaves_out_may_be_away() -> None:
 def test_a_machine_that_is_left_out_needs_no_pod_of_its_own(
     wanted: int, ready: int, lacking: list[str]
 ) -> None:
-    assert summary.unready(summary.without([daemons(wanted, ready)], 1)) == lacking
-    assert summary.unready(summary.without([HELLO | {"status": {"readyReplicas": 0}}], 1)) == ["hello"]
+    assert summary.unready(summary.subtract_away_nodes([daemons(wanted, ready)], 1)) == lacking
+    assert summary.unready(summary.subtract_away_nodes([HELLO | {"status": {"readyReplicas": 0}}], 1)) == [
+        "hello"
+    ]
 
 
 def _traefik(wanted: int, *addresses: str) -> list[summary.Object]:
@@ -286,7 +288,7 @@ def test_every_other_node_is_asked_for_a_page_at_its_address(
     machines: dict[str, set[str]],
     asked: list[str],
 ) -> None:
-    assert list(summary.asked_at(nodes, traefik, machines, "10.0.0.1")) == asked
+    assert list(summary.probe_addresses(nodes, traefik, machines, "10.0.0.1")) == asked
 
 
 def _volume(claim: str, *hosts: str, key: str = "kubernetes.io/hostname") -> summary.Object:

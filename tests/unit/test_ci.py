@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests import everything, lanes
-from tests.everything import Part, Run, counted, table
+from tests import ci, lanes
+from tests.ci import Part, Run, counted, table
 from tests.scenarios import test_lanes
 
 
@@ -26,9 +26,9 @@ def _python(program: str) -> list[str]:
 
 
 def _run(monkeypatch: pytest.MonkeyPatch, *parts: Part) -> bool:
-    monkeypatch.setattr(everything, "MACHINES", parts)
-    monkeypatch.setattr(everything, "BESIDE", ())
-    monkeypatch.setattr(everything, "chosen_lanes", tuple)
+    monkeypatch.setattr(ci, "MACHINES", parts)
+    monkeypatch.setattr(ci, "BESIDE", ())
+    monkeypatch.setattr(ci, "chosen_lanes", tuple)
     return Run().everything()
 
 
@@ -165,22 +165,22 @@ def test_a_part_that_passed_two_days_ago_runs_again(monkeypatch: pytest.MonkeyPa
     program = f"open({str(tmp_path / 'runs')!r}, 'a').write('x')"
     assert _run(monkeypatch, Part("lab", _python(program), unless="one"))
     (stamp,) = (tmp_path / "passed").iterdir()
-    os.utime(stamp, (0, time.time() - 2 * everything.DAY))
+    os.utime(stamp, (0, time.time() - 2 * ci.DAY))
     assert _run(monkeypatch, Part("lab", _python(program), unless="one"))
 
     assert (tmp_path / "runs").read_text() == "xx"
 
 
 def test_the_content_of_a_file_includes_its_mode(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(everything, "ROOT", tmp_path)
+    monkeypatch.setattr(ci, "ROOT", tmp_path)
     program = tmp_path / "lab"
     program.write_text("")
     for command in (["init", "--quiet"], ["add", "lab"]):
         subprocess.run(["git", *command], cwd=tmp_path, check=True)
-    before = everything.content_of("lab")
+    before = ci.content_of("lab")
     program.chmod(0o755)
 
-    assert everything.content_of("lab") != before
+    assert ci.content_of("lab") != before
 
 
 SKIPS = """
@@ -257,7 +257,7 @@ def test_every_lane_is_a_test_and_has_files() -> None:
 def test_a_lane_that_does_not_exist_is_told_with_those_that_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LANE", "cluster")
     with pytest.raises(SystemExit, match=r"LANE is 'cluster' .*joining, power"):
-        everything.chosen_lanes()
+        ci.chosen_lanes()
 
 
 def test_a_failed_part_runs_again(monkeypatch: pytest.MonkeyPatch) -> None:
