@@ -44,7 +44,7 @@ TASKS = {"main", "check", "prepare", "images", "apply", "verify", "absent"}
 MORE_TASKS = {
     "backup": {"prune", "recovery_sheet", "save"},
     "certificate_authority": {"issue_anew", "sign"},
-    "elk": {"certificate", "host", "host_absent", "join", "leave", "prestart", "prestart_elasticsearch"},
+    "elk": {"certificate", "host", "host_absent", "join", "leave", "start_early"},
     "microk8s": {
         *(
             "certificates",
@@ -59,6 +59,8 @@ MORE_TASKS = {
         *("verify_worker", "follow_host"),
         *("present", "upgrade", "prepare_upgrade", "drain", "run_again", "revert"),
     },
+    "common": {"build_images"},
+    "traefik": {"download"},
     "restore": {"finish", "inventory", "objects", "stop", "workloads"},
 }
 # Names of manifests in all roles, with their kinds if no others may be in them.

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.loader import lookup_loader
+from ansible_collections.homeserver.stack.plugins.filter.images import hosts_without_images
 from ansible_collections.homeserver.stack.plugins.lookup.built_images import LookupModule
 
 
@@ -67,3 +68,16 @@ def test_an_image_is_named_by_its_content(tmp_path: Path) -> None:
 def test_a_source_without_a_dockerfile_is_named(tmp_path: Path) -> None:
     with pytest.raises(AnsibleLookupError, match=rf"localhost/wiki: .*{tmp_path}"):
         named(tmp_path, tmp_path)
+
+
+def test_only_hosts_that_lack_an_image_are_loaded() -> None:
+    there = {"references": ["localhost/a:1", "localhost/b:1"]}
+    hostvars = {
+        "home": {"microk8s_images_there": there},
+        "attic": {},
+        "shed": {"microk8s_images_there": there},
+    }
+
+    lacking = [hosts_without_images(hostvars, hostvars, [f"localhost/{name}:1"]) for name in "abc"]
+
+    assert lacking == [["attic"], ["attic"], ["home", "attic", "shed"]]
