@@ -140,7 +140,7 @@ class ClusterChecks:
             yield from machines.problems(self._founder, self._workers)
 
     def doubts(self) -> Iterator[machines.Found]:
-        """Name what works today and may not tomorrow."""
+        """Name what works today but may fail tomorrow."""
         if self._founder:
             yield from machines.doubts(self._founder, self._workers, self._others)
 
@@ -217,7 +217,7 @@ class HostChecks:
         yield from self._inventory_problems()
 
     def doubts(self, *, several: bool, judge_values: bool) -> Iterator[Problem]:
-        """Name what works today and may not tomorrow."""
+        """Name what works today but may fail tomorrow."""
         if self._probe["unfit"]:
             return
         yield from checks.doubtful_host(self._probe["host"], self.address)
@@ -334,7 +334,7 @@ class HostChecks:
             "manifests": versions["manifests"],
             "snaps": ["microk8s"],
         }
-        # Of a bundle that cannot be read, that is all there is to say.
+        # A bundle that cannot be read is judged no further.
         yield from checks.wrong_bundle(flaws, held, needed if any(bundle) else {})
         if not flaws:
             pinned = {name: manifest["sha256"] for name, manifest in versions["manifests"].items()}

@@ -31,7 +31,7 @@ def complete(apps: Sequence[App], options: Options, domain: str) -> list[dict[st
 
 
 _DUMPS = {
-    # By its socket, whatever host other commands are to ask.
+    # Through its socket, whatever host other commands use.
     "postgresql": 'PGHOST= PGPASSWORD="$POSTGRES_PASSWORD" pg_dumpall'
     ' --username="${POSTGRES_USER:-postgres}"',
     "mariadb": 'MYSQL_PWD="${MARIADB_ROOT_PASSWORD:-$MYSQL_ROOT_PASSWORD}" mariadb-dump --user=root'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 DOCUMENTATION = """
 module: backup_find
-short_description: Finds the backup of a machine that is to be restored
+short_description: Finds the backup from which to restore a machine
 description:
   - If a restore was interrupted on this machine, its backup is found again.
   - If its own repository has no such backup, it is looked for in the one that all machines wrote in

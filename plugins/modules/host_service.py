@@ -6,7 +6,7 @@ DOCUMENTATION = """
 module: host_service
 short_description: Installs systemd units with their files, or removes them
 description:
-  - Writes directories, files and units, and enables and runs those units that are to run.
+  - Writes directories, files and units, and enables and starts units.
     They are restarted if a file or one of the units changed.
   - This is one call for what would otherwise be one for each file and each unit.
   - What it writes belongs to root. What is removed are the units, the files and the directories.
@@ -127,7 +127,7 @@ class Change:
 
 
 def present(params: dict[str, Any], change: Change) -> None:
-    """Write what is not there yet, and run what is to run.
+    """Write what is not there yet, and start the units.
 
     Raises:
         ServiceError: a file is wrong, or systemd cannot run a unit.

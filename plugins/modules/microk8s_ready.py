@@ -50,7 +50,7 @@ EXAMPLES = """
 
 RETURN = """
 node_object:
-  description: Labels, annotations and taints of the node; empty on a worker, which may not read them.
+  description: Labels, annotations and taints of the node; empty on a worker, which cannot read them.
   type: dict
   returned: always
 calico_address:
@@ -163,7 +163,7 @@ def main() -> None:
 def wait(deployments: list[str], unawaited: list[str], timeout: int) -> dict[str, Any]:
     """Wait at most `timeout` seconds, without those in which an image is pulled; return the node's object.
 
-    A worker may not read it, so there it is empty.
+    A worker cannot read it, so there it is empty.
 
     Raises:
         UnfitError: it is not fit by then, or a service does not come up.
@@ -217,7 +217,7 @@ class Services:
         for unit in units:
             name, restarts = unit["Id"], int(unit["NRestarts"])
             before = self._restarts.get(name, restarts)
-            # A restart by command begins to count anew.
+            # A restart by command resets the counter.
             self._crashes[name] += restarts - before if restarts >= before else restarts
             self._restarts[name] = restarts
             if unit["ActiveState"] == "failed":
@@ -283,7 +283,7 @@ def _closed_way() -> str:
     try:
         connection.request("GET", "/readyz")
         status = connection.getresponse().status
-        # Whoever has no name may not ask everything, and has reached it.
+        # An anonymous client gets no permission, but it has reached the API server.
         return "" if status < _ERROR else f"the API server of its cluster answers with {status}"
     except (OSError, http.client.HTTPException) as error:
         return f"it does not reach the API server of its cluster ({error}): is the founder's port 16443 open?"

@@ -254,9 +254,9 @@ def test_a_suitable_host_has_no_problem() -> None:
     [
         (
             {"os": {"ID": "debian", "VERSION_ID": "11"}},
-            "debian 11 will not do (expected debian 12 or ubuntu 22.04 or newer)",
+            "debian 11 is not supported (expected debian 12 or ubuntu 22.04 or newer)",
         ),
-        ({"os": {"ID": "fedora", "VERSION_ID": "43"}}, "fedora 43 will not do"),
+        ({"os": {"ID": "fedora", "VERSION_ID": "43"}}, "fedora 43 is not supported"),
         ({"machine": "armv7l"}, "MicroK8s is not made for armv7l"),
         ({"memory_mib": 1900}, "too little memory (1900 MiB, expected 3500)"),
         ({"disk_free_gib": 9.5}, "too little disk free at /var/snap (9.5 GiB, expected 15)"),

@@ -24,7 +24,7 @@ from .restic import (
 STORAGE = Path("/var/snap/microk8s/common/default-storage")
 """Where MicroK8s has the directory of each volume."""
 DIRECTORY = Path("/var/lib/homeserver-backup")
-"""Where a backup finds what may not be copied while it is in use."""
+"""Where a backup finds files that must not be copied while in use."""
 MARKER = "restoring"
 """The name of the file in there that tells of a restore that is not finished."""
 

@@ -292,7 +292,7 @@ def _is_outdated_job(wanted: Object, before: Object | None) -> bool:
 
 
 def _has_another_service(wanted: Object, before: Object) -> bool:
-    """Tell whether a StatefulSet is to have another service, whose name is immutable."""
+    """Tell whether a StatefulSet gets another service, whose name is immutable."""
     if wanted["kind"] != "StatefulSet":
         return False
     return bool(wanted["spec"].get("serviceName") != before["spec"].get("serviceName"))

@@ -252,7 +252,7 @@ class _Rollout:
         self._awaited = awaited
 
     def _excuse(self, workload: Object, crashed: list[Object]) -> None:
-        """Excuse crashes until what a workload needs is there; then start its pods anew.
+        """Excuse crashes until a workload has what it needs; then restart its pods.
 
         Otherwise the next attempt of the kubelet might come minutes later.
         """

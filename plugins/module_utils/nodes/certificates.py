@@ -18,7 +18,7 @@ from .membership import (
 CERTIFICATES = DATA / "certs"
 _DAY = 86400
 _FOUNDERS_AUTHORITIES = ("ca", "front-proxy-ca")
-# They are made with the authorities, for as long, and only `refresh-certs -e ca.crt` makes them anew.
+# They are created with the authorities and last as long. Only `refresh-certs -e ca.crt` replaces them.
 _WITH_THE_AUTHORITIES = ("apiserver-kubelet-client", "client", "controller", "scheduler")
 _SIGNED_BY = {
     "front-proxy-client": "front-proxy-ca",
@@ -96,7 +96,7 @@ def days_left() -> dict[str, int]:
 
 
 def expiring(days: int) -> list[str]:
-    """Return those that expire within so many days and can be signed anew."""
+    """Return those that expire within so many days and can be renewed."""
     return _ours(_soon(days_left(), days))
 
 

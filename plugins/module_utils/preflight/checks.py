@@ -174,7 +174,7 @@ def _wrong_system(host: Mapping[str, Any], limits: Limits) -> Iterator[Problem]:
     oldest = limits.distributions.get(name)
     if oldest is None or numbers(release) < numbers(oldest):
         expected = " or ".join(f"{ID} {version}" for ID, version in limits.distributions.items())
-        yield Problem(f"{name} {release} will not do (expected {expected} or newer)", "install one of these")
+        yield Problem(f"{name} {release} is not supported (expected {expected} or newer)", "install one of these")
     if host["machine"] not in ARCHITECTURES:
         yield Problem(
             f"MicroK8s is not made for {host['machine']}", f"use a 64-bit system: {', '.join(ARCHITECTURES)}"
@@ -221,7 +221,7 @@ def _wrong_network(host: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def doubtful_host(host: Mapping[str, Any], address: str) -> Iterator[Problem]:
-    """Name what works today and may not tomorrow; `address` is what the inventory calls the host."""
+    """Name what works today but may fail tomorrow; `address` is what the inventory calls the host."""
     for own, about in host["addresses"].items():
         if about["dynamic"] and about["interface"] == host["interface"]:
             yield Problem(

@@ -126,7 +126,7 @@ _BACKUP_KINDS = (
     r"rest:https?://\S+",
 )
 _BACKUP_LOCATION = re.compile("|".join(_BACKUP_KINDS))
-# What is saved may not be where it is saved to.
+# A backup must not be inside what it saves.
 _SAVED = ("/var/lib/homeserver-backup", "/var/snap/microk8s")
 
 

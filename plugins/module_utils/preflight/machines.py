@@ -57,7 +57,7 @@ def problems(founder: Machine, workers: list[Machine]) -> Iterator[Found]:
 
 
 def doubts(founder: Machine, workers: list[Machine], others: Mapping[str, str]) -> Iterator[Found]:
-    """Name the nodes that no machine of the inventory is, and the ports of which nobody can be sure.
+    """Name the nodes that the inventory does not know, and the ports that could not be checked.
 
     Args:
         founder: the founder.

@@ -168,7 +168,7 @@ class Registries:
     def _ask(
         self, url: str, repository: str, headers: Mapping[str, str], method: str = "GET"
     ) -> requests.Response:
-        """Ask for something of a repository, with what it wants to be told about who asks."""
+        """Request something of a repository, with the Authorization header that it wants."""
         answer = self._web.ask(url, {**headers, **self._authorization(repository)}, method)
         if answer.status_code != http.client.UNAUTHORIZED:
             return answer
@@ -185,7 +185,7 @@ class Registries:
         return {"Authorization": granted} if granted else {}
 
     def _grant(self, challenge: str, repository: str) -> str:
-        """Return what a registry wants to be told: a password, or a token that is got by one, or by none."""
+        """Return the Authorization header: a password, or a token that was issued for one or anonymously."""
         login = self._login(repository)
         if not challenge.lower().startswith("bearer"):
             return login

@@ -36,7 +36,7 @@ class DownloadError(Exception):
 
 
 class _AwayError(Exception):
-    """A server says that it is to be asked later."""
+    """A server asks for a later retry."""
 
 
 class Checksum(NamedTuple):
