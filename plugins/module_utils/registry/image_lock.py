@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..libraries import missing
-from .downloads import DownloadError
 from .image_reference import parse
 
 try:
@@ -104,6 +103,9 @@ def update(lock: Lock, images: Iterable[str], resolve: Resolve, *, look: bool, t
         look: whether to ask also for those that are known.
         take: whether a tag that has moved is locked to what it stands for now.
     """
+    # It costs time, and a filter reads this file as well.
+    from .downloads import DownloadError  # noqa: PLC0415
+
     # Without Ansible's tags, which YAML cannot represent.
     named = sorted({str(image) for image in images if not parse(image).digest})
     kept = {image: lock[image] for image in named if image in lock}

