@@ -250,7 +250,7 @@ class HostChecks:
 
     def _owner(self, name: str) -> _Role:
         """Return the role that has a variable."""
-        owners = (role for role in self._roles.values() if name in {**role.options, **role.vars})
+        owners = (role for role in self._roles.values() if name in role.options or name in role.vars)
         return next(owners, self._roles["common"])
 
     def _evaluated(self, name: str) -> Any:

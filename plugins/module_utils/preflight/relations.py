@@ -192,8 +192,10 @@ def _scaling(place: str, app: App, *, metrics: bool) -> Iterator[Problem]:
 
 
 def _scraping(value: Value) -> Iterator[Problem]:
-    taken = value("_prometheus_job_names")
-    for number, job in enumerate(value("prometheus_scrape_configs")):
+    jobs = value("prometheus_scrape_configs")
+    # To know them, the whole configuration has to be rendered.
+    taken = value("_prometheus_job_names") if jobs else []
+    for number, job in enumerate(jobs):
         if taken.count(job["job_name"]) > 1:
             wrong = (
                 f"prometheus_scrape_configs[{number}].job_name is {job['job_name']!r}, as is another job's"
