@@ -14,9 +14,9 @@ from ..libraries import missing
 
 try:
     import yaml
-    from ansible.module_utils.common.yaml import SafeLoader
+    from ansible.module_utils.common.yaml import SafeDumper, SafeLoader
 except ImportError as error:
-    yaml, SafeLoader = missing(error), object
+    yaml, SafeDumper, SafeLoader = missing(error), object, object
 
 Object = dict[str, Any]
 
@@ -335,4 +335,4 @@ def _hidden(secret: Object, known: Object) -> Object:
 
 
 def _text(obj: Object) -> str:
-    return yaml.safe_dump(obj, width=160) if obj else ""
+    return str(yaml.dump(obj, Dumper=SafeDumper, width=160)) if obj else ""
