@@ -1,5 +1,6 @@
 """What the roles would apply: rendered quickly, or as a dry run without a cluster shows it."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -30,7 +31,7 @@ INVENTORIES = ("defaults", "several", "everything_on", "everything_off")
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job")
 SCHEDULED = ("CronJob",)
 
-# Every file that the lookup `secret` reads. The dry run finds a value in each that names its file.
+# Every file that the lookup `secret` reads. The dry run finds a value of its own in each.
 SECRETS = (
     *(
         f"elasticsearch_{user}.password"
@@ -69,8 +70,8 @@ def write_secrets(directory: Path) -> None:
 
 
 def value(file: str) -> str:
-    """Return what `write_secrets` writes into a file, as long as a real one."""
-    return f"secret-of-{file}".replace(".", "-").ljust(32, "x")
+    """Return what `write_secrets` writes into a file, of the form of what the lookup generates."""
+    return f"Secret{hashlib.sha256(file.encode()).hexdigest()[:26]}"
 
 
 def rendered(inventory: str, state: Path) -> list[Object]:
