@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ansible.template import trust_as_template
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.application import (
     Application,
     Outcome,
@@ -17,6 +16,7 @@ from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.cluste
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.logins import with_pull_secrets
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.objects import Object, read
 from ansible_collections.homeserver.stack.plugins.plugin_utils.cluster_action import Arguments, ClusterAction
+from ansible_collections.homeserver.stack.plugins.plugin_utils.rendering import render
 
 
 class ActionModule(ClusterAction):
@@ -89,8 +89,4 @@ class ActionModule(ClusterAction):
             yield from read(self._render(name, task_vars), name)
 
     def _render(self, name: str, task_vars: dict[str, Any]) -> str:
-        path = self._find_needle("templates", name)
-        source = trust_as_template(self._loader.get_text_file_contents(path))
-        search = [str(Path(path).parent), *task_vars.get("ansible_search_path", [])]
-        templar = self._templar.copy_with_new_env(searchpath=search, available_variables=task_vars)
-        return str(templar.template(source, escape_backslashes=False) or "")
+        return render(self._templar, self._loader, self._find_needle("templates", name), task_vars)

@@ -25,9 +25,13 @@ from ansible.template import Templar, trust_as_template
 _EXPRESSION = "{{ [] | default([]) | homeserver.stack.outside([]) is defined }}"
 _LOOKUPS = (
     "ansible.builtin.file",
-    "ansible.builtin.template",
     "ansible.builtin.vars",
-    *(f"homeserver.stack.{name}" for name in ("components", "hosts", "image_lock", "images", "secret")),
+    "homeserver.stack.components",
+    "homeserver.stack.hosts",
+    "homeserver.stack.image_lock",
+    "homeserver.stack.images",
+    "homeserver.stack.secret",
+    "homeserver.stack.template",
 )
 
 

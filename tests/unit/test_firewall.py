@@ -13,7 +13,7 @@ import yaml
 from lab.host import ensure_packages
 from tests.support.rendering import ROOT, Role
 
-RULES = "lookup('ansible.builtin.template', role_path ~ '/templates/firewall.nft.j2')"
+RULES = "lookup('homeserver.stack.template', role_path ~ '/templates/firewall.nft.j2')"
 HOME, ATTIC = {"ansible_host": "192.168.1.10"}, {"ansible_host": "192.168.1.11"}
 LEAVING = {"microk8s_state": "absent"}
 

@@ -14,7 +14,7 @@ from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes networks")
 
-RULES = "lookup('ansible.builtin.template', role_path ~ '/templates/firewall.nft.j2')"
+RULES = "lookup('homeserver.stack.template', role_path ~ '/templates/firewall.nft.j2')"
 NODE, NEIGHBOUR, GUEST, ELSEWHERE = "192.168.9.1", "192.168.9.2", "192.168.9.66", "172.16.7.66"
 MAC = {"node": "66:00:00:00:00:01", "guest": "66:00:00:00:00:02"}
 POD, OTHER_POD, REMOTE_POD = "10.1.5.2", "10.1.5.3", "10.1.6.2"

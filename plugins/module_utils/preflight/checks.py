@@ -174,7 +174,8 @@ def _wrong_system(host: Mapping[str, Any], limits: Limits) -> Iterator[Problem]:
     oldest = limits.distributions.get(name)
     if oldest is None or numbers(release) < numbers(oldest):
         expected = " or ".join(f"{ID} {version}" for ID, version in limits.distributions.items())
-        yield Problem(f"{name} {release} is not supported (expected {expected} or newer)", "install one of these")
+        wrong = f"{name} {release} is not supported (expected {expected} or newer)"
+        yield Problem(wrong, "install one of these")
     if host["machine"] not in ARCHITECTURES:
         yield Problem(
             f"MicroK8s is not made for {host['machine']}", f"use a 64-bit system: {', '.join(ARCHITECTURES)}"

@@ -1,0 +1,18 @@
+"""How the plugins render the templates of roles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+
+
+def render(templar: Templar, loader: DataLoader, file: str, variables: Mapping[str, Any]) -> str:
+    """Return the text of a template. Ansible's own lookup copies all variables deeply before."""
+    source = trust_as_template(loader.get_text_file_contents(file))
+    search = [str(Path(file).parent), *variables.get("ansible_search_path", [])]
+    renderer = templar.copy_with_new_env(searchpath=search, available_variables=variables)
+    return str(renderer.template(source, escape_backslashes=False) or "")
