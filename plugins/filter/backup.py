@@ -42,7 +42,7 @@ def former(printed: Iterable[str], repositories: Iterable[Mapping[str, Any]]) ->
     """Tell of repositories that hold what was saved before each machine had one of its own.
 
     Args:
-        printed: what backup.py says of its status on each machine.
+        printed: what the backup program says of its status on each machine.
         repositories: `backup_repositories`.
     """
     found = [about for text in printed for about in _statuses(text).items() if "former" in about[1]]
@@ -68,7 +68,7 @@ def told(printed: Mapping[str, str], now: float | None = None) -> str:
     """Say how old the last backup in each repository is.
 
     Args:
-        printed: What backup.py says of its status, by machine; empty for one that does not answer.
+        printed: What the backup program says of its status, by machine; empty for one that does not answer.
         now: Seconds since 1970.
     """
     parts = [part for machine, text in printed.items() for part in _parts(machine, text, now or time.time())]

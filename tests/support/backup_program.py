@@ -11,7 +11,7 @@ from typing import Any
 from lab import host
 from tests.support.rendering import ROOT
 
-PROGRAM = ROOT / "roles/backup/files/backup.py"
+PROGRAM = ROOT / "roles/backup/files/homeserver_backup"
 PASSWORD = "long-enough-password"
 WIKI = "apps-wiki-data-pvc-11111111-2222-3333-4444-555555555555"
 METRICS = "monitoring-prometheus-pvc-21111111-2222-3333-4444-555555555555"
@@ -58,14 +58,21 @@ class Machine:
         """Return the command line of a job."""
         return [sys.executable, str(program), job, "--settings", str(self.settings)]
 
-    def changed(self, *changes: tuple[str, str]) -> Path:
-        """Write a copy of the program with some passages replaced, each of which it has once."""
-        source = PROGRAM.read_text()
+    def changed(self, module: str, *changes: tuple[str, str], more: str = "") -> Path:
+        """Write a copy of the program with a module changed.
+
+        Args:
+            module: Its name.
+            changes: Passages, each of which it has once, and what replaces them.
+            more: What comes at its end.
+        """
+        program = self.root / "program" / PROGRAM.name
+        shutil.copytree(PROGRAM, program, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+        source = (program / f"{module}.py").read_text()
         for passage, instead in changes:
             assert source.count(passage) == 1, passage
             source = source.replace(passage, instead)
-        program = self.root / "backup.py"
-        program.write_text(source)
+        (program / f"{module}.py").write_text(f"{source}\n{more}\n")
         return program
 
     @property

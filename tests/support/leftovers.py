@@ -18,6 +18,8 @@ FILES = (
     "/opt/cni",
     "/snap/microk8s",
     "/usr/local/lib/homeserver-journal.py",
+    "/usr/local/lib/homeserver/backup.py",
+    "/usr/local/lib/homeserver/homeserver_backup",
     "/var/lib/cni",
     "/var/lib/homeserver-backup",
     "/var/lib/homeserver-filebeat",

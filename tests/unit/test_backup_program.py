@@ -1,7 +1,6 @@
 """A machine is saved by the real restic and read back; what goes wrong is told and loses nothing."""
 
 import contextlib
-import importlib.util
 import json
 import os
 import shutil
@@ -11,29 +10,38 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 from ansible_collections.homeserver.stack.plugins.module_utils.backup import restic, volumes
+from homeserver_backup import cluster, prometheus
 
-from tests.support.backup_program import LIVE, METRICS, PASSWORD, PROGRAM, VOLUME, WIKI, Machine
+from tests.support.backup_program import LIVE, METRICS, PASSWORD, VOLUME, WIKI, Machine
+from tests.support.rendering import Role
+from tests.support.restic_key import make_cheap
 from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
-def backup() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("backup", PROGRAM)
-    assert specification
-    assert specification.loader
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty repository to copy, whose key costs nothing to derive."""
+    machine = Machine(tmp_path_factory.mktemp("template"))
+    machine.done("prepare")
+    make_cheap(machine.target, PASSWORD)
+    return machine.target
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Machine:
+def new(tmp_path: Path) -> Machine:
+    """A machine that has no repository yet."""
     return Machine(tmp_path)
+
+
+@pytest.fixture
+def machine(new: Machine, repository: Path) -> Machine:
+    """A machine with an empty repository."""
+    shutil.copytree(repository, new.target, dirs_exist_ok=True)
+    return new
 
 
 def _files(root: Path) -> dict[str, bytes]:
@@ -123,13 +131,13 @@ def test_prometheus_is_saved_by_blocks_and_log(machine: Machine) -> None:
 
 
 def test_blocks_that_come_and_go_meanwhile_are_followed(
-    backup: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two blocks become one while they are linked."""
     root, beside = tmp_path / "live", tmp_path / "copy"
     old = ("01J0000000000000000000000A", "01J0000000000000000000000B")
     _blocks(root, *old)
-    link = backup._linked
+    link = prometheus._link_file
 
     def compacting(source: str, target: str) -> Any:
         if (root / old[1]).exists():
@@ -138,10 +146,33 @@ def test_blocks_that_come_and_go_meanwhile_are_followed(
                 shutil.rmtree(root / name)
         return link(source, target)
 
-    monkeypatch.setattr(backup, "_linked", compacting)
-    backup._link_blocks(root, beside)
+    monkeypatch.setattr(prometheus, "_link_file", compacting)
+    prometheus._link_blocks(root, beside)
 
     assert _files(beside) == _files(root)
+
+
+# ---- how it is installed
+
+
+def test_what_the_role_installs_runs_by_its_path(machine: Machine) -> None:
+    role = Role("backup", machine.root)
+    program = machine.root / "installed" / Path(role.value("_backup_program")).name
+    program.mkdir(parents=True)
+    for file in role.value("_backup_program_files"):
+        assert Path(file["path"]).parent == Path(role.value("_backup_program"))
+        (program / Path(file["path"]).name).write_text(file["content"])
+    done = subprocess.run(
+        machine.command("prepare", program),
+        cwd="/",
+        env=machine.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"changed": True}
 
 
 # ---- a repository of its own
@@ -160,13 +191,13 @@ def _in_own(machine: Machine) -> list[dict[str, Any]]:
     return found
 
 
-def test_its_own_repository_is_made_where_its_directory_is(machine: Machine) -> None:
-    _own(machine)
-    machine.done("save")
-    assert len(_in_own(machine)) == 1
+def test_its_own_repository_is_made_where_its_directory_is(new: Machine) -> None:
+    _own(new)
+    new.done("save")
+    assert len(_in_own(new)) == 1
 
-    machine.target.rename(machine.root / "away")
-    assert f"there is no directory {machine.target} -> make it, or mount its disk" in machine.fails("save")
+    new.target.rename(new.root / "away")
+    assert f"there is no directory {new.target} -> make it, or mount its disk" in new.fails("save")
 
 
 def test_what_was_saved_before_stays_beside_its_own_repository(machine: Machine) -> None:
@@ -209,15 +240,11 @@ def test_a_machine_forgets_nothing_if_another_prunes(machine: Machine) -> None:
 # ---- apps whose files are hostile
 
 
-def _patched(
-    machine: Machine, job: str, patch: str, *, seconds: int = 120
-) -> subprocess.CompletedProcess[str]:
-    """Run a job of the program with something that happens meanwhile."""
-    start = '\nif __name__ == "__main__":'
-    command = machine.command(job, machine.changed((start, f"\n{patch}\n{start}")))
-    environment = machine.environment
+def _save_patched(machine: Machine, module: str, patch: str) -> subprocess.CompletedProcess[str]:
+    """Save with something that happens meanwhile."""
+    command = machine.command("save", machine.changed(module, more=patch))
     return subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=False, timeout=seconds
+        command, env=machine.environment, capture_output=True, text=True, check=False, timeout=120
     )
 
 
@@ -258,7 +285,7 @@ def test_a_restore_does_not_follow_a_link_to_which_a_directory_was_swapped(
 ) -> None:
     _database(machine.wiki / "d/backup.py", "the app's")
     (machine.wiki / "page").write_text("Hello")
-    saved = _patched(machine, "save", SWAPPED.format(after=True, elsewhere=str(elsewhere)))
+    saved = _save_patched(machine, "databases", SWAPPED.format(after=True, elsewhere=str(elsewhere)))
     assert saved.returncode == 0, saved.stderr
     (copy,) = machine.copies()
     about = volumes.Volume(VOLUME, "apps/wiki-data", str(machine.wiki), str(machine.wiki))
@@ -282,7 +309,7 @@ def test_no_database_is_read_through_a_link_to_which_its_directory_was_swapped(
 ) -> None:
     _database(machine.wiki / "d/x.db", "the app's")
     _database(elsewhere / "x.db", "the host's")
-    saved = _patched(machine, "save", SWAPPED.format(after=False, elsewhere=str(elsewhere)))
+    saved = _save_patched(machine, "databases", SWAPPED.format(after=False, elsewhere=str(elsewhere)))
 
     assert saved.returncode == 0, saved.stderr
     assert "d/x.db is saved as it is" in saved.stdout
@@ -349,7 +376,7 @@ def test_a_pipe_beside_a_database_does_not_stop_a_save(machine: Machine, ending:
     database = machine.wiki / "x.db"
     _database(database, "kept")
     os.mkfifo(database.with_name(f"x.db-{ending}"))
-    done = _patched(machine, "save", "")
+    done = _save_patched(machine, "databases", "")
 
     assert done.returncode == 0, done.stderr
     assert f"{database} is saved as it is" in done.stdout
@@ -361,7 +388,7 @@ def test_a_database_that_stays_locked_does_not_stop_a_save(machine: Machine) -> 
     _database(machine.wiki / "x.db", "kept")
     with contextlib.closing(sqlite3.connect(machine.wiki / "x.db", isolation_level=None)) as writer:
         writer.execute("BEGIN EXCLUSIVE")
-        done = _patched(machine, "save", "SQLITE_SECONDS = 1")
+        done = _save_patched(machine, "databases", "SQLITE_SECONDS = 1")
 
     assert "it was locked for 1 s" in done.stdout
     assert _page(machine.restored() / "volumes" / WIKI / "x.db") == "kept"
@@ -371,7 +398,7 @@ def test_a_database_whose_reading_never_ends_does_not_stop_a_save(machine: Machi
     for name in ("x.db", "y.db"):
         _database(machine.wiki / name, "kept")
     stuck = "COPY_SECONDS = 1\ndef copy_sqlite(database, copy): os.mkfifo(copy.parent.parent / 'p'); "
-    done = _patched(machine, "save", stuck + "(copy.parent.parent / 'p').open()")
+    done = _save_patched(machine, "databases", stuck + "(copy.parent.parent / 'p').open()")
 
     assert "it is not done after 1 s, and no other of its volume is tried" in done.stdout
     for name in ("x.db", "y.db"):
@@ -526,7 +553,7 @@ def test_a_founder_without_the_control_file_says_so(founder: Machine) -> None:
     assert founder.metrics()['failed{repository="nas"}'] == 1
 
 
-def test_a_claim_and_a_service_can_be_made_in_another_cluster(backup: ModuleType) -> None:
+def test_a_claim_and_a_service_can_be_made_in_another_cluster() -> None:
     claim = {
         "kind": "PersistentVolumeClaim",
         **_metadata("data", annotations={"pv.kubernetes.io/bind-completed": "yes", "mine": "1"}),
@@ -536,13 +563,13 @@ def test_a_claim_and_a_service_can_be_made_in_another_cluster(backup: ModuleType
     service = {"kind": "Service", **_metadata("wiki"), "spec": {"clusterIP": "10.152.183.7", "ports": []}}
     headless = {"kind": "Service", **_metadata("db"), "spec": {"clusterIP": "None"}}
 
-    assert backup.written_by_owner(claim) == {
+    assert cluster.without_server_fields(claim) == {
         "kind": "PersistentVolumeClaim",
         "metadata": {"name": "data", "namespace": "wiki", "annotations": {"mine": "1"}},
         "spec": {"volumeName": "pvc-1"},
     }
-    assert backup.written_by_owner(service)["spec"] == {"ports": []}
-    assert backup.written_by_owner(headless)["spec"] == {"clusterIP": "None"}
+    assert cluster.without_server_fields(service)["spec"] == {"ports": []}
+    assert cluster.without_server_fields(headless)["spec"] == {"clusterIP": "None"}
 
 
 def test_apps_are_told_before_and_after(founder: Machine) -> None:
@@ -589,19 +616,19 @@ def test_a_machine_without_a_cluster_is_saved(founder: Machine) -> None:
 # ---- what goes wrong
 
 
-def test_metrics_tell_what_went_well(machine: Machine) -> None:
-    (machine.wiki / "page").write_text("Hello")
+def test_metrics_tell_what_went_well(new: Machine) -> None:
+    (new.wiki / "page").write_text("Hello")
     before = time.time()
     for job in ("prepare", "save", "check", "drill"):
-        machine.done(job)
+        new.done(job)
 
-    told = machine.metrics()
+    told = new.metrics()
     for name in ("configured", "last_success", "last_check", "last_drill"):
         assert before - 1 < told[f'{name}_timestamp_seconds{{repository="nas"}}'] < time.time() + 1
     assert told['failed{repository="nas"}'] == 0
     assert told['size_bytes{repository="nas"}'] > 0
-    assert (machine.root / "metrics/homeserver_backup.prom").stat().st_mode & 0o777 == 0o644
-    assert machine.directory.stat().st_mode & 0o777 == 0o700
+    assert (new.root / "metrics/homeserver_backup.prom").stat().st_mode & 0o777 == 0o644
+    assert new.directory.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_wrong_password_is_told(machine: Machine) -> None:
@@ -616,38 +643,36 @@ def test_a_wrong_password_is_told(machine: Machine) -> None:
     assert machine.metrics()['failed{repository="nas"}'] == 1
 
 
-def test_a_directory_that_is_not_mounted_is_not_filled(machine: Machine) -> None:
-    machine.target.rmdir()
-    assert f"repository nas: there is no directory {machine.target} -> make it, or mount" in machine.fails(
-        "save"
-    )
+def test_a_directory_that_is_not_mounted_is_not_filled(new: Machine) -> None:
+    new.target.rmdir()
+    assert f"repository nas: there is no directory {new.target} -> make it, or mount" in new.fails("save")
 
-    machine.target.mkdir()
-    machine.done("save")
-    gone = machine.target.rename(machine.root / "gone")
-    machine.target.mkdir()
-    told = machine.fails("save")
+    new.target.mkdir()
+    new.done("save")
+    gone = new.target.rename(new.root / "gone")
+    new.target.mkdir()
+    told = new.fails("save")
     assert "repository nas: what was there is gone -> mount its disk" in told
-    assert list(machine.target.iterdir()) == []
+    assert list(new.target.iterdir()) == []
 
-    machine.target.rmdir()
-    machine.done("prepare")  # An alert tells it. It is no reason to leave the home as it is.
-    assert machine.metrics()['failed{repository="nas"}'] == 1
-    gone.rename(machine.target)
-    machine.done("save")
-    assert machine.metrics()['failed{repository="nas"}'] == 0
+    new.target.rmdir()
+    new.done("prepare")  # An alert tells it. It is no reason to leave the home as it is.
+    assert new.metrics()['failed{repository="nas"}'] == 1
+    gone.rename(new.target)
+    new.done("save")
+    assert new.metrics()['failed{repository="nas"}'] == 0
 
 
 @pytest.fixture
-def small(machine: Machine) -> Iterator[Machine]:
+def small(new: Machine) -> Iterator[Machine]:
     """A machine whose target has 16 MiB."""
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", machine.target], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", new.target], capture_output=True, check=False
     )
     if mounted.returncode:
         pytest.skip("only root mounts")
-    yield machine
-    subprocess.run(["umount", machine.target], check=True)
+    yield new
+    subprocess.run(["umount", new.target], check=True)
 
 
 def test_a_full_target_is_told_and_earlier_copies_stay(small: Machine) -> None:
@@ -665,7 +690,7 @@ def test_a_full_target_is_told_and_earlier_copies_stay(small: Machine) -> None:
 def test_a_restic_that_is_stuck_is_ended_and_told(machine: Machine) -> None:
     machine.done("save")
     names = ("IDLE_SECONDS", "IDLE_SECONDS_IF_FULL")
-    program = machine.changed(*((f"\n{name} = ", f"\n{name} = 2 or ") for name in names))
+    program = machine.changed("restic", *((f"\n{name} = ", f"\n{name} = 2 or ") for name in names))
     stuck = machine.root / "bin/restic"
     stuck.parent.mkdir()
     real = shutil.which("restic")
@@ -725,7 +750,9 @@ def test_a_flipped_bit_is_found(machine: Machine, job: str) -> None:
 def _in_every_week(machine: Machine, job: str) -> str:
     """Run a job in each of the weeks in which it reads another part, until it fails."""
     for week in range(12):
-        command = machine.command(job, machine.changed(("time.time() // (7 * 86400)", str(week))))
+        command = machine.command(
+            job, machine.changed("repositories", ("time.time() // (7 * 86400)", str(week)))
+        )
         ended = subprocess.run(command, env=machine.environment, capture_output=True, text=True, check=False)
         if ended.returncode:
             return ended.stderr
@@ -769,8 +796,8 @@ def test_a_drill_waits_for_no_pipe_that_came_in_the_place_of_a_file(machine: Mac
 LOST = """
 _real = stage
 def stage(settings):
-    excluded, troubles = _real(settings)
-    return [*excluded, Path({lost!r})], troubles
+    excluded, errors = _real(settings)
+    return [*excluded, Path({lost!r})], errors
 """
 
 
@@ -779,7 +806,7 @@ def test_a_drill_names_what_was_not_saved(machine: Machine, lost: str) -> None:
     _database(machine.wiki / "x.db", "kept")
     (machine.volumes / OTHER).mkdir()
     (machine.volumes / OTHER / "page").write_text("Hello")
-    saved = _patched(machine, "save", LOST.format(lost=str(machine.root / lost)))
+    saved = _save_patched(machine, "volumes", LOST.format(lost=str(machine.root / lost)))
     assert saved.returncode == 0, saved.stderr
 
     told = machine.fails("drill")

@@ -153,7 +153,8 @@ def _of_options(file: str) -> list[str]:
 
 
 def _of_host_program(file: str) -> list[str]:
-    return _naming(f"{Path(file).stem}.py", f"{Path(file).stem}_program")
+    name = Path(file).parts[3].removeprefix("homeserver_").removesuffix(".py")
+    return _naming(f"{name}.py", f"{name}_program")
 
 
 def _of_image(file: str) -> list[str]:
@@ -219,7 +220,7 @@ AREAS = {
     ),
     "tasks": Area(("roles/*/tasks/*.yml",), _with(*mistakes.TASKS), run_by),
     "playbooks": Area(("playbooks/**/*.yml",), _with(*mistakes.TASKS), run_by),
-    "backup": Area(("roles/*/files/*.py",), _with(program), _of_host_program),
+    "backup": Area(("roles/*/files/**/*.py",), _with(program), _of_host_program),
     "app": Area(("app/src/**/*.py",), _with(program), _of_app, directory="app"),
     "images": Area(("images/*/src/**/*.py",), _with(program), _of_image),
     "plugins": Area(("plugins/**/*.py",), _with(program), _of_plugin),

@@ -24,7 +24,7 @@ def settings(machines: Machines) -> Iterator[dict[str, dict[str, Any]]]:
         host.check_output(f"mkdir -p {REPOSITORY}")
     machines.play("playbooks/stages/schedule_backups.yml", "-e", json.dumps(REPOSITORIES))
     for name in (FOUNDER, WORKERS[0]):
-        hosts[name].check_output("python3 /usr/local/lib/homeserver/backup.py save")
+        hosts[name].check_output("python3 /usr/local/lib/homeserver/homeserver_backup save")
     yield {name: json.loads(host.file("/etc/homeserver/backup.json").content) for name, host in hosts.items()}
     machines.play("playbooks/stages/schedule_backups.yml", "-e", "backup_state=absent")
 

@@ -23,7 +23,7 @@ from tests.support.shipping import write_lines
 DISK = "/mnt/disk"
 REPOSITORY = f"{DISK}/home"
 NAME = "disk"
-SAVE = "python3 /usr/local/lib/homeserver/backup.py"
+SAVE = "python3 /usr/local/lib/homeserver/homeserver_backup"
 OWNERS = {"backup_repositories": [{"name": NAME, "location": REPOSITORY}]}
 NAS = {"name": "nas", "location": "sftp:root@127.0.0.1:/mnt/nas/home"}
 # Stops a save in the middle: once it has locked the repository.

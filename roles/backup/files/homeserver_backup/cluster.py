@@ -1,0 +1,139 @@
+"""Saves the objects of the cluster."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterable
+
+from .errors import BackupError
+from .files import write_atomic
+from .settings import Object, Settings
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGER = "homeserver"
+KUBECTL_SECONDS = 120
+_TRANSIENT = {
+    "controllerrevisions.apps",
+    "endpoints",
+    "endpointslices.discovery.k8s.io",
+    "events",
+    "events.events.k8s.io",
+    "jobs.batch",
+    "leases.coordination.k8s.io",
+    "pods",
+    "replicasets.apps",
+    "resourceclaims.resource.k8s.io",
+}
+_SYSTEM_NAMESPACES = re.compile(r"kube-.*|default")
+_MADE_BY_CLUSTER = {
+    ("ConfigMap", "kube-root-ca.crt"),
+    ("ServiceAccount", "default"),
+    ("Service", "kubernetes"),
+}
+_SET_BY_SERVER = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid")
+_ANNOTATIONS_OF_CLUSTER = (
+    "control-plane.alpha.kubernetes.io/",
+    "deployment.kubernetes.io/revision",
+    "deprecated.daemonset.template.generation",
+    "kubectl.kubernetes.io/last-applied-configuration",
+    "pv.kubernetes.io/",
+    "volume.beta.kubernetes.io/",
+    "volume.kubernetes.io/",
+)
+
+
+def kubectl(settings: Settings, *arguments: str, seconds: int = KUBECTL_SECONDS) -> str:
+    """Ask the cluster."""
+    try:
+        done = subprocess.run(
+            [*settings.kubectl, *arguments], capture_output=True, text=True, check=False, timeout=seconds
+        )
+    except subprocess.TimeoutExpired:
+        raise BackupError(f"kubectl {' '.join(arguments[:4])} takes longer than {seconds} s") from None
+    except OSError as error:
+        raise BackupError(f"kubectl cannot be run: {error}") from None
+    if done.returncode:
+        said = " / ".join(done.stderr.strip().splitlines()[-3:])
+        raise BackupError(f"kubectl {' '.join(arguments[:4])}: {said}")
+    return done.stdout
+
+
+def write_objects(settings: Settings) -> None:
+    """Write what the cluster has: its volumes, and the objects that the owner made."""
+    place = settings.directory / "cluster"
+    place.mkdir(mode=0o700, exist_ok=True)
+    found = json.loads(kubectl(settings, "get", "persistentvolumes", "--output=json"))["items"]
+    write_atomic(place / "volumes.json", json.dumps(volumes(found), indent=1), 0o600)
+    listed = kubectl(
+        settings, "api-resources", "--namespaced=true", "--verbs=list,create,delete", "--output=name"
+    )
+    kinds = [kind for kind in listed.split() if kind not in _TRANSIENT]
+    asked = ("get", ",".join(["namespaces", *kinds]), "--all-namespaces", "--output=json")
+    items = [
+        without_server_fields(each)
+        for each in json.loads(kubectl(settings, *asked))["items"]
+        if is_made_by_owner(each)
+    ]
+    write_atomic(
+        place / "objects.json",
+        json.dumps({"apiVersion": "v1", "kind": "List", "items": items}, indent=1),
+        0o600,
+    )
+
+
+def volumes(found: Iterable[Object]) -> list[Object]:
+    """Describe the bound volumes of the cluster's own storage."""
+    return [
+        {
+            "namespace": spec["claimRef"]["namespace"],
+            "claim": spec["claimRef"]["name"],
+            "volume": each["metadata"]["name"],
+            "node": _node(spec),
+            "path": spec["hostPath"]["path"],
+            "capacity": spec["capacity"]["storage"],
+            "access_modes": spec["accessModes"],
+            "storage_class": spec["storageClassName"],
+            "labels": each["metadata"].get("labels") or {},
+        }
+        for each in found
+        if (spec := each["spec"]).get("storageClassName") == "microk8s-hostpath"
+        and each["status"].get("phase") == "Bound"
+        and "hostPath" in spec
+    ]
+
+
+def _node(spec: Object) -> str:
+    terms = spec.get("nodeAffinity", {}).get("required", {}).get("nodeSelectorTerms", [])
+    rules = [rule for term in terms for rule in term.get("matchExpressions", [])]
+    return next((rule["values"][0] for rule in rules if rule["key"] == "kubernetes.io/hostname"), "")
+
+
+def is_made_by_owner(obj: Object) -> bool:
+    """Tell whether the owner made an object: neither this project, nor the cluster, nor a controller."""
+    metadata = obj["metadata"]
+    if (metadata.get("labels") or {}).get(MANAGED_BY) == MANAGER or metadata.get("ownerReferences"):
+        return False
+    if obj["kind"] == "Namespace":
+        return not _SYSTEM_NAMESPACES.fullmatch(metadata["name"])
+    if metadata["namespace"].startswith("kube-") or (obj["kind"], metadata["name"]) in _MADE_BY_CLUSTER:
+        return False
+    return not str(obj.get("type", "")).startswith("kubernetes.io/service-account-token")
+
+
+def without_server_fields(obj: Object) -> Object:
+    """Return an object without what the cluster adds to it."""
+    shown = {key: value for key, value in obj.items() if key != "status"}
+    metadata = {key: value for key, value in obj["metadata"].items() if key not in _SET_BY_SERVER}
+    annotations = {
+        key: value
+        for key, value in (metadata.pop("annotations", None) or {}).items()
+        if not key.startswith(_ANNOTATIONS_OF_CLUSTER)
+    }
+    shown["metadata"] = {**metadata, **({"annotations": annotations} if annotations else {})}
+    if obj["kind"] == "Service" and obj["spec"].get("clusterIP") != "None":
+        # Those of another cluster may be in use.
+        left = ("clusterIP", "clusterIPs", "healthCheckNodePort")
+        shown["spec"] = {key: value for key, value in obj["spec"].items() if key not in left}
+    if obj["kind"] == "Namespace":
+        shown.pop("spec", None)
+    return shown
