@@ -113,7 +113,7 @@ def test_the_rules_have_its_address(tmp_path: Path) -> None:
 def test_a_machine_is_admitted_before_it_joins() -> None:
     cluster = yaml.safe_load((ROOT / "playbooks/stages/cluster.yml").read_text())
     order = [play["ansible.builtin.import_playbook"] for play in cluster]
-    steps = ["firewall.yml", "microk8s.yml", "verify_firewall.yml"]
+    steps = ["firewall.yml", "../microk8s.yml", "verify_firewall.yml"]
 
     assert all(order.index(one) < order.index(next_) for one, next_ in itertools.pairwise(steps))
 

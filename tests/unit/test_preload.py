@@ -10,7 +10,7 @@ import yaml
 from tests.support.roles import ROOT
 
 # What a filter imports.
-IMPORTED = "ansible_collections.homeserver.stack.plugins.module_utils.kibana_objects"
+IMPORTED = "ansible_collections.homeserver.stack.plugins.module_utils.preflight.kibana_objects"
 PLAY = [
     {
         "hosts": "localhost",
