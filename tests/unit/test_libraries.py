@@ -11,7 +11,9 @@ from tests.support.roles import ROOT
 USES = {
     "kubernetes": "from {0}.kubernetes import cluster; cluster.Cluster('/kubeconfig')",
     "packaging": "from {0} import app_packages; app_packages._requirement(None, 1, 'flask')",
-    "pathspec": "from {0}.registry import image_build; from pathlib import Path; image_build._ignored(Path('none'))",
+    "pathspec": (
+        "from {0}.registry import image_build; from pathlib import Path; image_build._ignored(Path('none'))"
+    ),
     "requests": "from {0}.registry import downloads; downloads.Web(print)",
     "yaml": "from {0}.kubernetes import objects; objects.read('a: 1', 'file')",
 }
