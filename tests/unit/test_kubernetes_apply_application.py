@@ -613,7 +613,7 @@ def test_waits_for_a_registry_that_recovers_in_minutes(cluster: FakeCluster, clo
 def test_a_registry_that_does_not_recover_fails_the_rollout(cluster: FakeCluster, clock: Clock) -> None:
     rollout = Rollout(cluster)
     rollout.pod("web-1", OVERLOADED)
-    assert "container web: ImagePullBackOff: 503 Service Unavailable" in rollout.fail(timeout=100)
+    assert "container web: ImagePullBackOff web:1: 503 Service Unavailable" in rollout.fail(timeout=100)
     assert 590 <= clock.now - 1000 <= 610
 
 
