@@ -11,7 +11,7 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 from ansible_collections.homeserver.stack.plugins.module_utils import apps
-from ansible_collections.homeserver.stack.plugins.module_utils.components import components
+from ansible_collections.homeserver.stack.plugins.module_utils.components import needs_image
 from ansible_collections.homeserver.stack.plugins.module_utils.nodes import joining
 from ansible_collections.homeserver.stack.plugins.module_utils.preflight import (
     checks,
@@ -342,25 +342,14 @@ class HostChecks:
             yield from checks.untrusted_bundle(bundle, pinned, unsigned_snaps=unsigned)
 
     def _runs(self, image: str) -> bool:
-        """Tell whether a component that runs here needs an image, or no component has it."""
-        users = [
-            (role, each["enabled"], each["images"][image])
-            for role, each in components().items()
-            if image in each.get("images", {})
-        ]
-        return not users or any(
-            self._holds(role, enabled) and self._holds(role, needed) for role, enabled, needed in users
-        )
+        return needs_image(image, self._holds)
 
     def _holds(self, role: str, condition: str | bool) -> bool:
         """Evaluate a condition of a component's declaration."""
         if isinstance(condition, bool):
             return condition
-        return bool(
-            self._evaluate(
-                self._ranked(self._roles[role]) | {_CONDITION: trust_as_template(condition)}, _CONDITION
-            )
-        )
+        known = self._ranked(self._roles[role]) | {_CONDITION: trust_as_template(condition)}
+        return bool(self._evaluate(known, _CONDITION))
 
     def _mismatches(self) -> Iterator[Problem]:
         """Name what does not go together of the host and what is set for it."""

@@ -6,11 +6,12 @@ DOCUMENTATION = """
 name: components
 short_description: Tells what the components of this home declare
 description:
-  - Each role that is a component declares in C(meta/component.yml) what the rest of the home needs to know.
+  - A component declares facts about itself in its role's C(meta/component.yml). Other roles read them here.
 options:
   _terms:
     description:
       - C(enabled) for whether each component runs, by role.
+      - C(hosts) for the host name of each page, whether it is served or not.
       - C(namespaces) for whether anything runs in each namespace, by name.
       - C(pages) for whether each page is served, by its host name without the domain. The component that is
         applied last comes first.
@@ -18,7 +19,11 @@ options:
       - C(unrotatable_secrets) for why each of the others cannot be, by name.
     type: str
     required: true
-    choices: [enabled, namespaces, pages, secrets, unrotatable_secrets]
+    choices: [enabled, hosts, namespaces, pages, secrets, unrotatable_secrets]
+  domain:
+    description: The domain of the home, for C(hosts).
+    type: str
+    default: ""
 """
 
 EXAMPLES = """
@@ -34,19 +39,25 @@ _raw:
 """
 
 from collections import ChainMap
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible.plugins.lookup import LookupBase
 from ansible.template import trust_as_template
 from ansible_collections.homeserver.stack.plugins.module_utils.components import (
+    Holds,
     components,
+    enabled,
+    pages,
     secrets,
+    served_pages,
     unrotatable_secrets,
+    used_namespaces,
 )
 
 _ROLES = Path(__file__).parents[2] / "roles"
+_JUDGED = {"enabled": enabled, "namespaces": used_namespaces, "pages": served_pages}
 
 
 class LookupModule(LookupBase):
@@ -55,40 +66,19 @@ class LookupModule(LookupBase):
     def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[Any]:
         """Tell it."""
         self.set_options(var_options=variables, direct=kwargs)
-        match terms:
-            case ["secrets"]:
+        match terms[0]:
+            case "hosts":
+                return [{page: f"{page}.{self.get_option('domain')}" for page in pages()}]
+            case "secrets":
                 return [secrets()]
-            case ["unrotatable_secrets"]:
+            case "unrotatable_secrets":
                 return [unrotatable_secrets()]
-        holds = self._evaluator(variables or {})
-        enabled = {role: holds(each["enabled"]) for role, each in components().items()}
-        match terms:
-            case ["namespaces"]:
-                return [_namespaces(enabled)]
-            case ["pages"]:
-                return [_pages(enabled, holds)]
-        return [enabled]
+        return [_JUDGED[terms[0]](self._evaluator(variables or {}))]
 
-    def _evaluator(self, variables: Mapping[str, Any]) -> Callable[[str | bool], bool]:
+    def _evaluator(self, variables: Mapping[str, Any]) -> Holds:
         """Return what evaluates a condition. The roles that are not part of the play have their defaults."""
         files = [str(_ROLES / role / "defaults/main.yml") for role in components()]
         loaded = [self._loader.load_from_file(file, trusted_as_template=True) for file in files]
         known = {**ChainMap(*loaded), **variables}
         templar = self._templar.copy_with_new_env(available_variables=known)
-        return lambda condition: condition is True or bool(templar.template(trust_as_template(condition)))
-
-
-def _namespaces(enabled: Mapping[str, bool]) -> dict[str, bool]:
-    """Tell of each namespace whether one of its components is enabled."""
-    declared = [(each["namespace"], role) for role, each in components().items() if "namespace" in each]
-    used = {name for name, role in declared if enabled[role]}
-    return {name: name in used for name, _ in declared}
-
-
-def _pages(enabled: Mapping[str, bool], holds: Callable[[str | bool], bool]) -> dict[str, bool]:
-    """Tell of each page whether it is served."""
-    return {
-        page: enabled[role] and holds(condition)
-        for role, each in reversed(components().items())
-        for page, condition in each.get("pages", {}).items()
-    }
+        return lambda _, condition: condition is True or bool(templar.template(trust_as_template(condition)))

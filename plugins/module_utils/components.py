@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -15,6 +16,9 @@ except ImportError as error:
     yaml = missing(error)
 
 Declaration = dict[str, Any]
+
+Holds = Callable[[str, "str | bool"], bool]
+"""Evaluates a condition of a role's declaration."""
 
 _ROLES = Path(__file__).parents[2] / "roles"
 _ENDINGS = {
@@ -38,8 +42,45 @@ def components() -> dict[str, Declaration]:
 
 
 def pages() -> list[str]:
-    """Return the host names of all pages without the domain, those of the component that comes last first."""
-    return [page for each in reversed(components().values()) for page in each.get("pages", {})]
+    """Return the host names of all pages without the domain. The component that is applied last is first."""
+    return [page for page, _, _ in _pages()]
+
+
+def served_pages(holds: Holds) -> dict[str, bool]:
+    """Tell of each page whether it is served."""
+    return {page: _is_enabled(role, holds) and holds(role, condition) for page, role, condition in _pages()}
+
+
+def _pages() -> Iterator[tuple[str, str, str | bool]]:
+    for role, each in reversed(components().items()):
+        for page, condition in each.get("pages", {}).items():
+            yield page, role, condition
+
+
+def enabled(holds: Holds) -> dict[str, bool]:
+    """Tell of each component whether it runs."""
+    return {role: _is_enabled(role, holds) for role in components()}
+
+
+def used_namespaces(holds: Holds) -> dict[str, bool]:
+    """Tell of each namespace whether one of its components runs."""
+    declared = [(each["namespace"], role) for role, each in components().items() if "namespace" in each]
+    used = {name for name, role in declared if _is_enabled(role, holds)}
+    return {name: name in used for name, _ in declared}
+
+
+def needs_image(image: str, holds: Holds) -> bool:
+    """Tell whether a component that runs needs an image, or no component declares it."""
+    users = [
+        (role, each["images"][image])
+        for role, each in components().items()
+        if image in each.get("images", {})
+    ]
+    return not users or any(_is_enabled(role, holds) and holds(role, condition) for role, condition in users)
+
+
+def _is_enabled(role: str, holds: Holds) -> bool:
+    return holds(role, components()[role]["enabled"])
 
 
 def secrets() -> dict[str, dict[str, list[str]]]:

@@ -69,8 +69,8 @@ def main() -> None:
     )
     given = module.params
     try:
-        whom = certificates.bearer(given["name"], given["node"], given["address"])
-        signed = certificates.sign(given["name"], given["public_key"], whom, Path(given["directory"]))
+        subject = certificates.bearer(given["name"], given["node"], given["address"])
+        signed = certificates.sign(given["name"], given["public_key"], subject, Path(given["directory"]))
     except ValueError as error:
         module.fail_json(msg=f"{given['name']}.crt was not signed: {error}")
     module.exit_json(certificate=signed)

@@ -59,7 +59,7 @@ def kubectl(settings: Settings, *arguments: str, seconds: int = KUBECTL_SECONDS)
 
 
 def write_objects(settings: Settings) -> None:
-    """Write what the cluster has: its volumes, and the objects that the owner made."""
+    """Write the list of the cluster's volumes, and the objects that the owner created."""
     place = settings.directory / "cluster"
     place.mkdir(mode=0o700, exist_ok=True)
     found = json.loads(kubectl(settings, "get", "persistentvolumes", "--output=json"))["items"]

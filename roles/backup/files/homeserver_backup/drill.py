@@ -74,7 +74,7 @@ def _check_complete(
     there = {about["path"] for about in nodes if about["type"] in ("dir", "file")}
     if str(settings.expected) not in there:
         raise BackupError(
-            f"repository {repository.name}: the newest copy does not list what it has to have -> save anew"
+            f"repository {repository.name}: the newest copy does not list what it has to have -> save again"
         )
     expected = json.loads(dump(str(settings.expected)).stdout)
     if lacking := [path for path in expected if as_printed(path) not in there]:
@@ -119,7 +119,7 @@ def _check_result(found: "Comparison", repository: Repository) -> None:
             " -> see docs/runbooks/BackupUnproven.md"
         )
     if not found.files:
-        raise BackupError(f"repository {repository.name}: the newest copy has no files -> save anew")
+        raise BackupError(f"repository {repository.name}: the newest copy has no files -> save again")
 
 
 class Comparison:
@@ -180,7 +180,7 @@ def _is_same(restored: Path, here: Path) -> bool:
 
 
 def _database_error(copy: Path) -> str:
-    """Say what is wrong with a file that is a database."""
+    """Return the error that SQLite finds in a file; empty for a sound database or another file."""
     with copy.open("rb") as file:
         if file.read(16) != b"SQLite format 3\0":
             return ""

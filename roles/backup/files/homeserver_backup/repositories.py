@@ -22,7 +22,7 @@ _ABSENT = re.compile(
 def open_or_init(settings: Settings, repository: Repository, state: State) -> Restic:
     """Find a repository, and make it if there never was one.
 
-    One that was there before is not made anew: it is on a disk that is not mounted, or somebody removed it.
+    A repository that existed before is not created again: its disk is not mounted, or somebody removed it.
     """
     restic = Restic(settings, repository)
     directory = directory_of(repository)
@@ -37,7 +37,7 @@ def open_or_init(settings: Settings, repository: Repository, state: State) -> Re
     if done.returncode and _ABSENT.search(done.stderr):
         if known or (former and directory and not Path(directory, "config").exists()):
             raise UnavailableError(
-                f"repository {repository.name}: what was there is gone -> mount its disk; or, to begin anew"
+                f"repository {repository.name}: what was there is gone -> mount its disk; or, to start over"
                 " there, rename the entry in backup_repositories"
             )
         made = restic.run_unchecked("init")
