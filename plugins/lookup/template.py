@@ -6,7 +6,7 @@ DOCUMENTATION = """
 name: template
 short_description: Renders a template of a role
 description:
-  - Returns the text of a template, as M(ansible.builtin.template#lookup) does in five times the time.
+  - Returns the text of a template, as P(ansible.builtin.template#lookup) does in five times the time.
 options:
   _terms:
     description: The template, in C(templates/) of the role or with its path.

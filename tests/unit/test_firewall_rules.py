@@ -52,18 +52,23 @@ except ConnectionRefusedError:
     sys.exit(0)
 sys.exit(1)
 """
+# It listens until its input ends, which is after the last datagram was sent.
 RECEIVE = """
 import socket, sys
 receiver = socket.socket(type=socket.SOCK_DGRAM)
 receiver.bind((sys.argv[1], int(sys.argv[2])))
+print("bound", flush=True)
+sys.stdin.read()
 receiver.settimeout(1)
 receiver.recv(1)
 """
 SEND = """
-import socket, sys
+import socket, sys, time
 sender = socket.socket(type=socket.SOCK_DGRAM)
 sender.bind((sys.argv[1], 0))
-sender.sendto(b"x", (sys.argv[2], int(sys.argv[3])))
+for _ in range(3):
+    sender.sendto(b"x", (sys.argv[2], int(sys.argv[3])))
+    time.sleep(0.05)
 """
 
 
@@ -125,10 +130,14 @@ class Network:
     def receives(self, name: str, sender: str, source: str, at: tuple[str, int] = (POD, 5353)) -> bool:
         """Whether a datagram arrives that is sent in another network from an address of its choice."""
         target = [at[0], str(at[1])]
-        receiver = subprocess.Popen([*self._in(name), "-c", RECEIVE, *target], stderr=subprocess.DEVNULL)
-        while receiver.poll() is None:
+        command = [*self._in(name), "-c", RECEIVE, *target]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL) as receiver:
+            assert receiver.stdout is not None
+            assert receiver.stdout.readline() == b"bound\n"
             subprocess.run([*self._in(sender), "-c", SEND, source, *target], check=True)
-        return receiver.wait() == 0
+            receiver.communicate()
+        return receiver.returncode == 0
 
     def _in(self, name: str, user: int = ROOT_USER) -> list[str]:
         identity = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []

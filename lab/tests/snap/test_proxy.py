@@ -35,14 +35,20 @@ def api() -> Iterator[int]:
 
 
 @pytest.fixture
-def port(node: Node, api: int) -> int:
+def port(node: Node, api: int) -> Iterator[int]:
     """A worker's proxy, on a port of this host, which is chosen after the server has taken its own."""
     (node.data / "var/lock/clustered.lock").touch()
     port = _free_port()
     assert port != api
     arguments.change("kube-apiserver", {"--secure-port": str(port)})
-    threading.Thread(target=lambda: asyncio.run(proxy.serve()), daemon=True).start()
-    return port
+    loop = asyncio.new_event_loop()
+    serving = loop.create_task(proxy.serve())
+    thread = threading.Thread(target=lambda: loop.run_until_complete(asyncio.wait([serving])))
+    thread.start()
+    yield port
+    loop.call_soon_threadsafe(serving.cancel)
+    thread.join()
+    loop.close()
 
 
 def _ask(port: int, text: bytes) -> bytes:
