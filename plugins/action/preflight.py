@@ -218,6 +218,7 @@ class HostChecks:
 
     def doubts(self, *, several: bool, judge_values: bool) -> Iterator[Problem]:
         """Name what works today but may fail tomorrow."""
+        yield from checks.deprecated_variables(self._variables)
         if self._probe["unfit"]:
             return
         yield from checks.doubtful_host(self._probe["host"], self.address)
@@ -230,7 +231,8 @@ class HostChecks:
     def _wrong_values(self) -> dict[str, list[Problem]]:
         """What is wrong with each of the roles' variables that is set."""
         options = {name for role in self._roles.values() for name in role.options}
-        judged = {name: self._wrong_value(name) for name in sorted(options & self._variables.keys())}
+        named = {checks.DEPRECATED.get(name, name) for name in self._variables}
+        judged = {name: self._wrong_value(name) for name in sorted(options & named)}
         return {name: problems for name, problems in judged.items() if problems}
 
     def _wrong_value(self, name: str) -> list[Problem]:

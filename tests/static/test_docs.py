@@ -280,4 +280,4 @@ def test_the_readme_names_the_versions_of_this_collection() -> None:
     assert {name: f":{rows[name]}" for name in images if name in rows} == {
         name: f":{image.rpartition(':')[2]}" for name, image in images.items() if name in rows
     }
-    assert f"image: {images['whoami']}\n" in readme, "the lab has no other version of the example"
+    assert f"image: {images['httpbin']}\n" in readme, "the lab has no other version of the example"

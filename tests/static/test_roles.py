@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.homeserver.stack.plugins.module_utils.preflight import checks
 
 from tests.support.roles import ROLES, ROOT, Role
 
@@ -175,6 +176,9 @@ def test_public_names_have_the_roles_prefix(role: Role) -> None:
 @every_role
 def test_defaults_are_the_documented_ones(role: Role) -> None:
     documented = {name: option["default"] for name, option in role.options.items() if "default" in option}
+    for former, name in checks.DEPRECATED.items():
+        if name in documented:
+            documented[name] = f"{{{{ {former} | default({documented[name]}) }}}}"
 
     assert role.defaults == documented
 

@@ -67,7 +67,7 @@ def run(
         "tasks": [{"ansible.builtin.include_tasks": str(role / "tasks" / tasks)}],
     }
     (directory / "play.yml").write_text(json.dumps([play]))
-    given = {"homeserver_founder": "localhost", "ansible_python_interpreter": sys.executable}
+    given = {"homeserver_control_plane": "localhost", "ansible_python_interpreter": sys.executable}
     return subprocess.run(
         [
             *(*within, "ansible-playbook", "-i", "localhost,attic", "-c", "local", *flags),

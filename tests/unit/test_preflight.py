@@ -144,6 +144,14 @@ def test_a_former_name_is_reported_with_the_new_one() -> None:
     ]
 
 
+def test_a_former_name_that_still_works_is_told_with_the_new_one() -> None:
+    name = "tracing_spans_per_second"
+    assert not texts(checks.unknown_variables([name], SPECS))
+    assert texts(checks.deprecated_variables([name, "tracing_state"])) == [
+        f"{name} is called tracing_max_spans_per_second now -> rename it: a later release refuses it"
+    ]
+
+
 def test_an_option_that_is_no_more_is_reported_with_what_to_do() -> None:
     assert texts(checks.unknown_variables(checks.GONE, SPECS)) == [
         "unknown variable homeserver_python_image -> set homeserver_version_overrides.images.python instead",
@@ -154,8 +162,9 @@ def test_an_option_that_is_no_more_is_reported_with_what_to_do() -> None:
 def test_new_names_are_options_and_former_ones_are_not() -> None:
     options = {name for role in ROLES for name in role.options}
 
-    assert set(checks.RENAMED.values()) <= options
-    assert not (checks.RENAMED.keys() | checks.GONE.keys()) & options
+    former = checks.RENAMED | checks.DEPRECATED
+    assert set(former.values()) <= options
+    assert not (former.keys() | checks.GONE.keys()) & options
 
 
 def test_two_routes_for_one_url_are_reported_with_both_names() -> None:

@@ -148,7 +148,7 @@ def test_at_0_percent_only_failed_and_slow_requests_are_kept(tmp_path: Path) -> 
 
 
 def test_by_default_all_traces_are_kept_up_to_the_rate_limit(tmp_path: Path) -> None:
-    with _running(tmp_path, tracing_spans_per_second=2) as (url, recorder):
+    with _running(tmp_path, tracing_max_spans_per_second=2) as (url, recorder):
         _send(url, *(_span(trace) for trace in "123456789a"), _span("f", status=ERROR))
         recorder.wait(lambda: "f" in _kept(recorder))
         # Once a later one is decided on, all of them are.

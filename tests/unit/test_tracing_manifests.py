@@ -28,6 +28,13 @@ def test_failed_and_slow_requests_are_always_kept(tmp_path: Path) -> None:
     assert limit["rate_limiting"] == {"spans_per_second": 100}
 
 
+def test_the_former_name_of_the_limit_still_works(tmp_path: Path) -> None:
+    policies = _policies(Role(tmp_path, tracing_spans_per_second=7).configuration("collector"))
+
+    (_, limit) = policies["others"]["and"]["and_sub_policy"]
+    assert limit["rate_limiting"] == {"spans_per_second": 7}
+
+
 def test_the_memory_limiter_is_the_first_processor(tmp_path: Path) -> None:
     pipelines = Role(tmp_path).configuration("collector")["service"]["pipelines"]
 

@@ -95,7 +95,7 @@ def test_it_removes_unused_files_and_records_them(cleanup: str, kubectl: Kubectl
 def test_it_keeps_every_image_of_the_bundle(host: Host, home: Home) -> None:
     present = set(host.check_output("/snap/bin/microk8s ctr images ls --quiet").split())
 
-    assert {home.image(name) for name in ("traefik", "prometheus", "alertmanager", "whoami")} <= present
+    assert {home.image(name) for name in ("traefik", "prometheus", "alertmanager", "httpbin")} <= present
 
 
 def test_the_receiver_cannot_start_another_job(kubectl: Kubectl, host: Host) -> None:

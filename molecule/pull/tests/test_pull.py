@@ -112,7 +112,7 @@ def first(
     for image in contents["images"]:
         if image.get("purpose") == "microk8s":
             push(image["reference"])
-    traefik, whoami = push(home.image("traefik")), push(home.image("whoami"), PRIVATE_IMAGE)
+    traefik, whoami = push(home.image("traefik")), push(home.image("httpbin"), PRIVATE_IMAGE)
     names = home.versions["images"]
     lock({names["traefik"]: traefik, names["whoami"]: whoami, PRIVATE_IMAGE: whoami})
     return install()
@@ -124,14 +124,14 @@ def second(
 ) -> CompletedProcess[str]:
     """The second run, after whoami's image was added."""
     assert first.returncode != 0
-    push(home.image("whoami"))
+    push(home.image("httpbin"))
     return install()
 
 
 def test_the_first_run_tells_the_missing_image_and_no_other(first: CompletedProcess[str], home: Home) -> None:
     (failure,) = re.findall(r"(?s)fatal: .*?(?=\nPLAY RECAP)", first.stdout)
 
-    assert home.image("whoami") in failure
+    assert home.image("httpbin") in failure
     assert "not found" in failure
     assert home.image("traefik") not in failure
 
@@ -160,7 +160,7 @@ def test_the_next_run_finishes(second: CompletedProcess[str], home: Home) -> Non
 def test_another_run_changes_nothing_and_shows_no_login(
     home: Home, push: Callable[..., str], install: Install
 ) -> None:
-    push(home.image("whoami"), home.image("traefik").partition("/")[2])  # the tag moves
+    push(home.image("httpbin"), home.image("traefik").partition("/")[2])  # the tag moves
     run = install("--diff")
 
     assert run.returncode == 0, run.stdout + run.stderr
@@ -174,7 +174,7 @@ def test_every_image_was_pulled(kubectl: Kubectl, registry: Registry, home: Home
     images = {container["image"] for pod in pods for container in pod["spec"]["containers"]}
     pulled = {answer.path for answer in registry.answers if answer.status == 200}
 
-    assert {home.image("traefik"), home.image("whoami")} < {image.partition("@")[0] for image in images}
+    assert {home.image("traefik"), home.image("httpbin")} < {image.partition("@")[0] for image in images}
     for image in images:
         tagged, _, digest = image.partition("@")
         name, _, tag = tagged.partition("/")[2].rpartition(":")

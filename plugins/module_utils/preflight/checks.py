@@ -72,6 +72,9 @@ RENAMED = {
 }
 """Options by their former names."""
 
+DEPRECATED = {"tracing_spans_per_second": "tracing_max_spans_per_second"}
+"""Options by their former names, which go on working for one release: defaults refer to them."""
+
 GONE = {
     "homeserver_python_image": "set homeserver_version_overrides.images.python instead",
     "traefik_replicas": "remove it: Traefik runs on every node",
@@ -108,12 +111,19 @@ def trusts_facts(injected: bool) -> Iterator[Problem]:
 def unknown_variables(names: Iterable[str], specs: Specs) -> Iterator[Problem]:
     """Name the variables that look like a role's and are not, also if its prefix is misspelt."""
     known = [option for options in specs.values() for option in options]
+    names = set(names) - DEPRECATED.keys()
     prefixes = tuple("homeserver_" if role == "common" else f"{role}_" for role in specs)
-    for name in sorted(set(names) - set(known)):
+    for name in sorted(names - set(known)):
         # An owner's own variable may well be called my_traefik_routes.
         alike = (option for option in known if option[0] == name[0])
         if name.startswith(prefixes) or difflib.get_close_matches(name, alike, n=1, cutoff=0.88):
             yield Problem(f"unknown variable {name}", _right_name(name, known))
+
+
+def deprecated_variables(names: Iterable[str]) -> Iterator[Problem]:
+    """Name the variables that have a new name."""
+    for name in sorted(DEPRECATED.keys() & set(names)):
+        yield Problem(f"{name} is called {DEPRECATED[name]} now", "rename it: a later release refuses it")
 
 
 def _right_name(name: str, known: Iterable[str]) -> str:
