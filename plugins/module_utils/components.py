@@ -95,6 +95,13 @@ def secrets() -> dict[str, dict[str, list[str]]]:
     }
 
 
+def secret_files(role: str) -> list[str]:
+    """Return the names of the files of all secrets that a component generates."""
+    return [
+        file for name, owner, secret in _secrets() if owner == role for file in _files(name, secret["kind"])
+    ]
+
+
 def unrotatable_secrets() -> dict[str, str]:
     """Return why the other secrets cannot be rotated, by name."""
     return {name: secret["unrotatable"] for name, _, secret in _secrets() if "unrotatable" in secret}

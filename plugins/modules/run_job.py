@@ -42,7 +42,7 @@ EXAMPLES = """
 - name: Check that a log line arrives
   homeserver.stack.run_job:
     application: elk
-    definition: "{{ lookup('homeserver.stack.template', 'arrival.yaml.j2') | from_yaml }}"
+    definition: "{{ lookup('homeserver.stack.template', 'arrival.job.j2') | from_yaml }}"
 """
 
 RETURN = """

@@ -173,7 +173,7 @@ def _with_secrets() -> tuple[str, ...]:
 
 def _objects(name: str, state: Path) -> list[Object]:
     role = rendering.Role(name, state, **HOME)
-    return role.objects(TEMPLATES.get(name) or role.value(f"_{name}_templates"))
+    return role.objects(TEMPLATES.get(name, ()))
 
 
 def _contents(objects: list[Object]) -> Iterator[tuple[str, str]]:

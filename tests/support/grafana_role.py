@@ -9,4 +9,4 @@ from tests.support.rendering import Object, Role
 def render(state: Path, **variables: Any) -> list[Object]:
     """Render all templates for a home with these variables."""
     role = Role("grafana", state, **variables)
-    return role.objects(role.value("_grafana_templates"))
+    return role.objects()

@@ -26,7 +26,7 @@ BUILT = {
     name: f"localhost/{name}:built" for name in ("hello", "homeserver-logstore", "homeserver-disk-cleanup")
 }
 # Jobs that a role runs after all is applied, which a dry run does not show.
-RUN_AFTERWARDS = {"elk": ["arrival.yaml.j2"]}
+RUN_AFTERWARDS = {"elk": ["arrival.job.j2"]}
 INVENTORIES = ("defaults", "several", "everything_on", "everything_off")
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job")
 SCHEDULED = ("CronJob",)
@@ -89,18 +89,11 @@ def rendered(inventory: str, state: Path) -> list[Object]:
 def _objects_of(name: str, state: Path, variables: dict[str, Any]) -> list[Object]:
     """Return what the role's task applies, as the action prepares it."""
     role = Role(name, state, **variables)
-    tasks = yaml.safe_load((ROOT / f"roles/{name}/tasks/apply.yml").read_text())
-    (task,) = [found for task in tasks if (found := task.get("homeserver.stack.kubernetes_apply"))]
-    templates = task["templates"]
-    if isinstance(templates, str):
-        templates = role.value(templates.strip("{} "))
-    if role.value(task["state"].strip("{} ")) == "absent":
+    if not role.value(f"homeserver_enabled.{name}"):
         return []
-    once = RUN_AFTERWARDS.get(name, [])
-    objects = with_pull_secrets(
-        name, role.objects([*templates, *once]), role.value("homeserver_registry_logins")
-    )
-    return prepare(name, objects)
+    once = RUN_AFTERWARDS.get(name)
+    applied = role.objects() + (role.objects(once) if once else [])
+    return prepare(name, with_pull_secrets(name, applied, role.value("homeserver_registry_logins")))
 
 
 def dry_run(inventory: str, state: Path) -> str:

@@ -58,10 +58,11 @@ class Role:
             return argument
         return self._templar.template(trust_as_template(argument))
 
-    def objects(self, templates: Iterable[str]) -> list[Object]:
-        """Render some of its templates."""
+    def objects(self, templates: Iterable[str] = ()) -> list[Object]:
+        """Render some of its templates; all that it applies, if none is named."""
         objects: list[Object] = []
-        for name in templates:
+        applied = (path.name for path in (self._path / "templates").glob("*.yaml.j2"))
+        for name in templates or sorted(applied):
             source = trust_as_template((self._path / "templates" / name).read_text())
             text = self._templar.template(source, escape_backslashes=False) or ""
             # The parser in C takes a tenth of the time, and only plain strings.

@@ -18,7 +18,7 @@ class Role(rendering.Role):
 
     def manifests(self) -> list[Object]:
         """Render all templates."""
-        return self.objects(self.value("_tracing_templates"))
+        return self.objects()
 
     def configuration(self, program: str) -> dict[str, Any]:
         """Return the configuration of the Collector or Jaeger."""

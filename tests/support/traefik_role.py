@@ -16,7 +16,7 @@ class Role(rendering.Role):
 
     def manifests(self) -> list[Object]:
         """Render all templates."""
-        return self.objects(self.value("_traefik_templates"))
+        return self.objects()
 
 
 def render(state: Path, **variables: Any) -> list[Object]:

@@ -12,13 +12,14 @@ from tests.support.elk_role import Role
 from tests.support.rendering import ROOT, Object, find
 from tools.dashboards.kibana import catalogue
 
+KIBANA = ["kibana.yaml.j2", "kibana-objects.yaml.j2", "metrics.yaml.j2"]
 PASSWORD_USERS = {"kibana-objects": "importer", "log-metrics": "metrics"}
 
 
 def render(state: Path, **variables: Any) -> list[Object]:
     """Render the manifests for a home with these variables."""
     role = Role(state, **variables)
-    return role.objects(role.value("_elk_kibana_templates"))
+    return role.objects(KIBANA)
 
 
 @pytest.fixture

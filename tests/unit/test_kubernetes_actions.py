@@ -23,18 +23,9 @@ JOB = {
     "spec": {"template": {"spec": {"containers": CONTAINERS}}},
 }
 TASKS: dict[str, dict[str, Any]] = {
-    "check_configuration": {
-        "application": "a",
-        "image": "a",
-        "command": ["a"],
-        "files": {"a": "a"},
-        "live": [{"kind": "Secret", "name": "a", "namespace": "a"}],
-    },
     "kubernetes_apply": {"application": "a", "definitions": [JOB]},
-    "kubernetes_info": {"kind": "Node"},
     "run_job": {"application": "a", "definition": JOB},
     "summary": {"address": "192.0.2.1", "secrets_dir": "/nowhere"},
-    "wait_for_service": {"service": "a/a:80", "path": "/", "contains": "a"},
 }
 
 
@@ -77,10 +68,9 @@ def test_a_missing_kubeconfig_fails_the_task_with_its_path(
     assert re.match(r"the kubeconfig \S+/none does not exist: ", real[action]["msg"])
 
 
-@pytest.mark.parametrize("action", ["check_configuration", "run_job", "wait_for_service"])
-def test_a_dry_run_skips_actions_that_run_programs(dry: dict[str, dict[str, Any]], action: str) -> None:
-    assert not dry[action].get("failed")
-    assert not dry[action]["changed"]
+def test_a_dry_run_runs_no_job(dry: dict[str, dict[str, Any]]) -> None:
+    assert not dry["run_job"].get("failed")
+    assert not dry["run_job"]["changed"]
 
 
 def test_a_dry_run_shows_what_would_be_applied(dry: dict[str, dict[str, Any]]) -> None:
@@ -155,6 +145,34 @@ def test_a_dry_run_removes_nothing(
 
     assert run(tmp_path, "--check")["kubernetes_apply"]["deleted"] == ["Secret default/old"]
     assert {request.split()[0] for request in requests} == {"GET"}
+
+
+def test_a_component_that_is_off_is_removed_with_its_secrets(requests: list[str], tmp_path: Path) -> None:
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    for name in ("grafana_admin.password", "grafana_encryption.key", "kibana_admin.password"):
+        (secrets / name).touch()
+    variables = {
+        "grafana_state": "absent",
+        "homeserver_kubeconfig": f"{tmp_path}/none",
+        "homeserver_secrets_dir": str(secrets),
+    }
+
+    def removed(*flags: str) -> list[str]:
+        play = {"hosts": "localhost", "gather_facts": False, "roles": ["homeserver.stack.grafana"]}
+        (tmp_path / "play.yml").write_text(yaml.safe_dump([play | {"vars": variables}]))
+        inventory = "[control_plane]\nlocalhost ansible_connection=local\n[home_servers]\nlocalhost\n"
+        (tmp_path / "hosts").write_text(inventory)
+        command = ["ansible-playbook", "-i", f"{tmp_path}/hosts", *flags, f"{tmp_path}/play.yml"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=100)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "changed=1 " in done.stdout
+        return [request for request in requests if request.startswith("DELETE ")]
+
+    assert not removed("--check")
+    assert len(list(secrets.iterdir())) == 3
+    assert removed()
+    assert [file.name for file in secrets.iterdir()] == ["kibana_admin.password"]
 
 
 def test_a_summary_needs_a_cluster_in_a_dry_run_too(dry: dict[str, dict[str, Any]]) -> None:

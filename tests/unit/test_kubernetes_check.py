@@ -4,8 +4,7 @@ import base64
 from typing import Any, cast
 
 import pytest
-from ansible_collections.homeserver.stack.plugins.action import check_configuration
-from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes import waiting
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes import checks, waiting
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.checks import Check, live_files, run
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.cluster import Cluster
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.jobs import JobFailedError, finish
@@ -137,18 +136,10 @@ def test_checks_only_a_configuration_that_is_not_in_the_cluster(
     if live is not None:
         cluster.objects["ConfigMap"] = {"kind": "ConfigMap", "data": live}
     ran: list[Check] = []
-    monkeypatch.setattr(check_configuration, "run", lambda _cluster, check, _timeout, _say: ran.append(check))
-    check_configuration._check(
-        cast(Cluster, cluster),
-        [{"kind": "ConfigMap", "namespace": "monitoring", "name": "prometheus"}],
-        timeout=300,
-        initially=initially,
-        say=print,
-        application="prometheus",
-        image="i",
-        command=["promtool"],
-        files=FILES,
-    )
+    monkeypatch.setattr(checks, "run", lambda _cluster, check, _timeout, _say: ran.append(check))
+    check = Check("prometheus", "i", ["promtool"], FILES)
+    holders = ["ConfigMap/monitoring/prometheus"]
+    checks.check_unless_live(cast(Cluster, cluster), check, holders, initially=initially, timeout=300)
     assert bool(ran) is checked
 
 

@@ -76,7 +76,7 @@ def traefik(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traefik]:
     """Traefik in front of Grafana and Kibana, for clients with any address of loopback."""
     state = tmp_path_factory.mktemp("traefik")
     elk = elk_role.Role(state)
-    routes: list[Object] = [*grafana_role.render(state), *elk.objects(elk.value("_elk_kibana_templates"))]
+    routes: list[Object] = [*grafana_role.render(state), *elk.objects(["kibana.yaml.j2"])]
     with (
         serving(App) as app,
         in_front_of(

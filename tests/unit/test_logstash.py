@@ -84,7 +84,8 @@ def test_every_pipeline_runs_with_a_queue_on_disk(tmp_path: Path) -> None:
 
 
 def test_the_volume_is_larger_than_the_queue(tmp_path: Path) -> None:
-    objects = Filebeat(tmp_path, elk_logstash_queue_size_gib=3).objects(["logstash.yaml.j2"])
+    role = Filebeat(tmp_path, elk_logstash_enabled=True, elk_logstash_queue_size_gib=3)
+    objects = role.objects(["logstash.yaml.j2"])
     claim = find(objects, "PersistentVolumeClaim", "logstash")
 
     assert claim["spec"]["resources"]["requests"]["storage"] == "4Gi"
@@ -126,7 +127,7 @@ def test_the_sender_waits_for_elasticsearchs_indices(tmp_path: Path, logstash: b
 
 
 def test_without_logstash_none_of_its_objects_are_applied(tmp_path: Path) -> None:
-    assert Role("elk", tmp_path, elk_logstash_enabled=False).value("_elk_logstash_templates") == []
+    assert Role("elk", tmp_path, elk_logstash_enabled=False).objects(["logstash.yaml.j2"]) == []
 
 
 def test_filebeat_sends_to_logstash_or_elasticsearch(tmp_path: Path) -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from ansible_collections.homeserver.stack.plugins.module_utils.components import components
 
 from tests.support.programs import promtool
-from tests.support.rendering import ROOT, Role, find
+from tests.support.rendering import Role, find
 
 # Where a pod has the token and the certificate that the configuration names.
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -27,10 +27,7 @@ def _checked(directory: Path, *jobs: dict[str, Any]) -> subprocess.CompletedProc
     for name in ("token", "ca.crt"):
         (directory / name).touch()
     (directory / "nas.yml").write_text("- targets: [192.0.2.1:9100]\n")
-    command = yaml.safe_load((ROOT / "roles/prometheus/tasks/prepare.yml").read_text())[-1][
-        "homeserver.stack.check_configuration"
-    ]["command"]
-    command[0] = str(promtool())
+    command = [str(promtool()), *components()["prometheus"]["check"]["command"][1:]]
     return subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
 
 

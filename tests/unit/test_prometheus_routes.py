@@ -22,10 +22,10 @@ HOSTILE = [
 
 def _probes(state: Path, *hosts: str) -> list[dict[str, Any]]:
     routes = [{"match": f"Host(`{host}`) && PathPrefix(`/`)"} for host in hosts]
-    return _of(state, {"resources": [{"spec": {"routes": routes}}]})
+    return _of(state, [{"spec": {"routes": routes}}])
 
 
-def _of(state: Path, found: dict[str, Any]) -> list[dict[str, Any]]:
+def _of(state: Path, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     role = Role("prometheus", state, _prometheus_routes=found, prometheus_gateway_address="")
     configuration = yaml.safe_load(role.value("_prometheus_configuration"))
     (job,) = [job for job in configuration["scrape_configs"] if job["job_name"] == "probe"]
@@ -44,7 +44,7 @@ def test_a_host_name_is_probed(tmp_path: Path, host: str) -> None:
 
 def test_a_host_is_probed_at_its_shortest_path(tmp_path: Path) -> None:
     matches = [f"Host(`nas.example.org`) && PathPrefix(`{path}`)" for path in ("/files/a", "/files")]
-    found = {"resources": [{"spec": {"routes": [{"match": match}]}} for match in matches]}
+    found = [{"spec": {"routes": [{"match": match}]}} for match in matches]
 
     (probe,) = (each for each in _of(tmp_path, found) if each["labels"].get("host") == "nas.example.org")
     assert probe["targets"] == ["https://traefik.traefik.svc/files"]

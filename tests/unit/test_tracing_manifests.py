@@ -109,6 +109,8 @@ def test_an_index_has_a_replica_if_there_is_a_second_node(tmp_path: Path, nodes:
 
 
 def test_without_logs_tracing_is_removed(tmp_path: Path) -> None:
-    assert Role(tmp_path, homeserver_logging_enabled=False).value("_tracing_state") == "absent"
-    assert Role(tmp_path, homeserver_tracing_enabled=False).value("_tracing_state") == "absent"
-    assert Role(tmp_path).value("_tracing_state") == "present"
+    runs = "homeserver_enabled.tracing"
+
+    assert not Role(tmp_path, homeserver_logging_enabled=False).value(runs)
+    assert not Role(tmp_path, homeserver_tracing_enabled=False).value(runs)
+    assert Role(tmp_path).value(runs)

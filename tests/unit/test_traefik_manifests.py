@@ -112,9 +112,7 @@ def test_a_route_that_a_run_closes_is_told_once(tmp_path: Path) -> None:
     ]
 
     def told(found: list[Object]) -> Any:
-        return Role(tmp_path, traefik_routes=routes, _traefik_routes_there={"resources": found}).value(
-            "_traefik_closes"
-        )
+        return Role(tmp_path, traefik_routes=routes, _traefik_routes_there=found).value("_traefik_closes")
 
     assert told(there) == ["nas", "tv"]
     applied = [each for each in render(tmp_path, traefik_routes=routes) if each["kind"] == "IngressRoute"]
@@ -196,19 +194,17 @@ HOSTS: dict[str, Any] = {
     "attic": {"ansible_host": "192.0.2.3", "microk8s_state": "present"},
     "gone": {"ansible_host": "192.0.2.4", "microk8s_state": "absent"},
 }
-NODES = {
-    "resources": [
-        {
-            "status": {
-                "addresses": [
-                    {"type": "InternalIP", "address": address},
-                    {"type": "Hostname", "address": "a-name"},
-                ]
-            }
+NODES = [
+    {
+        "status": {
+            "addresses": [
+                {"type": "InternalIP", "address": address},
+                {"type": "Hostname", "address": "a-name"},
+            ]
         }
-        for address in ("192.0.2.1", "192.0.2.5")
-    ]
-}
+    }
+    for address in ("192.0.2.1", "192.0.2.5")
+]
 
 
 @pytest.mark.parametrize(
@@ -221,7 +217,7 @@ NODES = {
             ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.5"],
         ),
         # In a first dry run there is no cluster to ask.
-        ({"cellar": {}}, {"_traefik_nodes": {"skipped": True}}, ["192.0.2.1", "192.0.2.2", "192.0.2.3"]),
+        ({"cellar": {}}, {"_traefik_nodes": []}, ["192.0.2.1", "192.0.2.2", "192.0.2.3"]),
         ({"cellar": {}}, {"traefik_external_addresses": ["192.0.2.9"]}, ["192.0.2.9"]),
     ],
     ids=["addresses", "name", "dry run", "given"],

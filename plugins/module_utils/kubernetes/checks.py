@@ -60,6 +60,38 @@ def _files_of(holder: Object) -> Iterator[tuple[str, str]]:
         yield name, base64.b64decode(content).decode() if holder["kind"] == "Secret" else content
 
 
+def check_unless_live(
+    cluster: Cluster,
+    check: Check,
+    live: Iterable[str],
+    *,
+    initially: bool,
+    timeout: float,
+    say: Say = say_nothing,
+) -> None:
+    """Check a configuration, unless the cluster has it already.
+
+    Args:
+        cluster: where the check runs.
+        check: what to run.
+        live: the objects that hold the configuration, as in `ConfigMap/monitoring/prometheus`.
+        initially: whether to check it while none of them exists.
+        timeout: seconds it may take, without the time to pull its image.
+        say: reports from time to time what is awaited.
+
+    Raises:
+        ApplicationError: the configuration is refused, with the output of the check; or it did not run.
+    """
+    files = live_files(cluster, map(_holder, live))
+    if files != dict(check.files) and (files is not None or initially):
+        run(cluster, check, timeout, say)
+
+
+def _holder(place: str) -> Object:
+    kind, namespace, name = place.split("/")
+    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": namespace}}
+
+
 def run(cluster: Cluster, check: Check, timeout: float, say: Say = say_nothing) -> None:
     """Run a check, and remove everything that it created, except its namespace.
 

@@ -1,0 +1,95 @@
+"""Runs `homeserver.stack.component` on the control machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ansible_collections.homeserver.stack.plugins.module_utils.components import secret_files
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.checks import (
+    Check,
+    check_unless_live,
+)
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.objects import Object
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.services import wait_for_answer
+from ansible_collections.homeserver.stack.plugins.plugin_utils.apply_action import ApplyAction, Wanted
+from ansible_collections.homeserver.stack.plugins.plugin_utils.cluster_action import Arguments
+
+
+class ActionModule(ApplyAction):
+    """Run the component that the role is, or remove it."""
+
+    ARGUMENTS: ClassVar = {}
+
+    def act(self, arguments: Arguments, task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Follow the role's declaration."""
+        role = str(task_vars["ansible_role_name"]).rpartition(".")[2]
+        declared = _Declaration(Path(task_vars["role_path"]), self._loader, self._templar.template)
+        wanted = Wanted(
+            declared.value("application", role),
+            "present" if declared.value("enabled") else "absent",
+            int(self._templar.template(task_vars[f"{role}_rollout_timeout_seconds"])),
+            declared.value("volumes"),
+        )
+        kubeconfig = arguments["kubeconfig"]
+        if wanted.state == "absent":
+            result = self.apply(wanted, [], kubeconfig, task_vars)
+            return result | {"changed": self._remove_secrets(role, task_vars) or result["changed"]}
+        objects = [*self._objects(declared, task_vars)]
+        if not self._task.check_mode and (check := declared.value("check")):
+            self._check(wanted, check, kubeconfig, task_vars)
+        result = self.apply(wanted, objects, kubeconfig, task_vars)
+        if not self._task.check_mode and (answer := declared.value("answer")):
+            self._wait(answer, kubeconfig, changed=result["changed"])
+        return result
+
+    def _objects(self, declared: _Declaration, task_vars: dict[str, Any]) -> Iterator[Object]:
+        for name in declared.value("manifests", []):
+            yield from self.read_file(name)
+        for name in declared.templates:
+            yield from self.render(name, task_vars)
+
+    def _check(
+        self, wanted: Wanted, check: Mapping[str, Any], kubeconfig: str, task_vars: dict[str, Any]
+    ) -> None:
+        """Let a program check a configuration that is not in the cluster yet."""
+        asked = {name: check[name] for name in ("image", "command", "files")}
+        check_unless_live(
+            self.connect(kubeconfig),
+            Check(wanted.application, **asked, logins=self.logins(task_vars)),
+            check["live"],
+            initially=bool(check["initially"]),
+            timeout=wanted.timeout,
+            say=self._display.display,
+        )
+
+    def _wait(self, answer: Mapping[str, Any], kubeconfig: str, *, changed: bool) -> None:
+        """Wait until the component runs with what was applied."""
+        cluster = self.connect(kubeconfig)
+        if changed and "remount" in answer:
+            cluster.touch_pod(*answer["remount"].split("/"))
+        service, path, contains = (answer[name] for name in ("service", "path", "contains"))
+        wait_for_answer(cluster, service, path, contains, int(answer["timeout"]))
+
+    def _remove_secrets(self, role: str, task_vars: dict[str, Any]) -> bool:
+        """Remove what it has generated on the control machine, and tell whether there was any of it."""
+        directory = Path(self._templar.template(task_vars["homeserver_secrets_dir"])).expanduser()
+        there = [file for name in secret_files(role) if (file := directory / name).exists()]
+        if not self._task.check_mode:
+            for file in there:
+                file.unlink()
+        return bool(there)
+
+
+class _Declaration:
+    """A role's meta/component.yml. What it leaves to variables is evaluated when it is asked for."""
+
+    def __init__(self, role: Path, loader: Any, evaluate: Callable[[Any], Any]) -> None:
+        file = role / "meta/component.yml"
+        self._declared: Mapping[str, Any] = loader.load_from_file(str(file), trusted_as_template=True)
+        self._evaluate = evaluate
+        self.templates = sorted(path.name for path in (role / "templates").glob("*.yaml.j2"))
+
+    def value(self, key: str, default: Any = None) -> Any:
+        return self._evaluate(self._declared[key]) if key in self._declared else default
