@@ -43,7 +43,7 @@ ENDS_WITHOUT_UNIT = re.compile(r".*_(count|interval|memory|percentage|ratio|shar
 # Each role has the files that it needs. Entry points are further files.
 TASKS = {"main", "check", "prepare", "images", "apply", "verify", "absent"}
 MORE_TASKS = {
-    "backup": {"prune", "recovery_sheet", "save"},
+    "backup": {"prune", "recovery_sheet", "remove", "save"},
     "certificate_authority": {"issue_anew", "sign"},
     "elk": {"certificate", "host", "host_absent", "join", "leave", "start_early"},
     "microk8s": {
@@ -58,7 +58,7 @@ MORE_TASKS = {
         ),
         *("join", "verify_join", "find_back", "leave", "node", "remove_node", "store_secrets"),
         *("verify_worker", "follow_host"),
-        *("present", "upgrade", "prepare_upgrade", "drain", "run_again", "revert"),
+        *("present", "change", "upgrade", "prepare_upgrade", "drain", "run_again", "revert"),
     },
     "common": {"build_images"},
     "traefik": {"download"},
@@ -115,11 +115,12 @@ def test_task_files_have_common_names(role: Role) -> None:
 
 
 def _included(role: Role, file: str) -> set[str]:
-    """Return the files that a file of tasks includes."""
+    """Return the files that a file of tasks includes, itself or by others."""
     tasks = yaml.safe_load((role.path / "tasks" / file).read_text())
     tasks = [inner for task in tasks for inner in task.get("block", [task])]
     kinds = ("ansible.builtin.import_tasks", "ansible.builtin.include_tasks")
-    return {task[kind] for task in tasks for kind in kinds if kind in task}
+    included = {task[kind] for task in tasks for kind in kinds if kind in task}
+    return included.union(*(_included(role, name) for name in included))
 
 
 @every_role
@@ -127,7 +128,6 @@ def test_main_is_a_table_of_contents(role: Role) -> None:
     if role.name == "common":
         return  # it only has entry points
     included = _included(role, "main.yml")
-    included |= {file for name in included for file in _included(role, name)}
 
     parts = {
         f"{name}.yml" for name in TASKS - {"main", "images"} if (role.path / f"tasks/{name}.yml").exists()
