@@ -20,7 +20,7 @@ from tests.support.roles import ROOT
 
 # The roles that apply objects, in the order of tests/static/cluster.yml.
 APPLIED = (
-    "traefik", "flask_app", "elk", "tracing", "prometheus", "disk_cleanup", "alertmanager", "grafana",
+    "traefik", "apps", "elk", "tracing", "prometheus", "disk_cleanup", "alertmanager", "grafana",
 )  # fmt: skip
 BUILT = {
     name: f"localhost/{name}:built" for name in ("hello", "homeserver-logstore", "homeserver-disk-cleanup")
@@ -96,11 +96,12 @@ def _objects_of(name: str, state: Path, variables: dict[str, Any]) -> list[Objec
         templates = role.value(templates.strip("{} "))
     if role.value(task["state"].strip("{} ")) == "absent":
         return []
+    application = task["application"]
     once = RUN_AFTERWARDS.get(name, [])
     objects = with_pull_secrets(
-        name, role.objects([*templates, *once]), role.value("homeserver_registry_logins")
+        application, role.objects([*templates, *once]), role.value("homeserver_registry_logins")
     )
-    return prepare(name, objects)
+    return prepare(application, objects)
 
 
 def dry_run(inventory: str, state: Path) -> str:
