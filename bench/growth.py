@@ -66,8 +66,8 @@ def _apps(machine: Machine, play: Play) -> Iterator[Row]:
     """Run more and more apps of one pod each."""
     for count in APPS:
         apps = [_HELLO, *map(_another, range(1, count))]
-        play("site.yml", flask_app_apps=apps)
-        took = seconds(lambda: play("site.yml", flask_app_apps=apps))  # noqa: B023
+        play("site.yml", apps=apps)
+        took = seconds(lambda: play("site.yml", apps=apps))  # noqa: B023
         yield row(_GROUP, f"`site.yml`, second run, at {count} apps", took, "s")
         memory = sum(idle.memory(machine).values())
         yield row(_GROUP, f"memory of the whole machine, at {count} apps", memory, "MiB")
@@ -88,7 +88,7 @@ def _another(number: int) -> dict[str, Any]:
 def _series(machine: Machine, play: Play) -> Iterator[Row]:
     """Scrape more and more series from an app, and see what Prometheus takes."""
     for count in SERIES:
-        play("playbooks/stages/run_apps.yml", flask_app_apps=[_HELLO, _exporter(count)])
+        play("playbooks/stages/run_apps.yml", apps=[_HELLO, _exporter(count)])
         play("playbooks/stages/monitoring.yml", prometheus_samples_per_app=2 * _PER_POD)
         _wait_for_series(machine, count)
         for what, figure in monitoring.figures(machine):

@@ -73,7 +73,7 @@ STANDALONE = (
     "traefik",
     "microk8s",
     "firewall",
-    "flask_app",
+    "apps",
     "prometheus",
     "grafana",
     "elk",

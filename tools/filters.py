@@ -20,7 +20,7 @@ PARAMETERS = {
     "abandoned": "Claims, as namespace/name, whose data the owner gives up.",
     "address": "An address that the host says it has.",
     "applied": "The text of the launch configuration that was applied last.",
-    "apps": "Entries of C(flask_app_apps), complete ones.",
+    "apps": "Entries of C(apps), complete ones.",
     "arguments": "The values by the names of the flags; true and false become texts.",
     "claims": "Claims, as namespace/name.",
     "cloned": "The directory of the sources that are cloned.",

@@ -32,6 +32,7 @@ from ansible_collections.homeserver.stack.plugins.module_utils.registry.image_bu
 )
 from ansible_collections.homeserver.stack.plugins.module_utils.registry.image_lock import locked
 from ansible_collections.homeserver.stack.plugins.module_utils.routes import Route, routes
+from ansible_collections.homeserver.stack.plugins.plugin_utils.role_defaults import role_defaults
 
 _ROLES = Path(__file__).parents[2] / "roles"
 
@@ -85,7 +86,7 @@ class ActionModule(ActionBase):
             path.name: _Role(
                 _options(read(path / "meta/argument_specs.yml")["argument_specs"]),
                 read(path / "meta/constraints.yml"),
-                {**read(path / "defaults/main.yml"), "role_path": str(path)},
+                role_defaults(self._loader, path.name),
                 {name: value for file in path.glob("vars/**/*.yml") for name, value in read(file).items()},
             )
             for path in sorted(_ROLES.iterdir())
@@ -170,6 +171,10 @@ class HostChecks:
         self._unset: Set[str] = frozenset()
         self._roles = roles
         self._specs: Specs = {role: content.options for role, content in roles.items()}
+        # A role may declare those of another's option, as apps does for what is an entry of its list.
+        self._constraints = {
+            name: schema for role in roles.values() for name, schema in role.constraints.items()
+        }
         self._evaluate = evaluate
         self._limits = limits
         self._probe = variables["_preflight_probe"]
@@ -195,6 +200,7 @@ class HostChecks:
     def problems(self, *, judge_values: bool) -> Iterator[Problem]:
         """Name everything wrong with the host and what is set for it, which takes packages to judge."""
         yield from checks.unknown_variables(self._variables, self._specs)
+        yield from checks.doubled_variables(self._variables)
         if judge_values:
             yield from self._value_problems()
         if self._probe["unfit"]:
@@ -242,7 +248,7 @@ class HostChecks:
         except AnsibleError as error:
             wrong = f"{name} cannot be evaluated: {str(error).splitlines()[0]}"
             return [Problem(wrong, "correct it in the inventory")]
-        return constraints.wrong_value(name, role.options[name], role.constraints.get(name), value)
+        return constraints.wrong_value(name, role.options[name], self._constraints.get(name), value)
 
     def _value(self, name: str) -> Any:
         """Evaluate a variable, with numbers as such."""
@@ -261,7 +267,11 @@ class HostChecks:
     def _ranked(self, role: _Role) -> dict[str, Any]:
         """Return all variables as a role sees them."""
         common = self._roles["common"]
-        given = {name: value for name, value in self._variables.items() if name not in self._unset}
+        given = {
+            name: value
+            for name, value in self._variables.items()
+            if checks.DEPRECATED.get(name, name) not in self._unset
+        }
         return {**common.defaults, **role.defaults, **given, **common.vars, **role.vars}
 
     def _inventory_problems(self) -> Iterator[Problem]:
@@ -299,7 +309,7 @@ class HostChecks:
             yield Problem(f"elk_logstash_filters_extra cannot be read by Logstash: {flaw}", fix)
 
     def _builder_problems(self) -> Iterator[Problem]:
-        if apps.sources(self._value("flask_app_apps"), ""):
+        if apps.sources(self._value("apps"), ""):
             try:
                 find_builder()
             except BuildError as error:
@@ -315,7 +325,7 @@ class HostChecks:
             prefix, lock = self._value("homeserver_image_prefix"), self._value("homeserver_locked_images")
             images = self._value("homeserver_versions")["images"].items()
             pulled = [image for name, image in images if self._runs(name)]
-            named = [app.get("image") for app in self._value("flask_app_apps")]
+            named = [app.get("image") for app in self._value("apps")]
             pulled += [locked(image, lock) for image in named if image]
             own = self._value("homeserver_microk8s_images").get(self._channel.partition("/")[0], [])
             mirrors = self._value("microk8s_registry_mirrors")
@@ -379,5 +389,5 @@ class HostChecks:
         return str(self._value("homeserver_versions")["microk8s_channel"])
 
     def _routes(self) -> Iterator[Route]:
-        names = ("homeserver_domain", "homeserver_hosts", "flask_app_apps", "traefik_routes")
+        names = ("homeserver_domain", "homeserver_hosts", "apps", "traefik_routes")
         return routes(*(self._value(name) for name in names))

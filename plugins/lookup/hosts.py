@@ -34,5 +34,5 @@ class LookupModule(AppsLookup):
     def run(self, _: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[str]:
         """List them."""
         self.set_options(var_options=variables, direct=kwargs)
-        names = ("homeserver_domain", "homeserver_hosts", "flask_app_apps", "traefik_routes")
+        names = ("homeserver_domain", "homeserver_hosts", "apps", "traefik_routes")
         return [route.host for route in routes(*self.values(names, variables))]

@@ -4,35 +4,23 @@ from __future__ import annotations
 
 DOCUMENTATION = """
 name: images
-short_description: Names images by what they are built from
+short_description: Names the images that are built for a component
 description:
-  - Returns the C(name), C(source), C(reference) and C(archive) of every image, and whether it is C(built).
+  - Returns the C(name), C(source), C(within), C(reference) and C(archive) of every image that a role declares
+    as C(builds), and whether it is C(built).
   - The tag in the reference is a hash of its source and its base image, as the module build_image makes it.
+  - The base image is C(homeserver_python_image), the platform C(homeserver_platform), and what is built is in
+    C(homeserver_images_dir).
 options:
   _terms:
-    description: The directory of each image's source, by the image's name.
-    type: dict
-    required: true
-  base:
-    description: Reference of the base image.
+    description: The role.
     type: str
     required: true
-  directory:
-    description: Directory of the archives of built images.
-    type: str
-    required: true
-  platform:
-    description: Operating system and architecture of the machines the images are for.
-    type: str
-    required: true
-  within:
-    description: A directory around the sources that their links may lead to.
-    type: str
 """
 
 EXAMPLES = """
 - ansible.builtin.debug:
-    msg: "{{ query('homeserver.stack.images', sources, base=base, platform=platform, directory='/tmp') }}"
+    msg: "{{ query('homeserver.stack.images', 'elk') }}"
 """
 
 RETURN = """
@@ -47,38 +35,51 @@ from typing import Any
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
+from ansible.template import trust_as_template
+from ansible_collections.homeserver.stack.plugins.module_utils.components import components
 from ansible_collections.homeserver.stack.plugins.module_utils.registry.image_build import Image, archive_path
 from ansible_collections.homeserver.stack.plugins.module_utils.registry.image_builders import BuildError
+
+_IMAGES = Path(__file__).parents[2] / "images"
 
 
 class LookupModule(LookupBase):
     """Name images."""
 
-    def run(
-        self, terms: list[dict[str, str]], variables: object = None, **kwargs: Any
-    ) -> list[dict[str, Any]]:
-        """Name the images of the sources, which are the only term."""
+    def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[Any]:
+        """Name those of a role, which is the only term."""
         self.set_options(var_options=variables, direct=kwargs)
-        return [self._image(name, Path(source)) for name, source in terms[0].items()]
-
-    def _image(self, name: str, source: Path) -> dict[str, Any]:
-        base, platform, within = (self.get_option(option) for option in ("base", "platform", "within"))
-        image = Image(
-            f"localhost/{name}",
-            source.expanduser().resolve(),
-            base,
-            platform,
-            Path(within).expanduser() if within else None,
+        known = variables or {}
+        base, platform, directory = (
+            self._templar.template(known[name])
+            for name in ("homeserver_python_image", "homeserver_platform", "homeserver_images_dir")
         )
-        try:
-            reference = image.reference
-            archive = archive_path(image, Path(self.get_option("directory")).expanduser())
-        except BuildError as error:
-            raise AnsibleLookupError(f"{image.name}: {error}") from error
-        return {
-            "name": name,
-            "source": str(image.source),
-            "reference": reference,
-            "archive": str(archive),
-            "built": archive.exists(),
-        }
+        return [
+            _described(
+                Image(f"localhost/{name}", source, base, platform, within), Path(directory).expanduser()
+            )
+            for name, source, within in self._sources(components()[terms[0]].get("builds", {}))
+        ]
+
+    def _sources(self, builds: dict[str, str] | str) -> list[tuple[str, Path, Path | None]]:
+        """Return the name of each image, its source, and the directory that links in it may lead to."""
+        if isinstance(builds, str):
+            given = self._templar.template(trust_as_template(builds))
+            return [(name, Path(path).expanduser().resolve(), None) for name, path in given.items()]
+        return [(name, (_IMAGES / directory).resolve(), _IMAGES) for name, directory in builds.items()]
+
+
+def _described(image: Image, directory: Path) -> dict[str, Any]:
+    try:
+        reference = image.reference
+        archive = archive_path(image, directory)
+    except BuildError as error:
+        raise AnsibleLookupError(f"{image.name}: {error}") from error
+    return {
+        "name": image.name.removeprefix("localhost/"),
+        "source": str(image.source),
+        "within": str(image.within) if image.within else None,
+        "reference": reference,
+        "archive": str(archive),
+        "built": archive.exists(),
+    }

@@ -1,4 +1,4 @@
-"""The entries of flask_app_apps: fills in what they leave out."""
+"""The entries of the option apps: fills in what they leave out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def complete(apps: Sequence[App], options: Options, domain: str) -> list[dict[st
     """Return the apps with every option, and with what follows from the options of all.
 
     Args:
-        apps: entries of flask_app_apps.
+        apps: entries of the option apps.
         options: the options of an entry.
         domain: that of the home.
     """

@@ -31,14 +31,14 @@ def routes(
     Args:
         domain: of the home.
         own: the host names of this project's parts, by their names.
-        apps: entries of flask_app_apps.
+        apps: entries of the option apps.
         others: entries of traefik_routes.
     """
     for name, host in own.items():
         yield Route(host, "/", f"the one of this project's own {name}")
     for app in apps:
         for place in app_routes(app, domain):
-            yield Route(**place, owner=f"{app['name']} in flask_app_apps")
+            yield Route(**place, owner=f"{app['name']} in apps")
     for other in others:
         yield Route(other["host"], other.get("path") or "/", f"{other['name']} in traefik_routes")
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 from ansible.plugins.lookup import LookupBase
 
-_ROLE = Path(__file__).parents[2] / "roles/flask_app"
+from .role_defaults import role_defaults
 
 
 class AppsLookup(LookupBase):
@@ -16,8 +15,8 @@ class AppsLookup(LookupBase):
 
     def values(self, names: Iterable[str], variables: dict[str, Any] | None) -> Iterator[Any]:
         """Return the values of variables."""
-        # The default of flask_app_apps, and what entries of an owner's may refer to.
-        defaults = self._loader.load_from_file(str(_ROLE / "defaults/main.yml"), trusted_as_template=True)
-        known = {"traefik_routes": [], **defaults, **(variables or {}), "role_path": str(_ROLE)}
+        # The default of apps, and what entries of an owner's may refer to.
+        defaults = role_defaults(self._loader, "apps")
+        known = {"traefik_routes": [], **defaults, **(variables or {}), "role_path": defaults["role_path"]}
         templar = self._templar.copy_with_new_env(available_variables=known)
         return (templar.template(known[name]) for name in names)

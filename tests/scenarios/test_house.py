@@ -20,7 +20,7 @@ VERIFIERS = (
     "microk8s",
     "prometheus/tests/test_alert_drills_fired.py",
     "traefik",
-    "flask_app",
+    "apps",
     "grafana",
     "prometheus/tests/test_alert_drills_over.py",
     "incident/tests/test_incident.py",

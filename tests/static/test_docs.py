@@ -56,7 +56,7 @@ COMMANDS = {
     ".venv/bin/ansible-playbook playbooks/rotate.yml -e secret=grafana_admin": "scenario rotate",
     ".venv/bin/ansible-playbook playbooks/rotate.yml -e secret=ca": "scenario rotate",
     ".venv/bin/ansible-playbook playbooks/rotate.yml -e secret=ca -e step=finish": "scenario rotate",
-    ".venv/bin/ansible-playbook playbooks/apps.yml -e flask_app_confirm_removal=home": "scenario flask_app",
+    ".venv/bin/ansible-playbook playbooks/apps.yml -e apps_confirm_removal=home": "scenario apps",
     ".venv/bin/ansible-playbook playbooks/backup.yml": "scenario restore",
     ".venv/bin/ansible-playbook playbooks/recovery_sheet.yml": "tests/unit/test_recovery_sheet.py",
     ".venv/bin/ansible-playbook playbooks/prune_backups.yml": "tests/unit/test_backup_remote.py",

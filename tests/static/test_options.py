@@ -1,16 +1,19 @@
 """An option reaches what it is for: with another value than its default, an object or a task has that."""
 
+import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.homeserver.stack.plugins.module_utils.preflight.checks import DEPRECATED
 
 from tests.support import rendering
-from tests.support.manifests import Object
+from tests.support.manifests import Object, rendered
 from tests.support.rendering import find
-from tests.support.roles import ROLES, Role, tasks_of
+from tests.support.roles import ROLES, ROOT, Role, tasks_of
 
 # What the options of everything_on are in its objects: an item of a list is named by its place or its name.
 SHOWN: dict[str, dict[str, Any]] = {
@@ -59,6 +62,20 @@ WRITTEN: dict[tuple[str, str], dict[str, Any]] = {
 }
 # For each role: values of options, and the arguments that its tasks get from them.
 GIVEN: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    # By their former names.
+    "apps": (
+        {
+            "flask_app_state": "absent",
+            "flask_app_confirm_removal": "home",
+            "flask_app_rollout_timeout_seconds": 7,
+        },
+        {
+            "apply kubernetes_apply.application": "flask_app",
+            "apply kubernetes_apply.state": "absent",
+            "apply kubernetes_apply.timeout": 7,
+            "apply kubernetes_apply.volumes": "delete",
+        },
+    ),
     "microk8s": (
         {
             "microk8s_certificate_warning_days": 60,
@@ -157,6 +174,17 @@ def test_objects_have_what_the_options_say(objects_of: Callable[[str], list[Obje
     }
 
     assert found == SHOWN
+
+
+def test_former_names_that_still_work_make_the_same_objects(tmp_path: Path) -> None:
+    inventory = shutil.copytree(ROOT / "tests/inventories", tmp_path / "inventories") / "everything_on"
+    settings = (inventory / "group_vars/all/main.yml").read_text()
+    for former, name in DEPRECATED.items():
+        settings = re.sub(rf"^{name}:", f"{former}:", settings, flags=re.MULTILINE)
+    (inventory / "group_vars/all/main.yml").write_text(settings)
+
+    assert "\nflask_app_apps:\n" in settings
+    assert rendered(str(inventory), tmp_path) == rendered("everything_on", tmp_path)
 
 
 def test_files_have_what_the_options_say(objects_of: Callable[[str], list[Object]]) -> None:

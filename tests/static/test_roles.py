@@ -12,7 +12,9 @@ from tests.support.roles import ROLES, ROOT, Role
 
 SHAPE = {"defaults", "meta", "tasks", "templates", "files", "handlers", "vars"}
 # There is nothing to remove of them.
-STATELESS = {"common", "preflight", "restore"}
+STATELESS = {"common", "flask_app", "preflight", "restore"}
+# They do nothing by themselves: others depend on them.
+PASSIVE = {"common", "flask_app"}
 TYPES: dict[str, type | tuple[type, ...]] = {
     "str": str,
     "path": str,
@@ -60,7 +62,6 @@ MORE_TASKS = {
         *("verify_worker", "follow_host"),
         *("present", "change", "upgrade", "prepare_upgrade", "drain", "run_again", "revert"),
     },
-    "common": {"build_images"},
     "traefik": {"download"},
     "restore": {"finish", "inventory", "objects", "stop", "workloads"},
 }
@@ -94,7 +95,7 @@ def _all_options(role: Role) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def test_there_are_roles() -> None:
-    assert {"common", "preflight", "microk8s", "traefik", "flask_app"} <= {role.name for role in ROLES}
+    assert {"common", "preflight", "microk8s", "traefik", "apps"} <= {role.name for role in ROLES}
 
 
 @every_role
@@ -104,12 +105,12 @@ def test_has_the_common_folders_and_files(role: Role) -> None:
     assert (role.path / "meta/main.yml").is_file()
     assert (role.path / "meta/argument_specs.yml").is_file()
     assert (role.path / "meta/constraints.yml").is_file()
-    assert role.name == "common" or (role.path / "tasks/main.yml").is_file()
+    assert (role.path / "tasks/main.yml").is_file() is (role.name not in PASSIVE)
 
 
 @every_role
 def test_task_files_have_common_names(role: Role) -> None:
-    files = {path.stem for path in (role.path / "tasks").iterdir()}
+    files = {path.stem for path in (role.path / "tasks").glob("*")}
 
     assert files - TASKS - set(role.entry_points) == MORE_TASKS.get(role.name, set())
 
@@ -125,8 +126,8 @@ def _included(role: Role, file: str) -> set[str]:
 
 @every_role
 def test_main_is_a_table_of_contents(role: Role) -> None:
-    if role.name == "common":
-        return  # it only has entry points
+    if role.name in PASSIVE:
+        return  # it has only entry points, if any
     included = _included(role, "main.yml")
 
     parts = {
@@ -156,7 +157,7 @@ def test_can_be_removed(role: Role) -> None:
         assert f"{role.name}_state" not in role.options
     else:
         assert role.options[f"{role.name}_state"]["choices"] == ["present", "absent"]
-        assert role.defaults[f"{role.name}_state"] == "present"
+        assert role.options[f"{role.name}_state"]["default"] == "present"
 
 
 @every_role
@@ -170,7 +171,7 @@ def test_defaults_and_specs_name_the_same_options(role: Role) -> None:
 def test_public_names_have_the_roles_prefix(role: Role) -> None:
     prefix = "homeserver_" if role.name == "common" else f"{role.name}_"
 
-    assert [name for name in role.options if not name.startswith(prefix)] == []
+    assert [name for name in role.options if not name.startswith(prefix) and name != role.name] == []
 
 
 @every_role
@@ -178,9 +179,17 @@ def test_defaults_are_the_documented_ones(role: Role) -> None:
     documented = {name: option["default"] for name, option in role.options.items() if "default" in option}
     for former, name in checks.DEPRECATED.items():
         if name in documented:
-            documented[name] = f"{{{{ {former} | default({documented[name]}) }}}}"
+            documented[name] = f"{{{{ {former} | default({_as_expression(documented[name])}) }}}}"
 
     assert role.defaults == documented
+
+
+def _as_expression(default: object) -> str:
+    """Return a default as it is written within another template."""
+    if isinstance(default, list):
+        return f"[{', '.join(map(_as_expression, default))}]"
+    template = re.fullmatch(r"{{ (.*) }}", default) if isinstance(default, str) else None
+    return template[1] if template else repr(default)
 
 
 @every_role
@@ -256,7 +265,7 @@ def test_shares_are_percent(role: Role) -> None:
         ("microk8s_ready_timeout", "Seconds until the cluster must be ready."),
         ("traefik_memory_limit", "Memory limit, in MiB."),
         ("elk_retention_seconds", "Days for which logs are kept."),
-        ("flask_app_pod_count", "How many pods run."),
+        ("apps_pod_count", "How many pods run."),
         ("traefik_sample_rate", "Number of requests."),
     ],
 )

@@ -130,7 +130,7 @@ ASKS_AS = {
 # Options with secret values: no task prints them.
 SECRET_OPTIONS = re.compile(
     r"alertmanager_(ntfy|slack|discord|msteams|webhook)\.url|alertmanager_deadman_url"
-    r"|.*(password|passphrase|token|user_key)|flask_app_apps\.secrets|traefik_acme_dns_environment"
+    r"|.*(password|passphrase|token|user_key)|apps\.secrets|traefik_acme_dns_environment"
     r"|prometheus_scrape_configs|backup_repositories\.(prune|(prune\.)?(location|environment))"
 )
 # Tasks that print nothing: they handle the kubeconfig, a key to the whole cluster, or all secrets at once.

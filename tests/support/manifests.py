@@ -12,6 +12,7 @@ import yaml
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible.vars.manager import VariableManager
+from ansible_collections.homeserver.stack.plugins.module_utils.components import components
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.logins import with_pull_secrets
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.objects import prepare
 
@@ -20,7 +21,7 @@ from tests.support.roles import ROOT
 
 # The roles that apply objects, in the order of tests/static/cluster.yml.
 APPLIED = (
-    "traefik", "flask_app", "elk", "tracing", "prometheus", "disk_cleanup", "alertmanager", "grafana",
+    "traefik", "apps", "elk", "tracing", "prometheus", "disk_cleanup", "alertmanager", "grafana",
 )  # fmt: skip
 BUILT = {
     name: f"localhost/{name}:built" for name in ("hello", "homeserver-logstore", "homeserver-disk-cleanup")
@@ -91,9 +92,11 @@ def _objects_of(name: str, state: Path, variables: dict[str, Any]) -> list[Objec
     role = Role(name, state, **variables)
     if not role.value(f"homeserver_enabled.{name}"):
         return []
+    application = components()[name].get("application", name)
     once = RUN_AFTERWARDS.get(name)
     applied = role.objects() + (role.objects(once) if once else [])
-    return prepare(name, with_pull_secrets(name, applied, role.value("homeserver_registry_logins")))
+    logins = role.value("homeserver_registry_logins")
+    return prepare(application, with_pull_secrets(application, applied, logins))
 
 
 def dry_run(inventory: str, state: Path) -> str:

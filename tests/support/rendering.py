@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
+from ansible_collections.homeserver.stack.plugins.plugin_utils.role_defaults import role_defaults
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -32,14 +33,12 @@ class Role:
         known: dict[str, Any] = {
             "ansible_check_mode": False,
             "ansible_search_path": [str(self._path)],
-            "role_path": str(self._path),
             "groups": {"control_plane": ["home"], "home_servers": ["home"]},
             "hostvars": {"home": {"ansible_host": "192.0.2.1"}},
         }
+        known |= role_defaults(loader, role)
         for path in (
-            ROOT / "roles/common/defaults/main.yml",
             *sorted((ROOT / "roles/common/vars/main").glob("*.yml")),
-            self._path / "defaults/main.yml",
             *sorted((self._path / "vars").rglob("*.yml")),
         ):
             known |= loader.load_from_file(str(path), trusted_as_template=True)

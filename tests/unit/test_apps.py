@@ -6,7 +6,7 @@ from ansible_collections.homeserver.stack.plugins.module_utils import apps
 
 from tests.support.roles import ROLES
 
-(OPTIONS,) = (role.options["flask_app_apps"]["options"] for role in ROLES if role.name == "flask_app")
+(OPTIONS,) = (role.options["apps"]["options"] for role in ROLES if role.name == "apps")
 DB = {
     "name": "db",
     "image": "postgres:15",

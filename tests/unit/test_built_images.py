@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleLookupError
+from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import lookup_loader
+from ansible.template import Templar
 from ansible_collections.homeserver.stack.plugins.filter.images import hosts_without_images
 from ansible_collections.homeserver.stack.plugins.lookup.built_images import LookupModule
 
@@ -24,8 +26,15 @@ def archive(file: Path, content: object, name: str = "manifest.json") -> None:
 
 def named(source: Path, directory: Path, platform: str = "linux/amd64") -> dict[str, Any]:
     """Return what the lookup images tells of an image."""
-    options = {"base": "python:3.13", "directory": str(directory), "platform": platform}
-    (image,) = lookup_loader.get("homeserver.stack.images").run([{"wiki": str(source)}], **options)
+    variables = {
+        "homeserver_python_image": "python:3.13",
+        "homeserver_images_dir": str(directory),
+        "homeserver_platform": platform,
+        "_apps_sources": {"wiki": str(source)},
+    }
+    templar = Templar(loader=DataLoader(), variables=variables)
+    lookup = lookup_loader.get("homeserver.stack.images", templar=templar)
+    (image,) = lookup.run(["apps"], variables)
     return dict(image)
 
 

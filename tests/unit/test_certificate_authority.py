@@ -270,7 +270,7 @@ def _stolen(authority: Authority, name: str) -> x509.Certificate:
 def test_a_thief_of_the_key_cannot_be_another_site(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     elsewhere = [{"name": "blog", "host": "blog.example.org"}]
-    authority.issue(names=[*NAMES, "blog.example.org"], flask_app_apps=elsewhere)
+    authority.issue(names=[*NAMES, "blog.example.org"], apps=elsewhere)
 
     assert _accepted(authority, "nas.home.arpa", authority.certificate("web"))
     assert _accepted(authority, "blog.example.org", authority.certificate("web"))

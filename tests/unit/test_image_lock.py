@@ -70,7 +70,7 @@ class Inventory:
             "microk8s_registry_mirrors": {mirror: f"http://{mirror}"},
             "homeserver_pinned_versions": {"images": self.images},
             "homeserver_registry_logins": [{"registry": mirror, "username": USER, "password": PASSWORD}],
-            "flask_app_apps": [{"name": "shop", "image": SHOP}, {"name": "own", "source": "/nowhere"}],
+            "apps": [{"name": "shop", "image": SHOP}, {"name": "own", "source": "/nowhere"}],
             **({} if take else {"lock_images_take_moved": False}),
             **self.variables,
         }

@@ -16,7 +16,7 @@ PLAY = {
     "tasks": [
         {
             "ansible.builtin.include_role": {"name": "homeserver.stack.common", "tasks_from": "images"},
-            "vars": {"common_sources": {}},
+            "vars": {"common_component": "grafana"},
         },
         {"ansible.builtin.debug": {"var": "ansible_facts.architecture"}},
     ],

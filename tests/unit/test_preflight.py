@@ -171,12 +171,10 @@ def test_two_routes_for_one_url_are_reported_with_both_names() -> None:
     routes = [
         ("nas.home.arpa", "/", "nas in traefik_routes"),
         ("nas.home.arpa", "/files", "files in traefik_routes"),
-        ("NAS.home.arpa", "", "nas in flask_app_apps"),
+        ("NAS.home.arpa", "", "nas in apps"),
     ]
     (found,) = texts(checks.repeated_routes(routes))
-    assert found.startswith(
-        "two routes for https://nas.home.arpa/ (nas in traefik_routes and nas in flask_app_apps)"
-    )
+    assert found.startswith("two routes for https://nas.home.arpa/ (nas in traefik_routes and nas in apps)")
 
 
 def test_flaws_and_missing_parts_of_a_bundle_are_reported() -> None:

@@ -33,7 +33,7 @@ def route(**changes: Any) -> dict[str, Any]:
 
 
 def app(**changes: Any) -> dict[str, Any]:
-    return {"flask_app_apps": [APP | changes]}
+    return {"apps": [APP | changes]}
 
 
 MISTAKES: list[tuple[dict[str, Any], str]] = [
@@ -45,12 +45,13 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         "unknown variable home_server_domain -> did you mean homeserver_domain?",
     ),
     ({"promtheus_retention_days": 9}, "promtheus_retention_days -> did you mean prometheus_retention_days?"),
-    ({"flaskapp_apps": []}, "unknown variable flaskapp_apps -> did you mean flask_app_apps?"),
+    ({"flaskapp_greeting": "Hi"}, "flaskapp_greeting -> did you mean flask_app_greeting?"),
+    ({"apps": [APP], "flask_app_apps": [APP]}, "flask_app_apps and apps are both set, and the first is"),
     ({"alertmanager_telegramm": []}, "alertmanager_telegramm -> did you mean alertmanager_telegram?"),
     ({"traefik_drain_time": 5}, "traefik_drain_time -> it is called traefik_drain_seconds now"),
     ({"traefik_replicas": 2}, "unknown variable traefik_replicas -> remove it: Traefik runs on every node"),
     (route(pth="/x"), "unknown key traefik_routes[0].pth -> did you mean path?"),
-    (app(imge="x"), "unknown key flask_app_apps[0].imge -> did you mean image?"),
+    (app(imge="x"), "unknown key apps[0].imge -> did you mean image?"),
     ({"prometheus_alert_thresholds": {"disk_free": 5}}, "unknown key prometheus_alert_thresholds.disk_free"),
     ({"homeserver_version_overrides": {"image": {}}}, "unknown key homeserver_version_overrides.image"),
     ({"homeserver_version_overrides": {"images": {"grafanna": "a/b:1"}}}, "unknown name grafanna"),
@@ -67,6 +68,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"elk_elasticsearch_replicas": True}, "elk_elasticsearch_replicas is true (expected a whole number"),
     ({"traefik_routes": ROUTE}, "traefik_routes is a dictionary (expected a list)"),
     ({"traefik_routes": ["nas"]}, "traefik_routes[0] is 'nas' (expected a dictionary)"),
+    ({"flask_app_apps": ["blog"]}, "apps[0] is a secret that is not right (expected a dictionary)"),
     ({"traefik_routes": None}, "traefik_routes is empty (expected a list)"),
     ({"microk8s_users": "owner"}, "microk8s_users is 'owner' (expected a list)"),
     ({"homeserver_logging_enabled": "no"}, "homeserver_logging_enabled is 'no' (expected true or false"),
@@ -76,11 +78,8 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"preflight_memory_mib": "much"}, "preflight_memory_mib is 'much' (expected a whole number"),
     ({"flask_app_greeting": ["Hello"]}, "flask_app_greeting is a list (expected a text)"),
     ({"microk8s_users": "{{ nothing }}"}, "microk8s_users cannot be evaluated: 'nothing' is undefined"),
-    (
-        app(secrets={"PORT": 5432}),
-        "flask_app_apps[0].secrets.PORT is a secret that is not right (expected a text)",
-    ),
-    (app(env={"LIST": [1]}), "flask_app_apps[0].env.LIST is a list (expected"),
+    (app(secrets={"PORT": 5432}), "apps[0].secrets.PORT is a secret that is not right (expected a text)"),
+    (app(env={"LIST": [1]}), "apps[0].env.LIST is a list (expected"),
     # Ranges.
     ({"elk_retention_days": 0}, "elk_retention_days is 0 (expected a whole number from 1 to 3650)"),
     ({"homeserver_storage_budget_gib": 1}, "homeserver_storage_budget_gib is 1 (expected"),
@@ -106,15 +105,13 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         {"prometheus_alert_thresholds": {"pod_pending_minutes": 45}},
         "pod_pending_minutes is 45 (expected a number of",
     ),
-    (app(port=70000), "flask_app_apps[0].port is 70000 (expected a whole number from 0 to 65535)"),
-    (app(user=0), "flask_app_apps[0].user is 0 (expected"),
-    (app(replicas=-1), "flask_app_apps[0].replicas is -1 (expected"),
-    (app(autoscaling={"min": 0, "max": 2}), "flask_app_apps[0].autoscaling.min is 0 (expected"),
-    (
-        app(schedules=[SCHEDULE | {"timeout_minutes": 0}]),
-        "flask_app_apps[0].schedules[0].timeout_minutes is",
-    ),
-    (app(ports=[{"port": 0}]), "flask_app_apps[0].ports[0].port is 0 (expected a whole number from 1"),
+    (app(port=70000), "apps[0].port is 70000 (expected a whole number from 0 to 65535)"),
+    ({"flask_app_hello": APP | {"port": 70000}}, "flask_app_hello.port is 70000 (expected a whole number"),
+    (app(user=0), "apps[0].user is 0 (expected"),
+    (app(replicas=-1), "apps[0].replicas is -1 (expected"),
+    (app(autoscaling={"min": 0, "max": 2}), "apps[0].autoscaling.min is 0 (expected"),
+    (app(schedules=[SCHEDULE | {"timeout_minutes": 0}]), "apps[0].schedules[0].timeout_minutes is"),
+    (app(ports=[{"port": 0}]), "apps[0].ports[0].port is 0 (expected a whole number from 1"),
     ({"elk_logstash_memory_limit_mib": 512}, "elk_logstash_memory_limit_mib is 512 (expected"),
     # Choices, and what is missing.
     ({"traefik_log_level": "debug"}, "traefik_log_level is 'debug' (expected one of TRACE, DEBUG"),
@@ -123,7 +120,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         "homeserver_platform is 'arm64' (expected one of linux/amd64, linux/arm64)",
     ),
     (route(middlewares=["gzip"]), "traefik_routes[0].middlewares[0] is 'gzip' (expected one of compress"),
-    (app(middlewares=["gzip"]), "flask_app_apps[0].middlewares[0] is 'gzip' (expected one of basic-auth"),
+    (app(middlewares=["gzip"]), "apps[0].middlewares[0] is 'gzip' (expected one of basic-auth"),
     (
         {"traefik_routes": [{"name": "nas", "url": "http://192.168.1.20"}]},
         "traefik_routes[0].host is not set -> it is:",
@@ -133,10 +130,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         "traefik_routes[0] has none of service and url",
     ),
     ({"traefik_routes": [ROUTE | SERVICE]}, "traefik_routes[0] has service and url (expected one of them)"),
-    (
-        app(source="{{ role_path }}/../../app"),
-        "flask_app_apps[0] has image and source and git (expected one of them)",
-    ),
+    (app(source="{{ role_path }}/../../app"), "apps[0] has image and source and git (expected one of them)"),
     (
         {"prometheus_scrape_configs": [{"static_configs": []}]},
         "prometheus_scrape_configs[0].job_name is not set",
@@ -172,22 +166,13 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         "traefik_routes[0].host is 'a`) || PathPrefix(`/' (expected a host name",
     ),
     (route(name="My NAS"), "traefik_routes[0].name is 'My NAS' (expected a name of up to 42"),
-    (app(name="My_Blog"), "flask_app_apps[0].name is 'My_Blog' (expected a name of up to 63"),
-    (app(name="9lives"), "flask_app_apps[0].name is '9lives' (expected a name of up to 63"),
-    (app(host="*.home.arpa"), "flask_app_apps[0].host is '*.home.arpa' (expected a host name"),
-    (
-        app(routes=[{"host": "Shop"}]),
-        "flask_app_apps[0].routes[0].host is 'Shop' (expected a host name",
-    ),
-    (
-        app(schedules=[SCHEDULE | {"name": "_"}]),
-        "flask_app_apps[0].schedules[0].name is '_' (expected a",
-    ),
-    (app(volumes=[VOLUME | {"name": "_"}]), "flask_app_apps[0].volumes[0].name is '_' (expected a name"),
-    (
-        app(env={"MY NAME": "x"}),
-        "a key of flask_app_apps[0].env is 'MY NAME' (expected the name of an environment",
-    ),
+    (app(name="My_Blog"), "apps[0].name is 'My_Blog' (expected a name of up to 63"),
+    (app(name="9lives"), "apps[0].name is '9lives' (expected a name of up to 63"),
+    (app(host="*.home.arpa"), "apps[0].host is '*.home.arpa' (expected a host name"),
+    (app(routes=[{"host": "Shop"}]), "apps[0].routes[0].host is 'Shop' (expected a host name"),
+    (app(schedules=[SCHEDULE | {"name": "_"}]), "apps[0].schedules[0].name is '_' (expected a"),
+    (app(volumes=[VOLUME | {"name": "_"}]), "apps[0].volumes[0].name is '_' (expected a name"),
+    (app(env={"MY NAME": "x"}), "a key of apps[0].env is 'MY NAME' (expected the name of an environment"),
     (
         {"traefik_backend_namespaces": ["My Apps"]},
         "traefik_backend_namespaces[0] is 'My Apps' (expected a name",
@@ -250,10 +235,10 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         {"homeserver_version_overrides": {"microk8s_channel": "latest/stable"}},
         "microk8s_channel is 'latest/stable'",
     ),
-    (app(image="registry/blog:"), "flask_app_apps[0].image is 'registry/blog:' (expected an image"),
+    (app(image="registry/blog:"), "apps[0].image is 'registry/blog:' (expected an image"),
     (
-        {"flask_app_apps": [{"name": "a", "source": "/nowhere"}]},
-        "flask_app_apps[0].source is '/nowhere' (expected the full path of a dir",
+        {"apps": [{"name": "a", "source": "/nowhere"}]},
+        "apps[0].source is '/nowhere' (expected the full path of a dir",
     ),
     (
         app(resources={"limits": {"memory": "256 MB"}}),
@@ -263,17 +248,11 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         app(egress=[{"to": [{"ipBlock": {"cidr": "192.168.1"}}]}]),
         "egress[0].to[0].ipBlock.cidr is '192.168.1' (expected",
     ),
-    (
-        app(volumes=[VOLUME | {"path": "data"}]),
-        "flask_app_apps[0].volumes[0].path is 'data' (expected a",
-    ),
-    (app(init_commands=["migrate"]), "flask_app_apps[0].init_commands[0] is 'migrate' (expected a list"),
-    (app(init_commands=[["sleep", 5]]), "flask_app_apps[0].init_commands[0][1] is 5 (expected a text)"),
-    (
-        app(schedules=[SCHEDULE | {"cron": "daily"}]),
-        "flask_app_apps[0].schedules[0].cron is 'daily'",
-    ),
-    (app(liveness_path="healthz"), "flask_app_apps[0].liveness_path is 'healthz' (expected a path"),
+    (app(volumes=[VOLUME | {"path": "data"}]), "apps[0].volumes[0].path is 'data' (expected a"),
+    (app(init_commands=["migrate"]), "apps[0].init_commands[0] is 'migrate' (expected a list"),
+    (app(init_commands=[["sleep", 5]]), "apps[0].init_commands[0][1] is 5 (expected a text)"),
+    (app(schedules=[SCHEDULE | {"cron": "daily"}]), "apps[0].schedules[0].cron is 'daily'"),
+    (app(liveness_path="healthz"), "apps[0].liveness_path is 'healthz' (expected a path"),
     (
         {"elk_retention_schedule": "every hour"},
         "elk_retention_schedule is 'every hour' (expected minute, hour",
@@ -391,11 +370,8 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     (route(host="jaeger.home.arpa"), "two routes for https://jaeger.home.arpa/"),
     (route(host="whoami.home.arpa"), "two routes for https://whoami.home.arpa/"),
     (app(name="grafana"), "two routes for https://grafana.home.arpa/"),
-    (app(name="default-deny"), "flask_app_apps[0] has the name 'default-deny', which this project has"),
-    (
-        {"flask_app_apps": [APP, APP | {"host": "b.org"}]},
-        "flask_app_apps[1] has the name 'blog', which flask_app_apps[0] has",
-    ),
+    (app(name="default-deny"), "apps[0] has the name 'default-deny', which this project has"),
+    ({"apps": [APP, APP | {"host": "b.org"}]}, "apps[1] has the name 'blog', which apps[0] has"),
     (
         {"traefik_basic_auth_users": [{"name": "admin", "password": "hush"}]},
         "traefik_basic_auth_users[0] has the name",
@@ -404,17 +380,14 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         {"traefik_basic_auth_users": [{"name": "a", "password": "é" * 40}]},
         "traefik_basic_auth_users[0].password has more",
     ),
-    (
-        app(autoscaling={"min": 5, "max": 2}),
-        "flask_app_apps[0].autoscaling.min is 5 (expected at most max, 2)",
-    ),
+    (app(autoscaling={"min": 5, "max": 2}), "apps[0].autoscaling.min is 5 (expected at most max, 2)"),
     (
         app(autoscaling={"min": 1, "max": 2}) | {"microk8s_metrics_server_enabled": False},
-        "flask_app_apps[0].autoscaling needs the metrics server",
+        "apps[0].autoscaling needs the metrics server",
     ),
     (
-        {"flask_app_apps": [APP, {"name": "b", "image": "b", "host": "blog.home.arpa"}]},
-        "two routes for https://blog.home.arpa/ (blog in flask_app_apps and b in flask_app_apps)",
+        {"apps": [APP, {"name": "b", "image": "b", "host": "blog.home.arpa"}]},
+        "two routes for https://blog.home.arpa/ (blog in apps and b in apps)",
     ),
     (
         app(routes=[{}, {"host": "grafana.home.arpa"}]),
@@ -422,11 +395,11 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         app(routes=[{}, {"path": "/"}]),
-        "flask_app_apps[0].routes[1] has the route 'blog.home.arpa', which flask_app_apps[0].routes[0] has",
+        "apps[0].routes[1] has the route 'blog.home.arpa', which apps[0].routes[0] has",
     ),
     (
-        {"flask_app_apps": [APP | {"schedules": [SCHEDULE]}, APP | {"name": "blog-clean"}]},
-        "flask_app_apps[1] has the name 'blog-clean', which flask_app_apps[0].schedules[0] has",
+        {"apps": [APP | {"schedules": [SCHEDULE]}, APP | {"name": "blog-clean"}]},
+        "apps[1] has the name 'blog-clean', which apps[0].schedules[0] has",
     ),
     (
         app(name="b" * 50, schedules=[SCHEDULE]),
@@ -434,30 +407,27 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         app(volumes=[VOLUME, VOLUME | {"path": "/other"}]),
-        "flask_app_apps[0].volumes[1] has the name 'blog-data', which flask_app_apps[0].volumes[0] has",
+        "apps[0].volumes[1] has the name 'blog-data', which apps[0].volumes[0] has",
     ),
     (
         app(volumes=[VOLUME, VOLUME | {"name": "other"}]),
-        "flask_app_apps[0].volumes[1] has the path '/data', which flask_app_apps[0].volumes[0] has",
+        "apps[0].volumes[1] has the path '/data', which apps[0].volumes[0] has",
     ),
     (
         app(volumes=[VOLUME | {"path": "/tmp"}]),
-        "flask_app_apps[0].volumes[0] has the path '/tmp', which this project has",
+        "apps[0].volumes[0] has the path '/tmp', which this project has",
     ),
-    (app(needs=["db"]), "flask_app_apps[0].needs[0] is 'db' (expected the name of another app)"),
-    (app(needs=["blog"]), "flask_app_apps[0].needs[0] is 'blog' (expected the name of another app)"),
-    (app(port=0), "flask_app_apps[0].port is 0, which is for an app without routes and without a probe"),
-    (app(port=0, probe="none"), "flask_app_apps[0].port is 0, which is for an app without routes"),
-    (app(port=0, routes=[]), "flask_app_apps[0].port is 0, which is for an app without routes"),
+    (app(needs=["db"]), "apps[0].needs[0] is 'db' (expected the name of another app)"),
+    (app(needs=["blog"]), "apps[0].needs[0] is 'blog' (expected the name of another app)"),
+    (app(port=0), "apps[0].port is 0, which is for an app without routes and without a probe"),
+    (app(port=0, probe="none"), "apps[0].port is 0, which is for an app without routes"),
+    (app(port=0, routes=[]), "apps[0].port is 0, which is for an app without routes"),
     (
-        {"flask_app_apps": [APP | {"ports": [{"port": 1}]}, APP | {"name": "b", "ports": [{"port": 1}]}]},
-        "flask_app_apps[1].ports[0] has the port 'tcp 1', which flask_app_apps[0].ports[0] has",
+        {"apps": [APP | {"ports": [{"port": 1}]}, APP | {"name": "b", "ports": [{"port": 1}]}]},
+        "apps[1].ports[0] has the port 'tcp 1', which apps[0].ports[0] has",
     ),
-    (
-        app(ports=[{"port": 443}]),
-        "flask_app_apps[0].ports[0] has the port 'tcp 443', which this project has",
-    ),
-    (app(metrics_port=8000), "flask_app_apps[0].metrics_port is 8000, as is its port"),
+    (app(ports=[{"port": 443}]), "apps[0].ports[0] has the port 'tcp 443', which this project has"),
+    (app(metrics_port=8000), "apps[0].metrics_port is 8000, as is its port"),
     (
         {"prometheus_scrape_configs": [{"job_name": "node"}]},
         "prometheus_scrape_configs[0].job_name is 'node', as is",
@@ -498,7 +468,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         app(backup={"preset": "mariadb"}),
-        "flask_app_apps[0].backup.preset is 'mariadb', and the app has no volume for the dump",
+        "apps[0].backup.preset is 'mariadb', and the app has no volume for the dump",
     ),
     (
         {"backup_schedule": "25:00"},
@@ -531,8 +501,9 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     inventory.mkdir()
     hosts = {f"m{number}": variables for number, (variables, _) in enumerate(MISTAKES)}
     nowhere = {"ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_become": False}
+    hosts["former"] = {"flask_app_apps": FITTING, "flask_app_state": "present"}
     groups = {
-        "control_plane": {"hosts": {"fine": nowhere | INNOCENT | {"flask_app_apps": FITTING}}},
+        "control_plane": {"hosts": {"fine": nowhere | INNOCENT | {"apps": FITTING}}},
         "workers": {"hosts": {name: nowhere | variables for name, variables in hosts.items()}},
     }
     tree = {"all": {"children": {"home_servers": {"children": groups}}}}
@@ -572,3 +543,7 @@ def test_one_mistake_is_told_in_one_message(told: dict[str, list[str]], number: 
 
 def test_an_owners_own_variables_are_none_of_its_business(told: dict[str, list[str]]) -> None:
     assert told["fine"] == []
+
+
+def test_former_names_that_still_work_are_no_problem(told: dict[str, list[str]]) -> None:
+    assert told["former"] == []

@@ -39,7 +39,7 @@ def complaints(tmp_path: Path) -> Any:
         assert done.returncode == 2
         assert "changed=0" in done.stdout
         assert "Traceback" not in done.stdout + done.stderr
-        return done.stdout
+        return done.stdout + done.stderr
 
     return run
 
@@ -52,7 +52,7 @@ def test_every_problem_is_reported_in_one_message(complaints: Any, tmp_path: Pat
             {"name": "nas", "host": "nas.home.arpa", "url": "http://192.168.1.20"},
             {"name": "disk", "host": "nas.home.arpa", "url": "http://192.168.1.21"},
         ],
-        flask_app_apps=[{"name": "blog", "image": "blog:1", "needs": ["db"]}],
+        apps=[{"name": "blog", "image": "blog:1", "needs": ["db"]}],
         microk8s_user=["owner"],
         grafana_dashboards_extra=["/nowhere.json"],
         microk8s_extra_kubelet_args={"--node-labels": "a b"},
@@ -62,7 +62,7 @@ def test_every_problem_is_reported_in_one_message(complaints: Any, tmp_path: Pat
         "home, nas: unknown variable microk8s_user -> did you mean microk8s_users?",
         "home, nas: homeserver_domain is 'My_Home' (expected a host name of small letters, digits",
         "home, nas: two routes for https://nas.home.arpa/ (nas in traefik_routes and disk in traefik_routes)",
-        "home, nas: flask_app_apps[0].needs[0] is 'db' (expected the name of another app) -> name an app",
+        "home, nas: apps[0].needs[0] is 'db' (expected the name of another app) -> name an app",
         f"home, nas: {tmp_path}/bundle.json cannot be read (No such file or directory) (homeserver_bundle)",
         "home, nas: microk8s_extra_kubelet_args.--node-labels is 'a b' (expected a value without spaces and",
         "home, nas: /nowhere.json cannot be read (No such file or directory) (grafana_dashboards_extra) -> ",
@@ -126,7 +126,7 @@ def test_a_plain_mirror_needs_a_lock(complaints: Any, tmp_path: Path) -> None:
     (tmp_path / "inventory").mkdir()
     lock = {"all": {"vars": {"images_lock": locked}}}
     (tmp_path / "inventory/images.lock.yml").write_text(json.dumps(lock))
-    said = complaints(microk8s_registry_mirrors=mirrors, flask_app_apps=[app])
+    said = complaints(microk8s_registry_mirrors=mirrors, apps=[app])
     found = re.findall(r"microk8s_registry_mirrors\.(\S+) is 'http://cache', where .* replace (.*) -> ", said)
     own, hub, quay = sorted(set(found))
     assert quay[0] == "quay.io"
@@ -150,6 +150,13 @@ def test_variables_that_refer_to_each_other_are_told(complaints: Any) -> None:
     )
     assert "flask_app_greeting cannot be evaluated: " in said
     assert "elk_retention_days cannot be evaluated: " in said
+
+
+def test_a_former_name_that_still_works_is_a_warning_and_its_value_is_judged(complaints: Any) -> None:
+    said = complaints(flask_app_apps=[{"name": "blog", "image": "blog:1", "needs": ["db"]}])
+    assert "[WARNING]: home, nas: flask_app_apps is called apps now -> rename it" in said
+    assert "home, nas: apps[0].needs[0] is 'db' (expected the name of another app)" in said
+    assert "unknown variable" not in said
 
 
 def test_a_dictionary_of_all_versions_is_no_longer_accepted(complaints: Any) -> None:

@@ -24,7 +24,7 @@ HOME: dict[str, Any] = {
     "disk_cleanup_enabled": True,
     "homeserver_built_images": {"homeserver-logstore": "a:1", "homeserver-disk-cleanup": "b:1"},
 }
-READING = tuple(role for role in APPLIED if role != "flask_app")  # which needs what an owner's apps say
+READING = tuple(role for role in APPLIED if role != "apps")  # which needs what an owner's apps say
 
 
 @pytest.fixture

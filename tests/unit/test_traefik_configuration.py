@@ -132,7 +132,7 @@ def test_it_asks_for_what_its_roles_allow_and_for_nothing_else(
         {"name": "wiki", "host": "wiki.home.arpa", "service": {"namespace": "wiki", "name": "w", "port": 1}}
     ]
     (url, paths) = asked
-    objects = render(tmp_path, traefik_routes=routes, flask_app_state="absent")
+    objects = render(tmp_path, traefik_routes=routes, apps_state="absent")
     configuration = yaml.safe_load(find(objects, "ConfigMap", "traefik")["data"]["traefik.yaml"])
     configuration["providers"]["kubernetesCRD"]["endpoint"] = url
     allowed = set(_allowed(objects))

@@ -183,7 +183,7 @@ def test_with_acme_one_traefik_gets_all_certificates_there(tmp_path: Path) -> No
 )
 def test_an_app_made_of_another_has_its_ports_open(tmp_path: Path, apps: str | list[str]) -> None:
     given = trust_as_template(apps) if isinstance(apps, str) else [*map(trust_as_template, apps)]
-    role = Role(tmp_path, flask_app_apps=given)
+    role = Role(tmp_path, apps=given)
 
     assert [entry["port"] for entry in role.value("_traefik_entry_points")] == [1883]
 
@@ -248,7 +248,7 @@ def test_the_certificate_names_every_host(tmp_path: Path) -> None:
         {"name": "wiki", "routes": [{}, {"host": "wiki.example", "path": "/w"}]},
     ]
     hosts: dict[str, Any] = {
-        "flask_app_apps": apps,
+        "apps": apps,
         "traefik_routes": [NAS],
         "traefik_certificate_hosts": ["old.example"],
     }

@@ -113,7 +113,7 @@ def test_all_browsers_are_served(story: Story, home: Home) -> None:
 
 
 def test_a_release_that_fails_for_safari_is_rolled_out(story: Story, home: Home, kubectl: Kubectl) -> None:
-    _release(home, flask_app_apps=[FAULTY])
+    _release(home, apps=[FAULTY])
     story.released = time.time()
     before = story.counted()
     assert _fault(kubectl) == FAULT

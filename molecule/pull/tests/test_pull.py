@@ -70,7 +70,7 @@ def install(
         "homeserver_logging_enabled": False,
         "homeserver_registry_logins": [{"registry": mirror, "username": USER, "password": PASSWORD}],
         "microk8s_registry_mirrors": {mirror: f"http://{{{{ _tests }}}}:{registry.port}"},
-        "flask_app_apps": [
+        "apps": [
             {
                 "name": "httpbin",
                 "image": PRIVATE_IMAGE,

@@ -54,8 +54,8 @@ PACKAGES = (
 
 RENAMED = {
     "disk_cleanup_pause_minutes": "disk_cleanup_cooldown_minutes",
-    "flask_app_drain_time": "flask_app_drain_seconds",
-    "flask_app_rollout_timeout": "flask_app_rollout_timeout_seconds",
+    "flask_app_drain_time": "apps_drain_seconds",
+    "flask_app_rollout_timeout": "apps_rollout_timeout_seconds",
     "microk8s_certificate_warning": "microk8s_certificate_warning_days",
     "microk8s_image_gc_high": "microk8s_image_gc_high_percent",
     "microk8s_image_gc_low": "microk8s_image_gc_low_percent",
@@ -72,7 +72,14 @@ RENAMED = {
 }
 """Options by their former names."""
 
-DEPRECATED = {"tracing_spans_per_second": "tracing_max_spans_per_second"}
+DEPRECATED = {
+    "flask_app_apps": "apps",
+    "flask_app_confirm_removal": "apps_confirm_removal",
+    "flask_app_drain_seconds": "apps_drain_seconds",
+    "flask_app_rollout_timeout_seconds": "apps_rollout_timeout_seconds",
+    "flask_app_state": "apps_state",
+    "tracing_spans_per_second": "tracing_max_spans_per_second",
+}
 """Options by their former names, which go on working for one release: defaults refer to them."""
 
 GONE = {
@@ -124,6 +131,15 @@ def deprecated_variables(names: Iterable[str]) -> Iterator[Problem]:
     """Name the variables that have a new name."""
     for name in sorted(DEPRECATED.keys() & set(names)):
         yield Problem(f"{name} is called {DEPRECATED[name]} now", "rename it: a later release refuses it")
+
+
+def doubled_variables(names: Iterable[str]) -> Iterator[Problem]:
+    """Name the variables that are set by both of their names, of which only the new one counts."""
+    names = set(names)
+    for former in sorted(DEPRECATED.keys() & names):
+        if DEPRECATED[former] in names:
+            wrong = f"{former} and {DEPRECATED[former]} are both set, and the first is the former name"
+            yield Problem(wrong, f"move what it says to {DEPRECATED[former]}, and remove it")
 
 
 def _right_name(name: str, known: Iterable[str]) -> str:

@@ -120,7 +120,7 @@ def _traefik(value: Value) -> Iterator[Problem]:
 
 
 def _apps(value: Value) -> Iterator[Problem]:
-    apps = list(_placed("flask_app_apps", value("flask_app_apps")))
+    apps = list(_placed("apps", value("apps")))
     yield from _app_names(apps)
     yield from _host_ports(apps)
     known = {app["name"] for _, app in apps}
@@ -128,7 +128,7 @@ def _apps(value: Value) -> Iterator[Problem]:
         others = known - {app["name"]}
         for needed, name in _placed(f"{place}.needs", app.get("needs", [])):
             if name not in others:
-                fix = "name an app of flask_app_apps, or remove it"
+                fix = "name an app that is in apps, or remove it"
                 yield Problem(f"{needed} is {name!r} (expected the name of another app)", fix)
         routes = (f"{route['host']}{route['path']}" for route in app_routes(app, value("homeserver_domain")))
         yield from _repeated("route", _placed(f"{place}.routes", (route.rstrip("/") for route in routes)))

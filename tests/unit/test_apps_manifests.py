@@ -53,8 +53,8 @@ def objects(tmp_path: Path) -> list[Object]:
 
 
 def render(state: Path, *apps: dict[str, Any]) -> list[Object]:
-    role = Role("flask_app", state, flask_app_apps=list(apps))
-    return role.objects(role.value("_flask_app_templates"))
+    role = Role("apps", state, apps=list(apps))
+    return role.objects()
 
 
 def _pod(objects: list[Object], name: str, kind: str = "Deployment") -> Object:
@@ -70,8 +70,8 @@ def _named(objects: list[Object], kind: str) -> list[str]:
 def test_an_image_is_what_its_tag_stood_for_when_it_was_locked(tmp_path: Path) -> None:
     lock = {DB["image"]: f"sha256:{'2f' * 32}"}
     given = {"homeserver_locked_images": lock, "homeserver_image_mirror": "mirror.example.org"}
-    role = Role("flask_app", tmp_path, flask_app_apps=[DB, SHOP], **given)
-    objects = role.objects(role.value("_flask_app_templates"))
+    role = Role("apps", tmp_path, apps=[DB, SHOP], **given)
+    objects = role.objects()
     images = {name: _pod(objects, name)["containers"][0]["image"] for name in ("db", "shop")}
 
     assert images["db"] == f"mirror.example.org/{DB['image']}@sha256:{'2f' * 32}"
@@ -249,7 +249,7 @@ def test_an_app_has_several_hosts_and_paths(tmp_path: Path) -> None:
 
 
 def test_ports_lead_through_traefik_to_the_app(tmp_path: Path, objects: list[Object]) -> None:
-    traefik = Traefik(tmp_path, flask_app_apps=[GAME]).objects(
+    traefik = Traefik(tmp_path, apps=[GAME]).objects(
         ["configuration.yaml.j2", "traefik.yaml.j2", "network-policies.yaml.j2"]
     )
     outside = {

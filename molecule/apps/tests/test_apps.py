@@ -253,7 +253,7 @@ def test_a_schedule_works_on_the_apps_volumes(kubectl: Kubectl) -> None:
 def test_a_wrong_app_is_refused_before_anything_changes(home: Home) -> None:
     """Also where the list is applied alone."""
     taken = {"name": "mine", "image": "localhost/mine:1", "host": f"grafana.{home.domain}"}
-    apps = json.dumps({"flask_app_apps": ["{{ flask_app_hello }}", taken]})
+    apps = json.dumps({"apps": ["{{ flask_app_hello }}", taken]})
     run = home.play("playbooks/apps.yml", "-e", apps)
 
     assert run.returncode == 2
@@ -264,8 +264,8 @@ def test_a_wrong_app_is_refused_before_anything_changes(home: Home) -> None:
 
 def test_volumes_of_a_removed_app_are_kept_unless_that_is_confirmed(home: Home) -> None:
     """A dry run names what would be deleted."""
-    without = json.dumps({"flask_app_apps": ["{{ flask_app_hello }}"]})
-    confirmed = ("-e", f"flask_app_confirm_removal={home.name}")
+    without = json.dumps({"apps": ["{{ flask_app_hello }}"]})
+    confirmed = ("-e", f"apps_confirm_removal={home.name}")
 
     def dry_run(more: tuple[str, ...]) -> str:
         return home.play("playbooks/apps.yml", "--check", "--diff", "-e", without, *more).stdout

@@ -18,8 +18,13 @@ PLAY = [
         "gather_facts": False,
         "roles": ["homeserver.stack.common"],
         "tasks": [
-            {"ansible.builtin.include_role": {"name": "homeserver.stack.flask_app", "tasks_from": "images"}},
-            {"ansible.builtin.debug": {"var": "homeserver_built_images"}, "name": "references"},
+            {"ansible.builtin.import_role": {"name": "homeserver.stack.apps", "tasks_from": "images"}},
+            {
+                "ansible.builtin.debug": {
+                    "msg": "{{ query('homeserver.stack.images', 'apps') | map(attribute='reference') }}"
+                },
+                "when": "homeserver_enabled.apps",
+            },
         ],
     }
 ]
@@ -50,7 +55,7 @@ def _commit(directory: Path) -> None:
 def dry_run(tmp_path: Path, repository: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """A dry run, which builds nothing."""
     git = {"url": repository.as_uri(), "ref": "main", "directory": "server"}
-    variables = {"flask_app_apps": [{"name": "shop", "git": git}]}
+    variables = {"apps": [{"name": "shop", "git": git}]}
     (tmp_path / "inventory").mkdir()
     here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     hosts = {"home": here | variables}
@@ -77,7 +82,7 @@ def reference(dry_run: Callable[[], subprocess.CompletedProcess[str]]) -> Callab
         assert done.returncode == 0, done.stdout + done.stderr
         tasks = json.loads(done.stdout[done.stdout.index("{\n") :])["plays"][0]["tasks"]
         result = tasks[-1]["hosts"]["home"]
-        return str(result["homeserver_built_images"]["shop"])
+        return str(*result["msg"])
 
     return run
 
@@ -114,7 +119,7 @@ def test_a_directory_that_leads_out_of_its_repository_is_refused(
 def test_a_removed_app_is_not_cloned(
     dry_run: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
-    done = dry_run("-e", "flask_app_state=absent")
+    done = dry_run("-e", "apps_state=absent")
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert not (tmp_path / ".cache/sources").exists()

@@ -1,0 +1,23 @@
+"""The defaults of a role, for what runs outside of its plays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible.parsing.dataloader import DataLoader
+
+_ROLES = Path(__file__).parents[2] / "roles"
+
+
+def role_defaults(loader: DataLoader, role: str) -> dict[str, Any]:
+    """Return those of a role and of the roles that it depends on, with the path that they refer to."""
+
+    def read(file: str) -> dict[str, Any]:
+        content: dict[str, Any] = loader.load_from_file(str(_ROLES / role / file), trusted_as_template=True)
+        return content
+
+    defaults: dict[str, Any] = {}
+    for dependency in read("meta/main.yml")["dependencies"]:
+        defaults |= role_defaults(loader, dependency["role"].rpartition(".")[2])
+    return defaults | read("defaults/main.yml") | {"role_path": str(_ROLES / role)}
