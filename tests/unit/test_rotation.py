@@ -60,7 +60,7 @@ def test_every_generated_secret_is_replaced_or_says_why_not() -> None:
     issued = {
         name
         for file in ROOT.glob("roles/*/tasks/*.yml")
-        for name in re.findall(r"certificate_authority_name: (\w+)", file.read_text())
+        for name in re.findall(r"homeserver.stack.certificate:\n +name: (\w+)", file.read_text())
     }
 
     lasting = {file for file in SECRETS if Path(file).stem in LASTING}
