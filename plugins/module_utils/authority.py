@@ -109,8 +109,8 @@ class Authority:
 
     def switch(self) -> bool:
         """Let the next authority be the authority, and keep the certificate that servers still show."""
-        # What an interrupted run has kept is the previous one, and what is there now may be the next.
-        if self._file("ca.next.crt").is_file() and not self._file("ca.previous.crt").exists():
+        # The next certificate is moved last: until then, the present one is that of the previous authority.
+        if self._file("ca.next.crt").is_file():
             self._write("ca.previous.crt", self._file("ca.crt").read_bytes(), 0o644)
         return True in [self._moved(f"ca.next.{ending}", f"ca.{ending}") for ending in ("key", "crt")]
 
@@ -144,6 +144,7 @@ class Authority:
         # A dry run has no key to sign with where it would have made one.
         if self._is_current(name, dns_names, issuer) or (self.dry_run and changed):
             return changed
+        signer = self._signing_key(issuer)
         key = _key(self._file(f"{name}.key")) or self._made_key(f"{name}.key")
         use = oid.ExtendedKeyUsageOID
         usage = [use.SERVER_AUTH, use.CLIENT_AUTH] if for_clients else [use.SERVER_AUTH]
@@ -155,7 +156,7 @@ class Authority:
             .add_extension(x509.ExtendedKeyUsage(usage), critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(_identifier(issuer), critical=False)
-            .sign(self._signing_key(issuer), hashes.SHA256())
+            .sign(signer, hashes.SHA256())
         )
         self._write(f"{name}.crt", _pem(certificate), 0o644)
         return True
@@ -168,7 +169,8 @@ class Authority:
             raise self._broken(file)
         if key_file.is_file() and not _PEM.search(key_file.read_bytes()):
             raise self._broken(key_file)
-        if former and key_file.is_file() and self._lasts(former):
+        lasts = former and _ends_after(former, self.leaf_days) and permitted_domains(former)
+        if former and lasts and key_file.is_file():
             return former, False
         key = self._authority_key(f"{name}.key")
         # By its name, too, devices know it: what is renewed keeps it.
@@ -187,10 +189,6 @@ class Authority:
         )
         self._write(file.name, _pem(certificate), 0o644)
         return certificate, True
-
-    def _lasts(self, certificate: x509.Certificate) -> bool:
-        """Tell whether an authority has limits, and outlives what it issues now."""
-        return _ends_after(certificate, self.leaf_days) and bool(permitted_domains(certificate))
 
     def _is_current(self, name: str, dns_names: Sequence[str], issuer: x509.Certificate) -> bool:
         """Tell whether what was issued can stay."""

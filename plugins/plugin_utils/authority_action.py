@@ -37,7 +37,9 @@ class AuthorityAction(ActionBase):
         except AuthorityError as error:
             return result | {"failed": True, "msg": str(error)}
         except OSError as error:
-            wrong = f"{error.filename} cannot be read or written: {error.strerror}"
+            wrong = (
+                f"{error.filename or 'a file of the authority'} cannot be read or written: {error.strerror}"
+            )
             return result | {"failed": True, "msg": f"{wrong} -> let the user of the control machine do so"}
 
     def _authority(self, task_vars: dict[str, Any]) -> Authority:

@@ -130,7 +130,7 @@ def test_a_dry_run_makes_no_file(tmp_path: Path) -> None:
 
 def test_tasks_issue_by_the_options_of_the_role_and_show_no_secret(tmp_path: Path) -> None:
     home = Home(tmp_path)
-    options = {
+    options: dict[str, Any] = {
         "certificate_authority_passphrase": "not-a-secret",
         "certificate_authority_common_name": "Another of {{ homeserver_domain }}",
         "certificate_authority_domains": ["{{ 'shop' }}.example"],
@@ -171,7 +171,7 @@ def test_a_task_tells_why_it_issues_nothing(issued: Home) -> None:
 
 
 def test_only_the_authority_is_removed_and_only_once(begun: Home) -> None:
-    absent = {"certificate_authority_state": "absent"}
+    absent: dict[str, Any] = {"certificate_authority_state": "absent"}
     files = begun.files()
 
     assert begun.play(ROLE, arguments=("--check",), **absent)[0] == 1
@@ -280,7 +280,10 @@ def test_a_certificate_that_expires_soon_is_renewed(issued: Home) -> None:
 
 def test_an_authority_that_would_expire_first_is_renewed_with_key_and_name(issued: Home) -> None:
     before = issued.certificate("ca")
-    options = {"certificate_authority_leaf_days": 3650, "certificate_authority_common_name": "Another"}
+    options: dict[str, Any] = {
+        "certificate_authority_leaf_days": 3650,
+        "certificate_authority_common_name": "Another",
+    }
 
     assert issued.issue(dry_run=True, **options)
     assert issued.certificate("ca") == before
@@ -518,7 +521,7 @@ def test_the_key_can_have_a_passphrase(tmp_path: Path) -> None:
     assert b"ENCRYPTED" not in (home.secrets / "web.key").read_bytes()
     assert not home.issue(certificate_authority_passphrase="not-a-secret")
     assert not home.issue()  # nothing is issued
-    wrong = {"certificate_authority_passphrase": "wrong"}
+    wrong: dict[str, Any] = {"certificate_authority_passphrase": "wrong"}
     assert "passphrase" in home.refused(NAMES[:1], **wrong)
     assert "passphrase" in home.refused(NAMES[:1], dry_run=True, **wrong)
     assert "passphrase" in home.refused(certificate_authority_leaf_days=3650)
@@ -578,6 +581,7 @@ def test_another_authority_takes_its_place_while_both_are_trusted(first_issued: 
     assert begun.certificate("web") == leaf
 
     assert [authority.switch(), authority.switch()] == [True, False]
+    assert (begun.secrets / "ca.previous.crt").stat().st_mode & 0o777 == 0o644
     assert _trusted(begun) == [second, first]
     assert begun.issue()
     begun.certificate("web").verify_directly_issued_by(second)
