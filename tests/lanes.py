@@ -58,7 +58,7 @@ LANES = (
     ),
     Lane("leaving", (*_CLUSTER, "molecule/cluster/tests/test_[el]*", "roles/microk8s/tasks/*leave*")),
     Lane("passwords", ("molecule/rotate/tests/test_rotate_passwords.py", "playbooks/rotate.yml")),
-    Lane("authority", ("molecule/rotate/tests/test_rotate_authority.py", "roles/certificate_authority")),
+    Lane("authority", ("molecule/rotate/tests/test_rotate_authority.py", "plugins/*/*authority.py")),
     Lane("restore", ("molecule/restore", "roles/backup", "roles/restore", "plugins/modules/*backup*")),
     Lane("upgrade", ("molecule/upgrade", "roles/microk8s/tasks/*upgrade*")),
     Lane("upgrade-of-two", ("molecule/upgrade_of_two",)),

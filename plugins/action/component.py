@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from ansible_collections.homeserver.stack.plugins.module_utils.authority import AuthorityError
 from ansible_collections.homeserver.stack.plugins.module_utils.components import secret_files
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.checks import (
     Check,
@@ -14,6 +15,7 @@ from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.checks
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.objects import Object
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.services import wait_for_answer
 from ansible_collections.homeserver.stack.plugins.plugin_utils.apply_action import ApplyAction, Wanted
+from ansible_collections.homeserver.stack.plugins.plugin_utils.authority_action import authority_of, told
 from ansible_collections.homeserver.stack.plugins.plugin_utils.cluster_action import Arguments
 
 
@@ -36,13 +38,32 @@ class ActionModule(ApplyAction):
         if wanted.state == "absent":
             result = self.apply(wanted, [], kubeconfig, task_vars)
             return result | {"changed": self._remove_secrets(role, task_vars) or result["changed"]}
+        try:
+            issued = self._issue(declared, task_vars)
+        except (AuthorityError, OSError) as error:
+            return {"failed": True, "msg": told(error)}
         objects = [*self._objects(declared, task_vars)]
         if not self._task.check_mode and (check := declared.value("check")):
             self._check(wanted, check, kubeconfig, task_vars)
         result = self.apply(wanted, objects, kubeconfig, task_vars)
         if not self._task.check_mode and (answer := declared.value("answer")):
             self._wait(answer, kubeconfig, changed=result["changed"])
-        return result
+        return result | {"changed": issued or result["changed"]}
+
+    def _issue(self, declared: _Declaration, task_vars: dict[str, Any]) -> bool:
+        """Issue its certificates, and tell whether there was something to do."""
+        wanted = {
+            name.removesuffix("_certificate"): secret
+            for name, secret in declared.value("secrets", {}).items()
+            if secret["kind"] == "certificate" and secret["for"]
+        }
+        if not wanted:
+            return False
+        authority = authority_of(self._templar, task_vars, dry_run=self._task.check_mode)
+        return True in [
+            authority.issue(name, secret["for"], for_clients=secret.get("for_clients", False))
+            for name, secret in wanted.items()
+        ]
 
     def _objects(self, declared: _Declaration, task_vars: dict[str, Any]) -> Iterator[Object]:
         for name in declared.value("manifests", []):

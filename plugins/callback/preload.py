@@ -22,7 +22,7 @@ from ansible.plugins.loader import lookup_loader
 from ansible.template import Templar, trust_as_template
 
 # One filter of a collection loads them all.
-_EXPRESSION = "{{ [] | default([]) | homeserver.stack.outside([]) is defined }}"
+_EXPRESSION = "{{ {} | default({}) | homeserver.stack.flags is defined }}"
 _LOOKUPS = (
     "ansible.builtin.file",
     "ansible.builtin.vars",

@@ -1,36 +1,41 @@
-"""Filters that tell what is in an authority's certificate."""
+"""Filters for the home's certificate authority."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
-
-
-def permitted_domains(pem: str) -> list[str]:
-    """Return the domains that an authority's certificate permits; none if it permits all."""
-    # Each task that uses a filter of the collection reads the files of all.
-    from cryptography import x509  # noqa: PLC0415
-
-    extensions = x509.load_pem_x509_certificate(pem.encode()).extensions
-    try:
-        constraints = extensions.get_extension_for_class(x509.NameConstraints).value
-    except x509.ExtensionNotFound:
-        return []
-    return [name.value for name in constraints.permitted_subtrees or [] if isinstance(name, x509.DNSName)]
-
-
-def outside(names: Iterable[str], domains: Iterable[str]) -> list[str]:
-    """Return the names that are in none of the domains; a wildcard is where the rest of it is."""
-    ends = tuple(f".{domain}" for domain in domains)
-    return [name for name in names if not f".{name.removeprefix('*.')}".endswith(ends)]
 
 
 def fingerprint(pem: str) -> str:
     """Return a certificate's SHA-256 fingerprint, as devices show it."""
+    # Each task that uses a filter of the collection reads the files of all.
     from cryptography import x509  # noqa: PLC0415
     from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
 
     return x509.load_pem_x509_certificate(pem.encode()).fingerprint(hashes.SHA256()).hex(":").upper()
+
+
+def cannot_rotate(secret: str, step: str, directory: str) -> str:
+    """Return why a step of replacing a secret cannot be the next, or an empty text.
+
+    Args:
+        secret: The secret's name; C(ca) is the authority.
+        step: C(begin) or C(finish); empty is C(begin).
+        directory: The directory of the secrets.
+    """
+    told = f"secret={secret}" + (f" step={step}" if step else "")
+    begins = step in ("", "begin")
+    if secret != "ca":  # noqa: S105 (its name)
+        return "" if begins else f"{told}: it has no steps -> leave step out"
+    begun = [each for each in ("next", "previous", "dropped") if Path(directory, f"ca.{each}.crt").is_file()]
+    if not begun:
+        fix = "first -e secret=ca, and let your devices trust ca.next.crt"
+        return "" if begins else f"{told}: no next authority waits to be taken -> {fix}"
+    # Before devices are told, it can be begun again; afterwards it has to go on.
+    if step == "finish" or (begins and begun == ["next"]):
+        return ""
+    return f"{told}: the authority is being replaced -> -e step=finish completes it"
 
 
 class FilterModule:
@@ -38,4 +43,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
-        return {"fingerprint": fingerprint, "outside": outside, "permitted_domains": permitted_domains}
+        return {"cannot_rotate": cannot_rotate, "fingerprint": fingerprint}

@@ -46,8 +46,7 @@ ENDS_WITHOUT_UNIT = re.compile(r".*_(count|interval|memory|percentage|ratio|shar
 TASKS = {"main", "check", "prepare", "images", "apply", "verify", "absent"}
 MORE_TASKS = {
     "backup": {"prune", "recovery_sheet", "remove", "save"},
-    "certificate_authority": {"issue_anew", "sign"},
-    "elk": {"certificate", "host", "host_absent", "join", "leave", "start_early"},
+    "elk": {"host", "host_absent", "join", "leave", "start_early"},
     "microk8s": {
         *(
             "certificates",

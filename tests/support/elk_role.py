@@ -1,8 +1,5 @@
 """The role elk, rendered without a cluster, and its Elasticsearch, run here with the role's files."""
 
-import json
-import os
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -10,32 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible_collections.homeserver.stack.plugins.module_utils.authority import Authority
 from homeserver_logstore.client import Elasticsearch
 
 from tests.support import rendering
 from tests.support.programs import free_port
-from tests.support.rendering import ROOT
 from tests.support.search import elasticsearch_running
 
-ISSUE = [
-    {
-        "hosts": "control_plane[0]",
-        "gather_facts": False,
-        "tasks": [
-            {
-                "ansible.builtin.include_role": {
-                    "name": "homeserver.stack.certificate_authority",
-                    "tasks_from": "issue.yml",
-                },
-                "vars": {
-                    "certificate_authority_name": "elasticsearch",
-                    "certificate_authority_dns_names": ["elasticsearch", "localhost"],
-                    "certificate_authority_for_clients": True,
-                },
-            }
-        ],
-    }
-]
 # A test has separate addresses and directories.
 _NOT_OF_A_TEST = (
     "cluster.name",
@@ -128,12 +106,8 @@ class _Made:
     @classmethod
     def of(cls, state: Path, variables: dict[str, Any]) -> "_Made":
         role = Role(state, **variables)
-        playbook = state / "issue.yml"
-        playbook.write_text(json.dumps(ISSUE))
-        command = ["ansible-playbook", "-i", "tests/inventories/defaults", str(playbook)]
-        command += ["-e", json.dumps({"homeserver_state_dir": str(state)})]
-        done = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout
+        authority = Authority.of(rendering.Role("certificate_authority", state).value)
+        authority.issue("elasticsearch", ["elasticsearch", "localhost"], for_clients=True)
         files: dict[str, str] = role.value("_elk_elasticsearch_files")
         settings = {
             name: value

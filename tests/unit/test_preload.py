@@ -15,9 +15,7 @@ PLAY = [
     {
         "hosts": "localhost",
         "gather_facts": False,
-        "tasks": [
-            {"name": "Print", "ansible.builtin.debug": {"msg": "{{ [] | homeserver.stack.outside([]) }}"}}
-        ],
+        "tasks": [{"name": "Print", "ansible.builtin.debug": {"msg": "{{ {} | homeserver.stack.flags }}"}}],
     }
 ]
 

@@ -273,7 +273,7 @@ def test_the_certificate_names_every_host(tmp_path: Path) -> None:
         "nas.home.arpa",
         "old.example",
     }
-    assert set(authority.value("_certificate_authority_domains")) >= {
+    assert set(authority.value("certificate_authority_domains")) >= {
         "home.arpa",
         "shop.example",
         "wiki.example",

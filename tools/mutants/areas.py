@@ -64,7 +64,7 @@ RUN_BY = {
     "roles/backup/tasks/recovery_sheet.yml": ("test_recovery_sheet",),
     "roles/certificate_authority/tasks/*.yml": ("test_certificate_authority",),
     "roles/common/tasks/images.yml": ("test_platform", "test_apps_images"),
-    "roles/common/tasks/remove_files.yml": ("test_certificate_authority",),
+    "roles/common/tasks/remove_files.yml": ("test_rotation",),
     "roles/elk/tasks/check.yml": ("test_elk_input",),
     "roles/microk8s/tasks/certificates.yml": ("test_microk8s_tasks",),
     "roles/microk8s/tasks/install_file.yml": ("test_microk8s_tasks",),

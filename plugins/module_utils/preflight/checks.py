@@ -96,12 +96,10 @@ def missing_on_control_machine() -> Iterator[Problem]:
     for package in PACKAGES:
         if importlib.util.find_spec(package.replace("-", "_")) is None:
             yield Problem(f"the Python package {package} is missing", "pip install -r requirements.txt")
-    for collection in ("kubernetes.core", "community.crypto"):
-        namespace, name = collection.split(".")
-        found = importlib.util.find_spec(f"ansible_collections.{namespace}")
-        if found is None or importlib.util.find_spec(f"ansible_collections.{namespace}.{name}") is None:
-            fix = "ansible-galaxy collection install -r requirements.yml"
-            yield Problem(f"the Ansible collection {collection} is missing", fix)
+    packages = ("ansible_collections.kubernetes", "ansible_collections.kubernetes.core")
+    if any(importlib.util.find_spec(package) is None for package in packages):
+        fix = "ansible-galaxy collection install -r requirements.yml"
+        yield Problem("the Ansible collection kubernetes.core is missing", fix)
 
 
 def trusts_facts(injected: bool) -> Iterator[Problem]:

@@ -1,0 +1,60 @@
+"""The base of the action plugins that use the home's certificate authority."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.action import ActionBase
+from ansible.template import Templar
+from ansible_collections.homeserver.stack.plugins.module_utils.authority import Authority, AuthorityError
+
+_DEFAULTS = Path(__file__).parents[2] / "roles/certificate_authority/defaults/main.yml"
+
+
+class AuthorityAction(ActionBase):
+    """An action that runs on the control machine only, where the authority is.
+
+    So its tasks need no delegation.
+    """
+
+    SPEC: ClassVar[dict[str, Any]]
+    """What the action takes, as the keyword arguments of `validate_argument_spec`."""
+
+    _supports_check_mode = True
+    _requires_connection = False
+
+    @abstractmethod
+    def act(self, authority: Authority, arguments: dict[str, Any]) -> bool:
+        """Do the work, and tell whether there was any."""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Validate the arguments and act."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _, arguments = self.validate_argument_spec(**self.SPEC)
+        try:
+            authority = authority_of(self._templar, task_vars or {}, dry_run=self._task.check_mode)
+            return result | {"changed": self.act(authority, arguments)}
+        except (AuthorityError, OSError) as error:
+            return result | {"failed": True, "msg": told(error)}
+
+
+def told(error: AuthorityError | OSError) -> str:
+    """Return the message of an error of the authority or of its files."""
+    if isinstance(error, AuthorityError):
+        return str(error)
+    file = error.filename or "a file of the authority"
+    return f"{file} cannot be read or written: {error.strerror} -> let the user of the control machine do so"
+
+
+def authority_of(templar: Templar, task_vars: Mapping[str, Any], *, dry_run: bool) -> Authority:
+    """Return the home's authority by the options of its role, which the role of the task need not have.
+
+    They are no arguments of an action: a result would show the passphrase.
+    """
+    variables = DataLoader().load_from_file(str(_DEFAULTS), trusted_as_template=True) | dict(task_vars)
+    known = templar.copy_with_new_env(available_variables=variables)
+    return Authority.of(lambda name: known.template(variables[name]), dry_run=dry_run)
