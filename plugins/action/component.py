@@ -14,15 +14,17 @@ from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.checks
 )
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.objects import Object
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.services import wait_for_answer
+from ansible_collections.homeserver.stack.plugins.module_utils.network_policies import network_policies
 from ansible_collections.homeserver.stack.plugins.plugin_utils.apply_action import ApplyAction, Wanted
 from ansible_collections.homeserver.stack.plugins.plugin_utils.authority_action import authority_of, told
 from ansible_collections.homeserver.stack.plugins.plugin_utils.cluster_action import Arguments
+from ansible_collections.homeserver.stack.plugins.plugin_utils.declarations import evaluator
 
 
 class ActionModule(ApplyAction):
     """Run the component that the role is, or remove it."""
 
-    ARGUMENTS: ClassVar = {}
+    ARGUMENTS: ClassVar = {"early": {"type": "list", "elements": "str", "default": []}}
 
     def act(self, arguments: Arguments, task_vars: dict[str, Any]) -> dict[str, Any]:
         """Follow the role's declaration."""
@@ -42,7 +44,10 @@ class ActionModule(ApplyAction):
             issued = self._issue(declared, task_vars)
         except (AuthorityError, OSError) as error:
             return {"failed": True, "msg": told(error)}
-        objects = [*self._objects(declared, task_vars)]
+        if early := arguments["early"]:
+            objects = [*self._objects(role, [], early, task_vars)]
+            return self.apply(wanted._replace(partial=True), objects, kubeconfig, task_vars)
+        objects = [*self._objects(role, declared.value("manifests", []), declared.templates, task_vars)]
         if not self._task.check_mode and (check := declared.value("check")):
             self._check(wanted, check, kubeconfig, task_vars)
         result = self.apply(wanted, objects, kubeconfig, task_vars)
@@ -65,10 +70,13 @@ class ActionModule(ApplyAction):
             for name, secret in wanted.items()
         ]
 
-    def _objects(self, declared: _Declaration, task_vars: dict[str, Any]) -> Iterator[Object]:
-        for name in declared.value("manifests", []):
+    def _objects(
+        self, role: str, files: list[str], templates: list[str], task_vars: dict[str, Any]
+    ) -> Iterator[Object]:
+        for name in files:
             yield from self.read_file(name)
-        for name in declared.templates:
+        yield from network_policies(role, evaluator(self._templar, self._loader, task_vars))
+        for name in templates:
             yield from self.render(name, task_vars)
 
     def _check(

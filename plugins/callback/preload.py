@@ -30,6 +30,7 @@ _LOOKUPS = (
     "homeserver.stack.hosts",
     "homeserver.stack.image_lock",
     "homeserver.stack.images",
+    "homeserver.stack.network_policies",
     "homeserver.stack.objects",
     "homeserver.stack.secret",
     "homeserver.stack.template",

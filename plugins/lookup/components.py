@@ -38,16 +38,10 @@ _raw:
   elements: dict
 """
 
-from collections import ChainMap
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from ansible.plugins.lookup import LookupBase
-from ansible.template import trust_as_template
 from ansible_collections.homeserver.stack.plugins.module_utils.components import (
-    Holds,
-    components,
     enabled,
     pages,
     secrets,
@@ -55,8 +49,8 @@ from ansible_collections.homeserver.stack.plugins.module_utils.components import
     unrotatable_secrets,
     used_namespaces,
 )
+from ansible_collections.homeserver.stack.plugins.plugin_utils.declarations import evaluator
 
-_ROLES = Path(__file__).parents[2] / "roles"
 _JUDGED = {"enabled": enabled, "namespaces": used_namespaces, "pages": served_pages}
 
 
@@ -73,12 +67,5 @@ class LookupModule(LookupBase):
                 return [secrets()]
             case "unrotatable_secrets":
                 return [unrotatable_secrets()]
-        return [_JUDGED[terms[0]](self._evaluator(variables or {}))]
-
-    def _evaluator(self, variables: Mapping[str, Any]) -> Holds:
-        """Return what evaluates a condition. The roles that are not part of the play have their defaults."""
-        files = [str(_ROLES / role / "defaults/main.yml") for role in components()]
-        loaded = [self._loader.load_from_file(file, trusted_as_template=True) for file in files]
-        known = {**ChainMap(*loaded), **variables}
-        templar = self._templar.copy_with_new_env(available_variables=known)
-        return lambda _, condition: condition is True or bool(templar.template(trust_as_template(condition)))
+        evaluate = evaluator(self._templar, self._loader, variables or {})
+        return [_JUDGED[terms[0]](lambda _, condition: bool(evaluate(condition)))]

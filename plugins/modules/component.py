@@ -11,6 +11,14 @@ description:
     M(homeserver.stack.kubernetes_apply) does, and waits until it answers with them.
   - Otherwise deletes its objects and what it has generated on the control machine.
   - It waits for as many seconds as the role's option C(rollout_timeout_seconds) says.
+options:
+  early:
+    description:
+      - Templates of what starts before the rest of the component, with its certificates and network policies.
+      - Then nothing is deleted or waited for; a later call without this option does both.
+    type: list
+    elements: str
+    default: []
 attributes:
   check_mode:
     support: full

@@ -23,7 +23,7 @@ WITHOUT = {
         r"(apps/hello|(logging|logging-host|tracing)/\S+) .*"
         r"|\S+ out ((apps|logging|tracing)/\S+|traefik/whoami) .*"
         r"|traefik/whoami .*|traefik/traefik out (\S+/\* any|tracing/\S+ .*)"
-        r"|monitoring/grafana out (logging|tracing)/.*"
+        r"|monitoring/grafana out (logging|tracing)/.*|monitoring/prometheus in tracing/.*"
     ),
 }
 
@@ -58,6 +58,7 @@ INFRASTRUCTURE = {
     # Without Logstash.
     ("filebeat", "elasticsearch"),
     # After a deployment, a marked line is traced to Elasticsearch.
+    ("arrival", "elasticsearch"),
     ("arrival", "filebeat"),
     ("arrival", "logstash"),
     # Grafana shows and silences alerts. Alertmanager has a full disk cleaned up, and Prometheus restarted.

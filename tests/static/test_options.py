@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.homeserver.stack.plugins.module_utils.components import components
 from ansible_collections.homeserver.stack.plugins.module_utils.preflight.checks import DEPRECATED
 
 from tests.support import rendering
@@ -67,14 +68,8 @@ GIVEN: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {
             "flask_app_state": "absent",
             "flask_app_confirm_removal": "home",
-            "flask_app_rollout_timeout_seconds": 7,
         },
-        {
-            "apply kubernetes_apply.application": "flask_app",
-            "apply kubernetes_apply.state": "absent",
-            "apply kubernetes_apply.timeout": 7,
-            "apply kubernetes_apply.volumes": "delete",
-        },
+        {"component enabled": False, "component volumes": "delete"},
     ),
     "microk8s": (
         {
@@ -213,7 +208,11 @@ def test_thresholds_and_probes_are_the_owners(objects_of: Callable[[str], list[O
 
 
 def _arguments(role: Role) -> Iterator[tuple[str, Any]]:
-    """Return the arguments of all tasks of a role, each with the names of its file, module and itself."""
+    """Return the arguments of all tasks of a role, each with the names of its file, module and itself.
+
+    The action `component` has what the role declares.
+    """
+    yield from ((f"component {name}", value) for name, value in components().get(role.name, {}).items())
     for file in sorted((role.path / "tasks").glob("*.yml")):
         for task in tasks_of(file):
             for name, argument in _leaves(task):

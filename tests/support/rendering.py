@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
+from ansible_collections.homeserver.stack.plugins.module_utils.components import components
 from ansible_collections.homeserver.stack.plugins.plugin_utils.role_defaults import role_defaults
 
 ROOT = Path(__file__).parent.parent.parent
@@ -67,7 +68,15 @@ class Role:
             # The parser in C takes a tenth of the time, and only plain strings.
             documents = yaml.load_all(str(text), yaml.CSafeLoader)
             objects += [document for document in documents if document]
-        return objects
+        return objects if templates else objects + self.policies()
+
+    def policies(self) -> list[Object]:
+        """Return the network policies that follow from the declarations of components."""
+        if "namespace" not in components().get(self._path.name, {}):
+            return []
+        query = f"query('homeserver.stack.network_policies', '{self._path.name}')"
+        policies: list[Object] = self.evaluated(f"{{{{ {query} }}}}")
+        return policies
 
 
 def find(objects: list[Object], kind: str, name: str) -> Object:

@@ -258,7 +258,7 @@ def test_ports_lead_through_traefik_to_the_app(tmp_path: Path, objects: list[Obj
     }
     container = find(traefik, "DaemonSet", "traefik")["spec"]["template"]["spec"]["containers"][0]
     inside = {port["name"]: port["containerPort"] for port in container["ports"]}
-    (anyone, *_) = find(traefik, "NetworkPolicy", "traefik")["spec"]["ingress"]
+    (anyone, *_) = find(traefik, "NetworkPolicy", "traefik-entry-points")["spec"]["ingress"]
     configuration = find(traefik, "ConfigMap", "traefik")["data"]["traefik.yaml"]
 
     assert outside == {"tcp-25565": (25565, "tcp-25565", "TCP"), "udp-19132": (19132, "udp-19132", "UDP")}

@@ -14,7 +14,6 @@ from tests.support.rendering import Object, find
 
 TEMPLATES = [
     "namespace.yaml.j2",
-    "network-policies.yaml.j2",
     "certificates.yaml.j2",
     "secrets.yaml.j2",
     "elasticsearch.yaml.j2",
@@ -140,7 +139,7 @@ def test_without_snapshots_they_have_no_volume(tmp_path: Path) -> None:
 
 def test_only_geoip_needs_the_internet(tmp_path: Path) -> None:
     def ports(**variables: Any) -> set[int]:
-        policy = find(_render(tmp_path, **variables), "NetworkPolicy", "elasticsearch")
+        policy = find(Role(tmp_path, **variables).policies(), "NetworkPolicy", "elasticsearch")
         return {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
 
     assert ports() == {9300}
@@ -149,7 +148,7 @@ def test_only_geoip_needs_the_internet(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("logstash", [True, False])
 def test_filebeat_reaches_elasticsearch_only_without_logstash(tmp_path: Path, logstash: bool) -> None:
-    objects = _render(tmp_path, elk_logstash_enabled=logstash)
+    objects = Role(tmp_path, elk_logstash_enabled=logstash).policies()
 
     admitted = Rule("logging/elasticsearch", "in", "logging-host/filebeat", "9200") in rules(objects)
     assert admitted is not logstash

@@ -1,0 +1,139 @@
+"""The network policies of components: both ends of each connection from one line of a declaration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from .components import components
+
+Object = dict[str, Any]
+
+Value = Callable[[Any], Any]
+"""Evaluates what a declaration leaves to variables."""
+
+_ANYWHERE = "anywhere"
+_API = "api"
+_API_PORT = 16443
+"""The Kubernetes API, on whichever node it runs: policies apply after its service address was resolved."""
+_DNS: Object = {
+    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+    "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+}
+
+
+class _Connection(NamedTuple):
+    source: str
+    """The pod that opens it, as `namespace/name`; `*` is every pod of the namespace."""
+    target: str
+    """The pod that accepts it, or `anywhere`."""
+    port: int
+    """0 for all."""
+
+
+def network_policies(role: str, value: Value) -> list[Object]:
+    """Return the network policies of a component, for what runs of the others.
+
+    Args:
+        role: its role.
+        value: evaluates what a declaration leaves to variables.
+    """
+    running = {name: each for name, each in components().items() if value(each["enabled"])}
+    pods = {
+        _full(pod, each): value(targets)
+        for each in running.values()
+        for pod, targets in each.get("connects", {}).items()
+    }
+    there = _There(pod for pod, targets in pods.items() if targets is not None)
+    opened = {pod: [*there.opened(pod, pods[pod])] for pod in there.pods.values()}
+    accepted = [each for connections in opened.values() for each in connections]
+    for each in running.values():
+        accepted += there.opened_by("traefik", value(each.get("routed", [])))
+        accepted += there.opened_by("prometheus", value(each.get("scraped", [])))
+        for address, sources in each.get("accepts", {}).items():
+            for source in value(sources):
+                if source.endswith("/*") or source in opened:
+                    accepted += there.opened(source, [address])
+    own = {_full(pod, components()[role]) for pod in components()[role].get("connects", {})}
+    return [
+        *(policy for namespace in components()[role].get("isolates", []) for policy in _isolation(namespace)),
+        *(_policy_of(pod, accepted, opened[pod]) for pod in opened if pod in own),
+    ]
+
+
+def _full(pod: str, declared: dict[str, Any]) -> str:
+    """Return a pod with its namespace, which is that of the component unless it says another."""
+    return pod if "/" in pod else f"{declared['namespace']}/{pod}"
+
+
+class _There:
+    """The pods that run."""
+
+    def __init__(self, pods: Iterator[str]) -> None:
+        self.pods = {pod.partition("/")[2]: pod for pod in pods}
+
+    def opened_by(self, name: str, targets: list[str]) -> list[_Connection]:
+        return [*self.opened(self.pods[name], targets)] if name in self.pods else []
+
+    def opened(self, source: str, targets: list[str]) -> Iterator[_Connection]:
+        """Return the connections to those targets that are there."""
+        for target in filter(None, targets):
+            name, _, port = target.partition(":")
+            if name == _API:
+                yield _Connection(source, _ANYWHERE, _API_PORT)
+            elif name == _ANYWHERE:
+                yield _Connection(source, _ANYWHERE, int(port or 0))
+            elif name in self.pods:
+                yield _Connection(source, self.pods[name], int(port))
+
+
+def _isolation(namespace: str) -> Iterator[Object]:
+    """Return the policies of a namespace in which all may ask for names, and no more."""
+    yield _policy(namespace, "default-deny", {}, ["Ingress", "Egress"])
+    ports = [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]
+    yield _policy(namespace, "names", {}, ["Egress"], egress=[{"to": [_DNS], "ports": ports}])
+
+
+def _policy_of(pod: str, connections: list[_Connection], opened: list[_Connection]) -> Object:
+    namespace, name = pod.split("/")
+    accepted = [(each.source, each.port) for each in connections if each.target == pod]
+    return _policy(
+        namespace,
+        name,
+        {"matchLabels": {"app.kubernetes.io/name": name}},
+        ["Ingress", "Egress"],
+        ingress=_rules("from", namespace, accepted),
+        egress=_rules("to", namespace, [(each.target, each.port) for each in opened]),
+    )
+
+
+def _rules(direction: str, here: str, ends: list[tuple[str, int]]) -> list[Object]:
+    """Return a rule for each port, with all that are at the other end."""
+    rules: list[Object] = []
+    for port in dict.fromkeys(port for _, port in ends):
+        peers = dict.fromkeys(end for end, of in ends if of == port)
+        rule: Object = {"ports": [{"port": port}]} if port else {}
+        if _ANYWHERE not in peers:
+            rule[direction] = [_peer(peer, here) for peer in peers]
+        rules.append(rule)
+    return rules
+
+
+def _peer(pod: str, here: str) -> Object:
+    namespace, name = pod.split("/")
+    peer: Object = {}
+    if namespace != here:
+        peer["namespaceSelector"] = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
+    if name != "*":
+        peer["podSelector"] = {"matchLabels": {"app.kubernetes.io/name": name}}
+    return peer or {"podSelector": {}}
+
+
+def _policy(namespace: str, name: str, selector: Object, types: list[str], **rules: list[Object]) -> Object:
+    spec = {"podSelector": selector, "policyTypes": types}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": spec | {key: each for key, each in rules.items() if each},
+    }
