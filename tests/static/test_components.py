@@ -15,6 +15,9 @@ SCHEMA = yaml.safe_load((ROOT / "roles/common/files/component.schema.yml").read_
 VERSIONS = yaml.safe_load((ROOT / "roles/common/vars/main/versions.yml").read_text())
 BUILT_FROM = "python"  # an image of no component: those that are built start from it
 DECLARED = components()
+# How many files of others name a component, besides declarations, stages, versions and documentation: what is
+# special between two components, such as a data source.
+NAMED_IN = {"alertmanager": 6, "disk_cleanup": 2, "elk": 4, "grafana": 7, "prometheus": 13, "tracing": 11}
 each = pytest.mark.parametrize(("role", "declared"), DECLARED.items(), ids=DECLARED)
 
 
@@ -95,3 +98,28 @@ def test_the_pages_are_served_by_their_roles() -> None:
         variables = "".join(path.read_text() for path in Path(ROOT / f"roles/{role}/vars").rglob("*.yml"))
         for page in declared.get("pages", {}):
             assert f"homeserver_hosts.{page} " in variables, page
+
+
+def _code(file: Path) -> str:
+    """Return a file without comments and documentation."""
+    text = file.read_text(errors="replace")
+    if file.suffix == ".py":
+        text = re.sub(r'"""[\s\S]*?"""', "", text)
+    return "\n".join(line for line in text.splitlines() if not line.strip().startswith(("#", "//", "{#")))
+
+
+@pytest.mark.parametrize("role", NAMED_IN)
+def test_few_other_files_name_it(role: str) -> None:
+    others = (
+        file
+        for folder in ("plugins", "playbooks", "roles")
+        for file in (ROOT / folder).rglob("*")
+        if file.suffix in (".py", ".yml", ".j2")
+        and not file.is_relative_to(ROOT / f"roles/{role}")
+        and not file.is_relative_to(ROOT / "playbooks/stages")
+        and not (file.suffix == ".yml" and file.is_relative_to(ROOT / "plugins"))
+        and file.name not in ("component.yml", "versions.yml", "argument_specs.yml")
+    )
+    naming = [file for file in others if re.search(rf"(?<![a-z_]){role}(\b|_\w)", _code(file))]
+
+    assert len(naming) <= NAMED_IN[role], naming
