@@ -9,10 +9,10 @@ from urllib.parse import urlencode
 from bench import remote
 from bench.page import Row, row
 from bench.remote import KUBECTL
+from harness.dashboards import Question, asked, read
+from harness.recorder import Message, Recorder, recording
 from lab import network
 from lab.machine import Machine
-from tests.support.dashboards import Question, asked, read
-from tests.support.recorder import Message, Recorder, recording
 
 _PROMETHEUS = "/api/v1/namespaces/monitoring/services/prometheus:9090/proxy/api/v1"
 _GROUP = "Metrics and alerts"

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from harness.programs import free_port
+from harness.waiting import wait_for_port
 from lab.machine import Machine
-from tests.support.programs import free_port
-from tests.support.waiting import wait_for_port
 
 KUBECTL = "/snap/bin/microk8s kubectl"
 

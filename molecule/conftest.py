@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
-from tests.support import connections, lan
-from tests.support.chaos import Victim
-from tests.support.home import Home, Kubectl
-from tests.support.jaeger import Jaeger
-from tests.support.logs import Logs
-from tests.support.machines import Machines
-from tests.support.mail import Mailbox, receiving
-from tests.support.prometheus import Prometheus
-from tests.support.recorder import Recorder, recording
+from harness import connections, lan
+from harness.chaos import Victim
+from harness.home import Home, Kubectl
+from harness.jaeger import Jaeger
+from harness.logs import Logs
+from harness.machines import Machines
+from harness.mail import Mailbox, receiving
+from harness.prometheus import Prometheus
+from harness.recorder import Recorder, recording
 
 
 def pytest_configure(config: pytest.Config) -> None:

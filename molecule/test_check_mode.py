@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.support.home import Home
+from harness.home import Home
 
 
 @pytest.fixture(scope="module")

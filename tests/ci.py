@@ -23,9 +23,9 @@ from pathlib import Path
 
 import yaml
 
+from harness.background import in_background
 from lab.build import cache_root
 from tests import lanes
-from tests.support.background import in_background
 
 ROOT = Path(__file__).parents[1]
 FAILURE = re.compile(r"(FAILED|ERROR) \S+::")  # in pytest's summaries

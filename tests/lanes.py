@@ -48,8 +48,8 @@ class Lane:
         return f"passed in {record['seconds']} s, {day}, at {record['commit']}"
 
 
-_CLUSTER = ("molecule/cluster/tests/conftest.py", "tests/support/machines.py")
-_FAULTS = ("molecule/chaos", "tests/support/chaos.py", "tests/support/faults.py")
+_CLUSTER = ("molecule/cluster/tests/conftest.py", "harness/machines.py")
+_FAULTS = ("molecule/chaos", "harness/chaos.py", "harness/faults.py")
 LANES = (
     Lane("joining", (*_CLUSTER, "molecule/cluster/tests/test_[jnt]*", "roles/microk8s/tasks/*join*")),
     Lane(

@@ -10,8 +10,7 @@ from tempfile import TemporaryDirectory
 
 import yaml
 
-from tests import conftest  # noqa: F401 (it makes the collection known)
-from tests.support import manifests
+from harness import manifests
 
 
 def main(program: str) -> int:

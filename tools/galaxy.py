@@ -10,8 +10,8 @@ import tarfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.support import collection
-from tests.support.roles import ROOT
+from harness import collection
+from harness.roles import ROOT
 
 # Ruff, mypy and yamllint ask more than these do.
 SKIPPED = ("pep8", "pylint", "yamllint")

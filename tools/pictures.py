@@ -18,11 +18,11 @@ import vl_convert
 from rich.console import Console
 from rich.text import Text
 
+from harness import browser, kibana
+from harness.home import ROOT, Home, Kubectl
+from harness.jaeger import WITHOUT_PAGES
+from harness.logs import Logs
 from lab.machine import lab_directory
-from tests.support import browser, kibana
-from tests.support.home import ROOT, Home, Kubectl
-from tests.support.jaeger import WITHOUT_PAGES
-from tests.support.logs import Logs
 
 DIRECTORY = ROOT / "docs/pictures"
 PAGES = (ROOT / "README.md", ROOT / "docs/architecture.md")

@@ -6,11 +6,11 @@ from typing import NamedTuple, Self
 
 import pytest
 
+from harness.home import eventually
 from lab import build
 from lab.build import obtain
 from lab.cache import Cache, Job, Part
 from lab.host import LabError
-from tests.support.home import eventually
 
 
 @pytest.fixture

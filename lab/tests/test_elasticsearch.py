@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 import requests
 
+from harness.search import Engine, elasticsearch_running
 from lab.catalogue import pinned_versions
-from tests.support.search import Engine, elasticsearch_running
 
 PINNED = pinned_versions()["images"]
 ROLES = "monitor:\n  cluster: [monitor]\nnothing:\n  cluster: []\n"

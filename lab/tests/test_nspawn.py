@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from harness.waiting import wait_until
 from lab import lifecycle, process
 from lab.host import LabError
 from lab.machine import Machine, Supplies, load, unique_name
 from lab.nspawn import Nspawn
 from lab.tests.conftest import ROOT, Lab
 from lab.tests.host_state import changes, host_state
-from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.machine
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.jaeger import WITHOUT_PAGES
 from lab.cache import Job
 from lab.host import LabError, ensure_packages
 from lab.recipes import (
@@ -19,7 +20,6 @@ from lab.recipes import (
     pypi,
     snaps,
 )
-from tests.support.jaeger import WITHOUT_PAGES
 
 
 @pytest.fixture

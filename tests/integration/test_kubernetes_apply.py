@@ -13,8 +13,8 @@ import pytest
 import yaml
 from kubernetes import client, config
 
-from tests.support.roles import ROOT
-from tests.support.waiting import wait_until
+from harness.roles import ROOT
+from harness.waiting import wait_until
 
 pytestmark = [
     pytest.mark.cluster,

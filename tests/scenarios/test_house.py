@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.scenario import Scenario
+from harness.scenario import Scenario
 
 pytestmark = pytest.mark.scenario
 

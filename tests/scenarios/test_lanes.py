@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.scenario import Scenario, in_network
 from tests.lanes import LANES, standalone_of_this_commit
-from tests.support.scenario import Scenario, in_network
 
 pytestmark = pytest.mark.scenario
 

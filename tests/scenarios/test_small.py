@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.scenario import Scenario, in_network
+from harness.scenario import Scenario, in_network
 
 pytestmark = pytest.mark.scenario
 

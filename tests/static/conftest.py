@@ -5,7 +5,7 @@ from functools import cache
 
 import pytest
 
-from tests.support.manifests import INVENTORIES, Object, rendered
+from harness.manifests import INVENTORIES, Object, rendered
 
 
 @pytest.fixture(scope="session", params=INVENTORIES)

@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from tests.support import collection
-from tests.support.roles import ROOT
+from harness import collection
+from harness.roles import ROOT
 from tools import pictures
 
 # An asterisk matches slashes, too.

@@ -8,8 +8,8 @@ import pytest
 import yaml
 from ansible_collections.homeserver.stack.plugins.module_utils.components import Declaration, components
 
-from tests.support.manifests import APPLIED
-from tests.support.rendering import ROOT
+from harness.manifests import APPLIED
+from harness.rendering import ROOT
 
 SCHEMA = yaml.safe_load((ROOT / "roles/common/files/component.schema.yml").read_text())
 VERSIONS = yaml.safe_load((ROOT / "roles/common/vars/main/versions.yml").read_text())

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.manifests import Object, of, template_of
-from tests.support.policies import ANYWHERE, CONNECTIONS, Rule, rules, table_rules
-from tests.support.roles import ROOT
+from harness.manifests import Object, of, template_of
+from harness.policies import ANYWHERE, CONNECTIONS, Rule, rules, table_rules
+from harness.roles import ROOT
 
 DIAGRAM = re.findall(r"```mermaid\n(.*?)```", (ROOT / "docs/architecture.md").read_text(), re.DOTALL)[0]
 

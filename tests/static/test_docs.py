@@ -12,10 +12,10 @@ import yaml
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 
+from harness import docs
+from harness.roles import ROLES, ROOT
 from lab.catalogue import pinned_versions
 from tests.static.test_roles import SHAPE
-from tests.support import docs
-from tests.support.roles import ROLES, ROOT
 from tools import filters, reference
 
 # Every command in the documentation, with the test that runs it or the reason why none does.

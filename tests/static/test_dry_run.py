@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.support.manifests import (
+from harness.manifests import (
     SCHEDULED,
     SECRETS,
     WORKLOADS,

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support import rendering
-from tests.support.alertmanager_role import Role as Alertmanager
-from tests.support.manifests import INVENTORIES, Object, containers, name_of, of
-from tests.support.rendering import find
-from tests.support.roles import ROOT
+from harness import rendering
+from harness.alertmanager_role import Role as Alertmanager
+from harness.manifests import INVENTORIES, Object, containers, name_of, of
+from harness.rendering import find
+from harness.roles import ROOT
 
 GIB = 1024**3
 

@@ -14,9 +14,9 @@ from ansible.parsing.dataloader import DataLoader
 from jsonschema import Draft202012Validator
 from kubernetes.utils import parse_quantity
 
-from tests.support.manifests import INVENTORIES, WORKLOADS, Object, containers, name_of, of, pods
-from tests.support.programs import promtool, traefik_crds
-from tests.support.rendering import ROOT, Role
+from harness.manifests import INVENTORIES, WORKLOADS, Object, containers, name_of, of, pods
+from harness.programs import promtool, traefik_crds
+from harness.rendering import ROOT, Role
 
 # It would read the definitions of all kinds again for each object.
 kubernetes_validate.utils.schema_contents = cache(kubernetes_validate.utils.schema_contents)

@@ -11,10 +11,10 @@ import yaml
 from ansible_collections.homeserver.stack.plugins.module_utils.components import components
 from ansible_collections.homeserver.stack.plugins.module_utils.preflight.checks import DEPRECATED
 
-from tests.support import rendering
-from tests.support.manifests import Object, rendered
-from tests.support.rendering import find
-from tests.support.roles import ROLES, ROOT, Role, tasks_of
+from harness import rendering
+from harness.manifests import Object, rendered
+from harness.rendering import find
+from harness.roles import ROLES, ROOT, Role, tasks_of
 
 # What the options of everything_on are in its objects: an item of a list is named by its place or its name.
 SHOWN: dict[str, dict[str, Any]] = {

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from ansible_collections.homeserver.stack.plugins.module_utils.preflight import checks
 
-from tests.support.roles import ROLES, ROOT, Role
+from harness.roles import ROLES, ROOT, Role
 
 SHAPE = {"defaults", "meta", "tasks", "templates", "files", "handlers", "vars"}
 # There is nothing to remove of them.

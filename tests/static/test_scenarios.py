@@ -8,8 +8,8 @@ import pytest
 import yaml
 from ansible.utils.vars import merge_hash
 
+from harness.home import ROOT
 from tests.lanes import STANDALONE
-from tests.support.home import ROOT
 
 SCENARIOS = sorted(path.parent for path in (ROOT / "molecule").glob("*/molecule.yml"))
 COMMON = yaml.safe_load((ROOT / "extensions/molecule/config.yml").read_text())

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support import dashboards, promql
-from tests.support.manifests import Object, name_of, of, template_of
-from tests.support.roles import ROOT
+from harness import dashboards, promql
+from harness.manifests import Object, name_of, of, template_of
+from harness.roles import ROOT
 
 # The pods that each job finds by label, and the names of their ports with metrics.
 PODS = {

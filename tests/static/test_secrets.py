@@ -9,9 +9,9 @@ from typing import Any
 import bcrypt
 import pytest
 
-from tests.support import manifests, rendering
-from tests.support.manifests import Object, containers, name_of, of, pods
-from tests.support.roles import ROLES, ROOT, tasks_of
+from harness import manifests, rendering
+from harness.manifests import Object, containers, name_of, of, pods
+from harness.roles import ROLES, ROOT, tasks_of
 
 # The generated secrets in each Secret, by file name.
 HOLDS = {

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support import rendering
-from tests.support.manifests import Object, name_of, of, pods
-from tests.support.rendering import ROOT, find
+from harness import rendering
+from harness.manifests import Object, name_of, of, pods
+from harness.rendering import ROOT, find
 
 # What has data on its node, by a volume or a path of the host, and waits for it.
 STAYS = {

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.roles import ROOT
+from harness.roles import ROOT
 
 # These run in Ansible's own process, whatever is said of root and Python.
 ACTIONS = {f"homeserver.stack.{path.stem}" for path in (ROOT / "plugins/action").glob("*.py")}

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.support.dashboards import Dashboard, panels, questions, read
+from harness.dashboards import Dashboard, panels, questions, read
 
 # The allowed units of a query: the first pattern that matches counts. Columns of tables have their own units.
 UNITS = (

@@ -1,6 +1,6 @@
 """Every container runs as the user that its image is made for."""
 
-from tests.support.manifests import Object, pods
+from harness.manifests import Object, pods
 
 # User and group of each image: the USER of its Dockerfile, or the owner of its files.
 IMAGES = {

@@ -7,9 +7,9 @@ from pathlib import Path
 import yaml
 from packaging.requirements import Requirement
 
+from harness.roles import ROOT
 from lab.catalogue import VERSIONS, pinned_versions
 from tests.static.test_manifests import KUBERNETES
-from tests.support.roles import ROOT
 from tools import reference
 
 REQUIREMENTS = [ROOT / name for name in ("requirements.in", "app/requirements.in", "requirements-dev.in")]

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from homeserver_logstore.__main__ import main
 
-from tests.support import logged
-from tests.support.elk_role import Store, running
-from tests.support.elk_store import Command, commands_of
+from harness import logged
+from harness.elk_role import Store, running
+from harness.elk_store import Command, commands_of
 
 
 @contextmanager

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.alertmanager_role import EVERYBODY, Role
-from tests.support.programs import amtool
+from harness.alertmanager_role import EVERYBODY, Role
+from harness.programs import amtool
 
 RELAY = {"to": "owner@example.org", "smarthost": "relay:25", "require_tls": False}
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import requests
 
-from tests.support.alertmanager_role import Role
-from tests.support.programs import amtool, free_port
-from tests.support.recorder import Message, Recorder, recording
-from tests.support.waiting import wait_until
+from harness.alertmanager_role import Role
+from harness.programs import amtool, free_port
+from harness.recorder import Message, Recorder, recording
+from harness.waiting import wait_until
 
 DISK = {
     "alertname": "DiskNearlyFull",

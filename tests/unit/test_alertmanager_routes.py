@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.alertmanager_role import EVERYBODY, Role
-from tests.support.programs import amtool
+from harness.alertmanager_role import EVERYBODY, Role
+from harness.programs import amtool
 
 ALL = {
     f"{kind}-1"

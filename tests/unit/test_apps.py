@@ -4,7 +4,7 @@ from typing import Any
 
 from ansible_collections.homeserver.stack.plugins.module_utils import apps
 
-from tests.support.roles import ROLES
+from harness.roles import ROLES
 
 (OPTIONS,) = (role.options["apps"]["options"] for role in ROLES if role.name == "apps")
 DB = {

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.roles import ROOT
+from harness.roles import ROOT
 
 PLAY = [
     {

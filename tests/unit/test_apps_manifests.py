@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.objects import NEEDS
 
-from tests.support.rendering import Object, Role, find
-from tests.support.traefik_role import Role as Traefik
+from harness.rendering import Object, Role, find
+from harness.traefik_role import Role as Traefik
 
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 DB: dict[str, Any] = {

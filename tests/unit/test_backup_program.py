@@ -16,10 +16,10 @@ import pytest
 from ansible_collections.homeserver.stack.plugins.module_utils.backup import restic, volumes
 from homeserver_backup import cluster, prometheus
 
-from tests.support.backup_program import LIVE, METRICS, PASSWORD, VOLUME, WIKI, Machine
-from tests.support.rendering import Role
-from tests.support.restic_key import make_cheap
-from tests.support.waiting import wait_until
+from harness.backup_program import LIVE, METRICS, PASSWORD, VOLUME, WIKI, Machine
+from harness.rendering import Role
+from harness.restic_key import make_cheap
+from harness.waiting import wait_until
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from ansible_collections.homeserver.stack.plugins.module_utils.backup import keys
 
-from tests.support import rendering
-from tests.support.backup_program import Machine
-from tests.support.programs import free_port, rclone
-from tests.support.rendering import ROOT
-from tests.support.waiting import wait_for_port
+from harness import rendering
+from harness.backup_program import Machine
+from harness.programs import free_port, rclone
+from harness.rendering import ROOT
+from harness.waiting import wait_for_port
 
 KEY, SECRET = "keeper", "keepers-secret"
 MASTER = "what-opens-the-backups"

@@ -9,8 +9,8 @@ import pytest
 from ansible_collections.homeserver.stack.plugins.filter.restore import read_from
 from ansible_collections.homeserver.stack.plugins.module_utils.backup import keys
 
-from tests.support.backup_program import Machine
-from tests.support.rendering import Role
+from harness.backup_program import Machine
+from harness.rendering import Role
 
 MASTER = "what-opens-the-backups"
 KEY, PRUNES = "key-of-the-machines", "key-that-deletes"

@@ -6,7 +6,7 @@ import bcrypt
 import pytest
 from ansible_collections.homeserver.stack.plugins.filter.bcrypt_hash import bcrypt_hash
 
-from tests.support.rendering import Role
+from harness.rendering import Role
 
 GENERATED = "q7Wn2xKc9Tz4Rb1Lm8Vd5Hs3Jf6Gp0Ya"
 PHRASES = (

@@ -11,9 +11,9 @@ import yaml
 
 from bench import baseline, curve, machines, page, remote
 from bench.logs import Run
+from harness import faults, upgrade
+from harness.chaos import Cost, Fault
 from lab.machine import Machine
-from tests.support import faults, upgrade
-from tests.support.chaos import Cost, Fault
 
 FOUNDER = Machine("bench", "nspawn", "192.0.2.2", 22)
 WORKER = Machine("bench-2", "nspawn", "192.0.2.3", 22, "bench")

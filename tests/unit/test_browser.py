@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from harness import browser, tls
+from harness.programs import free_port
 from lab.host import LabError
-from tests.support import browser, tls
-from tests.support.programs import free_port
 
 USER, PASSWORD = "admin", "p:ss w/rd"
 WORKS = "p.textContent = 'It works'"

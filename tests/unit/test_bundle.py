@@ -9,7 +9,7 @@ from ansible.plugins.loader import lookup_loader
 from ansible_collections.homeserver.stack.plugins.module_utils.registry import checksums
 from ansible_collections.homeserver.stack.plugins.module_utils.registry.bundle import read_bundle
 
-from tests.support.archives import tar
+from harness.archives import tar
 
 
 @pytest.fixture

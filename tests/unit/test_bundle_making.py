@@ -16,9 +16,9 @@ from ansible_collections.homeserver.stack.plugins.module_utils.registry import b
 from ansible_collections.homeserver.stack.plugins.module_utils.registry.bundle import read_bundle
 from ansible_collections.homeserver.stack.plugins.module_utils.registry.client import Registries
 
+from harness import sources
+from harness.roles import ROOT
 from lab.catalogue import pinned_versions
-from tests.support import sources
-from tests.support.roles import ROOT
 
 SNAP = os.urandom(300_000)
 LAYER = os.urandom(400_000)

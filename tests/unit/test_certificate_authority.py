@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from tests.support.rendering import INVENTORY, Role
+from harness.rendering import INVENTORY, Role
 
 NAMES = ["home.arpa", "*.home.arpa", "nas.home.arpa"]
 ISSUE = {"homeserver.stack.certificate": {"name": "web", "dns_names": NAMES}}

@@ -8,7 +8,7 @@ import yaml
 from ansible_collections.homeserver.stack.plugins.module_utils.preflight import constraints
 from ansible_collections.homeserver.stack.plugins.module_utils.preflight.formats import FORMATS, fits
 
-from tests.support.roles import ROLES, ROOT
+from harness.roles import ROLES, ROOT
 
 Schema = dict[str, Any]
 Step = str | int

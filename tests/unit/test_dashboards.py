@@ -12,9 +12,9 @@ import yaml
 from grafana_foundation_sdk.cog import plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard as Typed
 
-from tests.support import programs
-from tests.support.dashboards import FILES, Dashboard, asked, choices, marks, panels, questions, read
-from tests.support.roles import ROOT
+from harness import programs
+from harness.dashboards import FILES, Dashboard, asked, choices, marks, panels, questions, read
+from harness.roles import ROOT
 from tools.dashboards.grafana import catalogue
 
 DASHBOARDS = read()

@@ -9,10 +9,10 @@ import pytest
 from homeserver_disk_cleanup.kubernetes import Jobs
 from homeserver_disk_cleanup.receiver import Cleaner
 
-from tests.support.api_server import ApiServer, api_server
-from tests.support.manifests import Object
-from tests.support.rendering import Role
-from tests.support.waiting import wait_until
+from harness.api_server import ApiServer, api_server
+from harness.manifests import Object
+from harness.rendering import Role
+from harness.waiting import wait_until
 
 BATCH = "/apis/batch/v1/namespaces/disk-cleanup"
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"

@@ -11,9 +11,9 @@ from typing import Any
 
 import yaml
 
+from harness import docs
+from harness.roles import ROLES, ROOT
 from lab.catalogue import pinned_versions
-from tests.support import docs
-from tests.support.roles import ROLES, ROOT
 
 FILES = ROOT / "tests/inventories/files"
 

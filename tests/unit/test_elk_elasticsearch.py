@@ -11,8 +11,8 @@ from homeserver_logstore.commands.check import problems
 from homeserver_logstore.retention import indices
 from homeserver_logstore.settings import Settings
 
-from tests.support.elk_role import Store
-from tests.support.elk_store import a_line, write
+from harness.elk_role import Store
+from harness.elk_store import a_line, write
 
 MIB = 1 << 20
 LIMIT = {"persistent": {"cluster.max_shards_per_node": 1000}}

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.elk_role import Role
-from tests.support.rendering import ROOT
+from harness.elk_role import Role
+from harness.rendering import ROOT
 
 TASKS = {"name": "homeserver.stack.elk", "tasks_from": "check"}
 KERNEL = [

@@ -8,9 +8,9 @@ import pytest
 import yaml
 from homeserver_logstore.settings import Settings
 
-from tests.support.elk_role import Role
-from tests.support.policies import Rule, rules
-from tests.support.rendering import Object, find
+from harness.elk_role import Role
+from harness.policies import Rule, rules
+from harness.rendering import Object, find
 
 TEMPLATES = [
     "namespace.yaml.j2",

@@ -7,7 +7,7 @@ import pytest
 from homeserver_logstore.pipelines import MissingProcessorError, pipeline
 from homeserver_logstore.settings import Settings
 
-from tests.support.search import Engine, opensearch_running
+from harness.search import Engine, opensearch_running
 
 ALL = {"append", "geoip", "gsub", "set", "user_agent"}
 SAFARI = (

@@ -10,9 +10,9 @@ from homeserver_logstore.retention import Index, Retention, indices
 from homeserver_logstore.settings import Settings
 from homeserver_logstore.snapshots import take
 
-from tests.support.elk_role import Store
-from tests.support.elk_store import Command, a_line, write
-from tests.support.home import eventually
+from harness.elk_role import Store
+from harness.elk_store import Command, a_line, write
+from harness.home import eventually
 
 MIB = 1 << 20
 LOW_WATERMARKS = {

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.elk_role import running_together, zone_of
-from tests.support.elk_store import a_line, commands_of, write
-from tests.support.home import eventually
+from harness.elk_role import running_together, zone_of
+from harness.elk_store import a_line, commands_of, write
+from harness.home import eventually
 
 
 def test_no_line_is_lost_when_one_of_three_nodes_fails(

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.roles import ROOT
+from harness.roles import ROOT
 
 # As a module can answer that a machine has replaced.
 LIAR = f"""#!{sys.executable}

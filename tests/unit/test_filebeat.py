@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import requests
 
-from tests.support.filebeat import ADDRESS, NODE, UID, Document, Role, cri, shipped, written
-from tests.support.rendering import ROOT, find
-from tests.support.traefik import in_front_of
-from tests.support.waiting import wait_until
+from harness.filebeat import ADDRESS, NODE, UID, Document, Role, cri, shipped, written
+from harness.rendering import ROOT, find
+from harness.traefik import in_front_of
+from harness.waiting import wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore:Unverified HTTPS")  # its certificate is made up
 

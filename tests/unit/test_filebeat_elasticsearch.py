@@ -10,9 +10,9 @@ from homeserver_logstore.client import Elasticsearch
 from homeserver_logstore.commands.setup import Setup
 from homeserver_logstore.settings import Settings
 
-from tests.support.filebeat import Role, log_file, running, stubbed
-from tests.support.home import eventually
-from tests.support.search import Engine, elasticsearch_running
+from harness.filebeat import Role, log_file, running, stubbed
+from harness.home import eventually
+from harness.search import Engine, elasticsearch_running
 from tests.unit.test_filebeat import CASES
 
 

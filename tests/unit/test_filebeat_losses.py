@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.bulk import Elasticsearch, elasticsearch
-from tests.support.filebeat import Role, Running, cri, log_file, running, stubbed
-from tests.support.waiting import wait_until
+from harness.bulk import Elasticsearch, elasticsearch
+from harness.filebeat import Role, Running, cri, log_file, running, stubbed
+from harness.waiting import wait_until
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from harness.rendering import ROOT, Role
 from lab.host import ensure_packages
-from tests.support.rendering import ROOT, Role
 
 RULES = "lookup('homeserver.stack.template', role_path ~ '/templates/firewall.nft.j2')"
 HOME, ATTIC = {"ansible_host": "192.168.1.10"}, {"ansible_host": "192.168.1.11"}

@@ -8,9 +8,9 @@ from contextlib import ExitStack
 
 import pytest
 
+from harness.rendering import Role
+from harness.waiting import wait_until
 from lab.host import ensure_packages
-from tests.support.rendering import Role
-from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes networks")
 

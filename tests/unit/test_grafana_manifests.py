@@ -10,9 +10,9 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from tests.support.dashboards import FILES, panels, read
-from tests.support.grafana_role import render
-from tests.support.rendering import Object, find
+from harness.dashboards import FILES, panels, read
+from harness.grafana_role import render
+from harness.rendering import Object, find
 
 EVERYTHING = {
     "grafana_elasticsearch_url": "http://elasticsearch.logging:9200",

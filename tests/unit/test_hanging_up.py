@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.support.http2 import break_rules, hang_up, waits
-from tests.support.programs import free_port
-from tests.support.traefik import in_front_of
-from tests.support.waiting import wait_for_port
+from harness.http2 import break_rules, hang_up, waits
+from harness.programs import free_port
+from harness.traefik import in_front_of
+from harness.waiting import wait_for_port
 
 pytestmark = pytest.mark.filterwarnings("ignore:Unverified HTTPS")  # Traefik's certificate is made up
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
+from harness.registry import PASSWORD, PRIVATE, USER, Registry, serving
+from harness.roles import ROOT
 from lab.images import write_archive, write_layer
-from tests.support.registry import PASSWORD, PRIVATE, USER, Registry, serving
-from tests.support.roles import ROOT
 
 PLAY = """
 - import_playbook: homeserver.stack.lock_images

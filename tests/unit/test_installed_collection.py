@@ -10,10 +10,10 @@ import pytest
 import yaml
 from ansible_collections.homeserver.stack.plugins.module_utils.registry.image_build import Image
 
+from harness import collection
+from harness.collection import Project
+from harness.roles import ROOT
 from lab.catalogue import pinned_versions
-from tests.support import collection
-from tests.support.collection import Project
-from tests.support.roles import ROOT
 
 HOME = {
     "ansible_host": "192.168.1.10",

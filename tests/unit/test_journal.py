@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.support.rendering import ROOT
+from harness.rendering import ROOT
 
 # Kilobytes of memory for data that it may use in a test: Python itself takes some 15,000.
 MEMORY = 40_000

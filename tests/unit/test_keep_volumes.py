@@ -3,8 +3,8 @@
 import subprocess
 from pathlib import Path
 
-from tests.support.api_server import ApiServer, api_server
-from tests.support.roles import ROOT
+from harness.api_server import ApiServer, api_server
+from harness.roles import ROOT
 
 VOLUMES = "/api/v1/persistentvolumes"
 

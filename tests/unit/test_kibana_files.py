@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from ansible_collections.homeserver.stack.plugins.module_utils.preflight import kibana_objects
 
-from tests.support.kibana import FILE
+from harness.kibana import FILE
 
 WHOLE = {"id": "own", "type": "search", "attributes": {"title": "Own"}, "references": []}
 SUM = {"exportedCount": 1, "missingRefCount": 0, "missingReferences": []}

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.elk_role import Role
-from tests.support.rendering import ROOT, Object, find
+from harness.elk_role import Role
+from harness.rendering import ROOT, Object, find
 from tools.dashboards.kibana import catalogue
 
 KIBANA = ["kibana.yaml.j2", "kibana-objects.yaml.j2", "metrics.yaml.j2"]

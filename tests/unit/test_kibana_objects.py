@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from tests.support.kibana import CLAUSES, FILE, Object, controls, of_type, read, source, specification
+from harness.kibana import CLAUSES, FILE, Object, controls, of_type, read, source, specification
 from tools.dashboards.kibana import catalogue
 from tools.dashboards.kibana.objects import PREFIX, WIDTH
 from tools.dashboards.kibana.page import TITLES

@@ -5,9 +5,9 @@ import re
 import pytest
 import vl_convert
 
-from tests.support import logged
-from tests.support.elk_role import Store
-from tests.support.kibana import Object, Question, fields, questions, read, specification
+from harness import logged
+from harness.elk_role import Store
+from harness.kibana import Object, Question, fields, questions, read, specification
 from tools import pictures
 
 OBJECTS = read()

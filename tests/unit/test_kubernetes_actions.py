@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.roles import ROOT
+from harness.roles import ROOT
 
 CONTAINERS = [{"name": "a", "image": "a"}]
 JOB = {

@@ -6,7 +6,7 @@ import sys
 import pytest
 from ansible_collections.homeserver.stack.plugins.module_utils import libraries
 
-from tests.support.roles import ROOT
+from harness.roles import ROOT
 
 USES = {
     "kubernetes": "from {0}.kubernetes import cluster; cluster.Cluster('/kubeconfig')",

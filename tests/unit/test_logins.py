@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support import elk_role, grafana_role
-from tests.support.rendering import Object
-from tests.support.traefik import Traefik, in_front_of, serving
+from harness import elk_role, grafana_role
+from harness.rendering import Object
+from harness.traefik import Traefik, in_front_of, serving
 
 pytestmark = pytest.mark.filterwarnings("ignore:Unverified HTTPS")  # its certificate is made up
 

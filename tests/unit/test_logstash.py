@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from logstash_pipeline_parser import Pipeline
 
-from tests.support.filebeat import Role as Filebeat
-from tests.support.rendering import Role, find
+from harness.filebeat import Role as Filebeat
+from harness.rendering import Role, find
 
 FILTERS = """
 # What is } here { is a comment, and "so is this

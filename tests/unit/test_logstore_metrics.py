@@ -12,11 +12,11 @@ import pytest
 from homeserver_logstore.client import Elasticsearch
 from homeserver_logstore.commands import metrics
 
+from harness import programs
+from harness.elk_role import Store
+from harness.waiting import wait_until
 from images.disk_cleanup.tests.kubernetes_api import serving
 from images.logstore.tests.answering import Answering
-from tests.support import programs
-from tests.support.elk_role import Store
-from tests.support.waiting import wait_until
 
 # From a Filebeat 7.17 that has sent some lines and holds others.
 ITSELF = {"beat": "filebeat", "hostname": "filebeat-x2x4v", "name": "home", "version": "7.17.29"}

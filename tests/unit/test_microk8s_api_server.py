@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from tests.support.api_server import ApiServer, api_server
-from tests.support.manifests import Object
-from tests.support.rendering import Role
+from harness.api_server import ApiServer, api_server
+from harness.manifests import Object
+from harness.rendering import Role
 from tests.unit.test_microk8s_launch import INFO
 
 NAMESPACES = "/api/v1/namespaces"

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.api_server import ApiServer, api_server
-from tests.support.manifests import Object
-from tests.support.roles import ROOT
+from harness.api_server import ApiServer, api_server
+from harness.manifests import Object
+from harness.roles import ROOT
 
 GROUP = "crd.projectcalico.org"
 ENCRYPTING = {"floatingIPs": "Disabled", "wireguardEnabled": True, "wireguardListeningPort": 51871}

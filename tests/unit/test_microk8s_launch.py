@@ -7,7 +7,7 @@ import pytest
 import yaml
 from ansible.template import trust_as_template
 
-from tests.support.rendering import ROOT, Role
+from harness.rendering import ROOT, Role
 
 INFO: dict[str, Any] = {
     "address": "192.0.2.1",

@@ -18,7 +18,7 @@ from ansible_collections.homeserver.stack.plugins.modules import (
     snap,
 )
 
-from tests.support import tls
+from harness import tls
 
 IMAGE = sideload.Archive("docker.io/library/traefik:v3", "a" * 64)
 

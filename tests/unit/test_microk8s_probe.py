@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.rendering import ROOT
+from harness.rendering import ROOT
 
 
 @pytest.fixture

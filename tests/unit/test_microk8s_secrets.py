@@ -9,10 +9,10 @@ from ansible_collections.homeserver.stack.plugins.module_utils.nodes import memb
 from ansible_collections.homeserver.stack.plugins.module_utils.nodes.secrets_encryption import NOTHING, key_of
 from ansible_collections.homeserver.stack.plugins.modules import microk8s_encryption
 
-from tests.support.api_server import ApiServer, api_server
-from tests.support.manifests import Object
-from tests.support.programs import kubernetes
-from tests.support.rendering import Role
+from harness.api_server import ApiServer, api_server
+from harness.manifests import Object
+from harness.programs import kubernetes
+from harness.rendering import Role
 
 SECRETS = "/api/v1/namespaces/default/secrets"
 WORD = "a-word-that-nobody-guesses"

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from harness.roles import ROOT
 from lab.host import ensure_packages
-from tests.support.roles import ROOT
 
 FILES = ("front-proxy-client", "kubelet", "proxy", "server")
 

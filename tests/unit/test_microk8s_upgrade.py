@@ -10,7 +10,7 @@ from ansible_collections.homeserver.stack.plugins.module_utils import versions, 
 from ansible_collections.homeserver.stack.plugins.module_utils.nodes import membership
 from ansible_collections.homeserver.stack.plugins.modules import removed_apis
 
-from tests.support.rendering import Role
+from harness.rendering import Role
 
 UNAVAILABLE = "Warning: networking.k8s.io/v1beta1 ServiceCIDR is deprecated in v1.34+, unavailable in v1.37+"
 DISCOVERED = {

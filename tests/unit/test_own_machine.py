@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.home import ROOT, Home
+from harness.home import ROOT, Home
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.roles import ROOT
+from harness.roles import ROOT
 from tools import pictures
 
 OUTPUT = (

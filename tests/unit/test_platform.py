@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.rendering import ROOT, Role
+from harness.rendering import ROOT, Role
 
 PLAY = {
     "hosts": "home",

@@ -12,7 +12,7 @@ from ansible_collections.homeserver.stack.plugins.module_utils.preflight.problem
 from ansible_collections.homeserver.stack.plugins.module_utils.registry.bundle import Bundle
 from ansible_collections.homeserver.stack.plugins.modules import host_probe
 
-from tests.support.roles import ROLES, ROOT
+from harness.roles import ROLES, ROOT
 
 SPECS: dict[str, dict[str, Any]] = {
     "common": {"homeserver_domain": {}},
@@ -115,7 +115,7 @@ def test_missing_packages_and_collections_are_named(monkeypatch: pytest.MonkeyPa
 def test_preflight_itself_needs_none_of_the_packages_that_it_checks() -> None:
     script = """
 import sys
-from tests import conftest
+import harness
 from ansible_collections.homeserver.stack.plugins.module_utils.preflight.checks import PACKAGES
 sys.modules.update(dict.fromkeys(package.replace("-", "_") for package in PACKAGES))
 from ansible_collections.homeserver.stack.plugins.action import preflight

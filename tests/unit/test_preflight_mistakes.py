@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.roles import ROOT
+from harness.roles import ROOT
 
 ROUTE = {"name": "nas", "host": "nas.home.arpa", "url": "http://192.168.1.20"}
 SERVICE = {

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from ansible_collections.homeserver.stack.plugins.module_utils.preflight.promtool import flaws
 
-from tests.support import programs
+from harness import programs
 
 
 @pytest.fixture

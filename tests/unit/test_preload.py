@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.roles import ROOT
+from harness.roles import ROOT
 
 # What a filter imports.
 IMPORTED = "ansible_collections.homeserver.stack.plugins.module_utils.preflight.kibana_objects"

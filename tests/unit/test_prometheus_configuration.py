@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from ansible_collections.homeserver.stack.plugins.module_utils.components import components
 
-from tests.support.programs import promtool
-from tests.support.rendering import Role, find
+from harness.programs import promtool
+from harness.rendering import Role, find
 
 # Where a pod has the token and the certificate that the configuration names.
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"

@@ -15,9 +15,9 @@ import pytest
 import requests
 import yaml
 
-from tests.support.programs import free_port, prometheus
-from tests.support.rendering import Role
-from tests.support.waiting import wait_until
+from harness.programs import free_port, prometheus
+from harness.rendering import Role
+from harness.waiting import wait_until
 
 # How a job finds its targets, which are pods.
 FINDS = ("job_name", "kubernetes_sd_configs", "relabel_configs")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.rendering import Role
+from harness.rendering import Role
 
 HOSTILE = [
     'x.example", target: "http://evil.example/',

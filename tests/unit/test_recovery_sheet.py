@@ -9,9 +9,9 @@ import pytest
 import yaml
 from ansible_collections.homeserver.stack.plugins.module_utils.backup.keys import machine_password
 
+from harness import rendering
+from harness.rendering import ROOT
 from plugins.filter.qr_code import qr_code
-from tests.support import rendering
-from tests.support.rendering import ROOT
 
 PASSWORD = "what-opens-the-backups"
 KEY = "<the key & its secret>"

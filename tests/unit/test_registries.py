@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.homeserver.stack.plugins.module_utils.registry.client import Registries
 from ansible_collections.homeserver.stack.plugins.module_utils.registry.downloads import DownloadError, Web
 
-from tests.support.traefik import serving
+from harness.traefik import serving
 
 HOSTS = ("host.test", "host.test:5000", "host.tes")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import requests
 
+from harness.registry import PASSWORD, USER, Registry, serving
 from lab.images import write_archive, write_layer
-from tests.support.registry import PASSWORD, USER, Registry, serving
 
 SIZE = 500_000
 

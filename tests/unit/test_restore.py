@@ -20,8 +20,8 @@ from ansible_collections.homeserver.stack.plugins.modules import (
     backup_volumes,
 )
 
+from harness.modules import Failed, run
 from lab import host
-from tests.support.modules import Failed, run
 
 PASSWORD = "long-enough-password"
 NAME = "pvc-11111111-2222-3333-4444-555555555555"

@@ -11,9 +11,9 @@ from ansible_collections.homeserver.stack.plugins.filter import restore
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.application import Application
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.cluster import Cluster
 
-from tests.support.api_server import ApiServer, api_server
-from tests.support.home import eventually
-from tests.support.programs import kubernetes
+from harness.api_server import ApiServer, api_server
+from harness.home import eventually
+from harness.programs import kubernetes
 
 CLASS = {
     "apiVersion": "storage.k8s.io/v1",

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from ansible_collections.homeserver.stack.plugins.module_utils.backup import keys
 
-from tests.support import rendering
-from tests.support.backup_program import Machine
-from tests.support.rendering import ROOT, Role
+from harness import rendering
+from harness.backup_program import Machine
+from harness.rendering import ROOT, Role
 
 MASTER = "what-opens-the-backups"
 FILES = {"home/group_vars/all/main.yml": "mine: true\n", "secrets/home/ca.key": "the-key\n"}

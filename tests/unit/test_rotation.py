@@ -14,9 +14,9 @@ from ansible_collections.homeserver.stack.plugins.module_utils.components import
     unrotatable_secrets,
 )
 
-from tests.support import rendering
-from tests.support.manifests import APPLIED, SECRETS
-from tests.support.rendering import ROOT, Role
+from harness import rendering
+from harness.manifests import APPLIED, SECRETS
+from harness.rendering import ROOT, Role
 
 ROTATED = secrets()
 LASTING = unrotatable_secrets()

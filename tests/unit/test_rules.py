@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support import docs, promql
-from tests.support.programs import promtool
-from tests.support.roles import ROLES
+from harness import docs, promql
+from harness.programs import promtool
+from harness.roles import ROLES
 
 ROOT = Path(__file__).parent.parent.parent
 ROLE = ROOT / "roles/prometheus"

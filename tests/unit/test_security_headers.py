@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.support import rendering
-from tests.support.traefik import Traefik, in_front_of, serving
+from harness import rendering
+from harness.traefik import Traefik, in_front_of, serving
 
 pytestmark = pytest.mark.filterwarnings("ignore:Unverified HTTPS")  # its certificate is made up
 

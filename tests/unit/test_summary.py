@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from ansible_collections.homeserver.stack.plugins.module_utils import http_probe, summary
 
-from tests.support import tls
-from tests.support.roles import ROOT
+from harness import tls
+from harness.roles import ROOT
 
 
 def deployment(name: str, image: str, *, wanted: int = 1, ready: int = 1) -> dict[str, Any]:

@@ -11,10 +11,10 @@ import pytest
 import requests
 import yaml
 
-from tests.support.programs import collector, free_port
-from tests.support.recorder import Message, Recorder, recording
-from tests.support.tracing_role import Role
-from tests.support.waiting import wait_for_port
+from harness.programs import collector, free_port
+from harness.recorder import Message, Recorder, recording
+from harness.tracing_role import Role
+from harness.waiting import wait_for_port
 
 SERVER, CLIENT = 2, 3
 UNSET, ERROR = 0, 2

@@ -13,11 +13,11 @@ import pytest
 import requests
 import yaml
 
-from tests.support.programs import free_port, jaeger
-from tests.support.rendering import ROOT
-from tests.support.search import Engine, elasticsearch_running
-from tests.support.tracing_role import Role
-from tests.support.waiting import wait_until
+from harness.programs import free_port, jaeger
+from harness.rendering import ROOT
+from harness.search import Engine, elasticsearch_running
+from harness.tracing_role import Role
+from harness.waiting import wait_until
 
 PASSWORD = {"jaeger": "jaegers-own", "admin": "the-owners"}
 WITH_PASSWORDS = {

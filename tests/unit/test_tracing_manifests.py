@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.rendering import Object, find
-from tests.support.tracing_role import Role
+from harness.rendering import Object, find
+from harness.tracing_role import Role
 
 
 def _policies(configuration: dict[str, Any]) -> dict[str, Any]:

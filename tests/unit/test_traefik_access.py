@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.rendering import find
-from tests.support.traefik import Traefik, in_front_of, serving
-from tests.support.traefik_role import Role, render
+from harness.rendering import find
+from harness.traefik import Traefik, in_front_of, serving
+from harness.traefik_role import Role, render
 
 pytestmark = pytest.mark.filterwarnings("ignore:Unverified HTTPS")  # its certificate is made up
 

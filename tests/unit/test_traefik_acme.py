@@ -15,13 +15,13 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.support import pebble
-from tests.support.pebble import Authority
-from tests.support.programs import free_port
-from tests.support.rendering import Object, find
-from tests.support.traefik import Traefik, running
-from tests.support.traefik_role import render
-from tests.support.waiting import wait_until
+from harness import pebble
+from harness.pebble import Authority
+from harness.programs import free_port
+from harness.rendering import Object, find
+from harness.traefik import Traefik, running
+from harness.traefik_role import render
+from harness.waiting import wait_until
 
 DOMAIN = "home.example.org"
 HOST = f"nas.{DOMAIN}"

@@ -14,9 +14,9 @@ import pytest
 import requests
 import yaml
 
-from tests.support.rendering import find
-from tests.support.traefik import Traefik, in_front_of, running, serving, wait_until
-from tests.support.traefik_role import behind_files, render
+from harness.rendering import find
+from harness.traefik import Traefik, in_front_of, running, serving, wait_until
+from harness.traefik_role import behind_files, render
 
 pytestmark = pytest.mark.filterwarnings("ignore:Unverified HTTPS")  # its certificate is self-signed
 

@@ -9,9 +9,9 @@ import bcrypt
 import pytest
 from ansible.template import trust_as_template
 
-from tests.support import rendering
-from tests.support.rendering import Object, find
-from tests.support.traefik_role import Role, render
+from harness import rendering
+from harness.rendering import Object, find
+from harness.traefik_role import Role, render
 
 NAS = {"name": "nas", "host": "nas.home.arpa", "url": "http://192.168.1.20:5000"}
 

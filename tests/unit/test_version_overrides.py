@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from ansible_collections.homeserver.stack.plugins.module_utils.preflight import checks
 
+from harness.rendering import Role
 from lab.catalogue import pinned_versions
-from tests.support.rendering import Role
 
 PINNED = pinned_versions()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from microk8s import arguments, containers, daemons, datastore, etcd, host, programs, services, status
 
-from tests.support.waiting import wait_until
+from harness.waiting import wait_until
 
 from .conftest import Node
 

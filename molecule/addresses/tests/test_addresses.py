@@ -4,8 +4,8 @@ import pytest
 import requests
 from kubernetes import client, config
 
-from tests.support.home import Home
-from tests.support.machines import Machines, changes
+from harness.home import Home
+from harness.machines import Machines, changes
 
 
 @pytest.fixture(scope="module")

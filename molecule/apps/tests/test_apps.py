@@ -12,9 +12,9 @@ import pytest
 import requests
 from kubernetes import client, config
 
-from tests.support.home import Home, Kubectl, eventually
-from tests.support.http2 import break_rules, hang_up, waits
-from tests.support.traffic import steady_traffic
+from harness.home import Home, Kubectl, eventually
+from harness.http2 import break_rules, hang_up, waits
+from harness.traffic import steady_traffic
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from typing import Any
 
 from testinfra.host import Host
 
-from tests.support.home import Home
+from harness.home import Home
 
 KUBELITE = "snap.microk8s.daemon-kubelite.service"
 # MicroK8s' API answers for some seconds in each attempt to start with a flag like this.

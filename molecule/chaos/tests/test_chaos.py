@@ -7,9 +7,9 @@ import pytest
 from _pytest.mark import ParameterSet
 
 from bench import page
-from tests.support.chaos import Fault, Victim, cost
-from tests.support.faults import FAULTS, FULL_DISK, POWER_CUT, excess, noted, row
-from tests.support.home import eventually
+from harness.chaos import Fault, Victim, cost
+from harness.faults import FAULTS, FULL_DISK, POWER_CUT, excess, noted, row
+from harness.home import eventually
 
 # The page whose last table is written, if any.
 PAGE = os.environ.get("HOMESERVER_BENCHMARK_PAGE")

@@ -5,8 +5,8 @@ Each of these stories can begin with new machines.
 
 import pytest
 
-from tests.support.home import Kubectl
-from tests.support.machines import LABELS, TAINTS, Joined, Machines, Newcomers, PowerCut
+from harness.home import Kubectl
+from harness.machines import LABELS, TAINTS, Joined, Machines, Newcomers, PowerCut
 
 # The order in which one session can run all of them, on the same machines. Molecule sorts files by name.
 PARTS = (

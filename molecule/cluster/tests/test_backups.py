@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
-from tests.support.machines import Machines
+from harness.machines import Machines
 
 FOUNDER, WORKERS = "molecule", ("molecule-2", "molecule-3")
 REPOSITORY = "/mnt/backups"

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.support.home import eventually
-from tests.support.leftovers import left_behind
-from tests.support.machines import Machines, changes
+from harness.home import eventually
+from harness.leftovers import left_behind
+from harness.machines import Machines, changes
 
 DEAD = "molecule-3"
 REMAINING = ("molecule", "molecule-2")

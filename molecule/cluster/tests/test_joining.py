@@ -3,9 +3,9 @@
 import pytest
 from testinfra.host import Host
 
-from tests.support import certificates
-from tests.support.home import Kubectl, eventually
-from tests.support.machines import JOIN_URL, LABELS, TAINTS, Joined, Machines, changes
+from harness import certificates
+from harness.home import Kubectl, eventually
+from harness.machines import JOIN_URL, LABELS, TAINTS, Joined, Machines, changes
 
 WORKERS = ("molecule-2", "molecule-3")
 

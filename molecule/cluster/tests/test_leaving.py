@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.home import Kubectl
-from tests.support.leftovers import left_behind
-from tests.support.machines import Machines
+from harness.home import Kubectl
+from harness.leftovers import left_behind
+from harness.machines import Machines
 
 LEAVING = "molecule-3"
 CLAIM = "keeping/data"

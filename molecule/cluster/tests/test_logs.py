@@ -4,8 +4,8 @@ import uuid
 
 import pytest
 
-from tests.support.logs import Logs, field
-from tests.support.machines import Machines
+from harness.logs import Logs, field
+from harness.machines import Machines
 
 NODES = ("molecule", "molecule-2", "molecule-3")
 WORKERS = "molecule-2 molecule-3"

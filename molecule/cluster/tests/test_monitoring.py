@@ -5,10 +5,10 @@ import socket
 
 import pytest
 
-from tests.support.drills import UNRELATED
-from tests.support.home import eventually
-from tests.support.machines import Machines
-from tests.support.prometheus import Prometheus
+from harness.drills import UNRELATED
+from harness.home import eventually
+from harness.machines import Machines
+from harness.prometheus import Prometheus
 
 NODES = {"molecule", "molecule-2", "molecule-3"}
 WORKERS = sorted(NODES - {"molecule"})

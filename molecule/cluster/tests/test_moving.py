@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.support.home import Kubectl, eventually
-from tests.support.machines import Machines
+from harness.home import Kubectl, eventually
+from harness.machines import Machines
 
 FOUNDER, STAYING, BACK = "molecule", "molecule-2", "molecule-3"
 BACKEND = "/var/snap/microk8s/current/var/kubernetes/backend"

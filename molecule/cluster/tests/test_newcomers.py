@@ -1,6 +1,6 @@
 """Machines of the inventory that have not joined yet: what a dry run tells, and a join that is killed."""
 
-from tests.support.machines import JOIN_URL, Machines, Newcomers, changes
+from harness.machines import JOIN_URL, Machines, Newcomers, changes
 
 WORKERS = ("molecule-2", "molecule-3")
 

@@ -11,11 +11,11 @@ from collections.abc import Iterable
 import pytest
 from testinfra.host import Host
 
-from tests.support.drills import UNRELATED
-from tests.support.home import Kubectl, eventually
-from tests.support.machines import Machines, PowerCut, changes
-from tests.support.prometheus import Prometheus
-from tests.support.recorder import Message, Recorder
+from harness.drills import UNRELATED
+from harness.home import Kubectl, eventually
+from harness.machines import Machines, PowerCut, changes
+from harness.prometheus import Prometheus
+from harness.recorder import Message, Recorder
 
 NODES = ("molecule", "molecule-2", "molecule-3")
 # Some of those that have no data on their node, by namespace, and how many pods each has.

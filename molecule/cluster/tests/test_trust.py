@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.support import certificates
-from tests.support.machines import Machines
+from harness import certificates
+from harness.machines import Machines
 
 FOUNDER, BAD, GOOD = "molecule", "molecule-2", "molecule-3"
 DATA = "/var/snap/microk8s/current"

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.home import Kubectl, eventually
-from tests.support.machines import Machines
+from harness.home import Kubectl, eventually
+from harness.machines import Machines
 
 NODES = ("molecule", "molecule-2", "molecule-3")
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.outage import Outage
+from harness.outage import Outage
 
 
 @pytest.fixture(scope="session")

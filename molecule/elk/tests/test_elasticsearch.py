@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
-from tests.support.home import Home, Kubectl, eventually
-from tests.support.logs import Logs
+from harness.home import Home, Kubectl, eventually
+from harness.logs import Logs
 
 CONVERGE = f"{os.environ.get('MOLECULE_SCENARIO_DIRECTORY', Path(__file__).parents[1])}/converge.yml"
 ALIASES = {"logs-traefik", "logs-app", "logs-kubernetes", "logs-host", "logs-invalid"}

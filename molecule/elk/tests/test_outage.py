@@ -3,9 +3,9 @@
 For a minute or more, tests that need no logs can run. test_outage_over.py checks the lines.
 """
 
-from tests.support.home import Kubectl
-from tests.support.logs import Logs
-from tests.support.outage import Outage
+from harness.home import Kubectl
+from harness.logs import Logs
+from harness.outage import Outage
 
 
 def test_elasticsearch_is_down(outage: Outage, logs: Logs, kubectl: Kubectl) -> None:

@@ -4,10 +4,10 @@ import sys
 
 import pytest
 
-from tests.support.home import Kubectl
-from tests.support.logs import Logs
-from tests.support.outage import LINES, SECONDS, Outage
-from tests.support.shipping import all_there, duplicates, remove
+from harness.home import Kubectl
+from harness.logs import Logs
+from harness.outage import LINES, SECONDS, Outage
+from harness.shipping import all_there, duplicates, remove
 
 
 @pytest.fixture(scope="module")

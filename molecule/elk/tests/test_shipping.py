@@ -13,9 +13,9 @@ import pytest
 import requests
 from testinfra.host import Host
 
-from tests.support.home import Home, Kubectl, eventually
-from tests.support.logs import Logs, field
-from tests.support.shipping import all_there, count, duplicates, remove, start_python, write_lines
+from harness.home import Home, Kubectl, eventually
+from harness.logs import Logs, field
+from harness.shipping import all_there, count, duplicates, remove, start_python, write_lines
 
 SAFARI = "Mozilla/5.0 (Macintosh) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Safari/605.1.15"
 

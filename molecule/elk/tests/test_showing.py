@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 import pytest
 import requests
 
-from tests.support.home import Home, Kubectl, eventually
-from tests.support.kibana import FILE, Question, questions, read
-from tests.support.logs import Logs
+from harness.home import Home, Kubectl, eventually
+from harness.kibana import FILE, Question, questions, read
+from harness.logs import Logs
 
 QUESTIONS = list(questions(read()))
 SAFARI = (

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from testinfra.host import Host
 
-from tests.support.home import Home, Kubectl, eventually
+from harness.home import Home, Kubectl, eventually
 
 # Of a network that is not private (RFC 5737), so not among homeserver_admin_networks.
 STRANGER = "203.0.113.77"

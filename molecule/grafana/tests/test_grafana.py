@@ -12,9 +12,9 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from tests.support.dashboards import FILES, Choice, Question, asked, choices, marks, read
-from tests.support.home import Home, Kubectl, eventually
-from tests.support.prometheus import Prometheus
+from harness.dashboards import FILES, Choice, Question, asked, choices, marks, read
+from harness.home import Home, Kubectl, eventually
+from harness.prometheus import Prometheus
 
 QUESTIONS = [question for dashboard in read().values() for question in asked(dashboard)]
 CHOICES = [choice for dashboard in read().values() for choice in choices(dashboard)]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.incident import Story
+from harness.incident import Story
 
 
 @pytest.fixture(scope="session")

@@ -15,14 +15,14 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.support.home import ROOT, Home, Kubectl, eventually
-from tests.support.incident import ALERT, Story, reported
-from tests.support.jaeger import Jaeger
-from tests.support.logs import Logs
-from tests.support.logs import field as field_of
-from tests.support.prometheus import Prometheus
-from tests.support.recorder import Recorder
-from tests.support.traffic import steady_traffic
+from harness.home import ROOT, Home, Kubectl, eventually
+from harness.incident import ALERT, Story, reported
+from harness.jaeger import Jaeger
+from harness.logs import Logs
+from harness.logs import field as field_of
+from harness.prometheus import Prometheus
+from harness.recorder import Recorder
+from harness.traffic import steady_traffic
 
 FAULT = "safari:/"
 AGENTS = {

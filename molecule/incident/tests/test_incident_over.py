@@ -5,8 +5,8 @@ The alert covers five minutes, during which other tests can run.
 
 import pytest
 
-from tests.support.incident import Story, reported
-from tests.support.recorder import Recorder
+from harness.incident import Story, reported
+from harness.recorder import Recorder
 
 
 def test_the_owner_is_notified_of_the_end(

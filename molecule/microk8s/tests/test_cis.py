@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
-from tests.support.home import Kubectl
+from harness.home import Kubectl
 
 CURRENT = "/var/snap/microk8s/current"
 ARGS, CERTS, CREDENTIALS = f"{CURRENT}/args", f"{CURRENT}/certs", f"{CURRENT}/credentials"

@@ -12,8 +12,8 @@ import pytest
 from kubernetes import client, config
 from testinfra.host import Host
 
-from tests.support import certificates
-from tests.support.home import Home, Kubectl, ask_from, eventually
+from harness import certificates
+from harness.home import Home, Kubectl, ask_from, eventually
 
 NAMESPACE = "verify"
 LABEL = {"app": "verify"}

@@ -2,7 +2,7 @@
 
 import yaml
 
-from tests.support.home import Home, Kubectl
+from harness.home import Home, Kubectl
 
 # One option of each role, and the app whose pods restart with the new value.
 CHANGES = {

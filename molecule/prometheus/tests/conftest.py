@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 from testinfra.host import Host
 
-from tests.support.drills import OVER, Drill, Past, drills_of
-from tests.support.home import Home, Kubectl, eventually
-from tests.support.prometheus import Prometheus
-from tests.support.recorder import Recorder
+from harness.drills import OVER, Drill, Past, drills_of
+from harness.home import Home, Kubectl, eventually
+from harness.prometheus import Prometheus
+from harness.recorder import Recorder
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,8 @@ During that minute, other tests can run. test_alert_drills_fired.py checks the m
 import requests
 from testinfra.host import Host
 
-from tests.support.drills import VOLUMES, Past
-from tests.support.home import Home, eventually
+from harness.drills import VOLUMES, Past
+from harness.home import Home, eventually
 
 
 def test_two_volumes_are_full(begun: Past, host: Host) -> None:

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
-from tests.support.drills import LEFTOVER, MARGIN, UNUSED, VOLUMES, Drill, Past
-from tests.support.home import Home, Kubectl, eventually
-from tests.support.mail import Mailbox
-from tests.support.prometheus import Prometheus
+from harness.drills import LEFTOVER, MARGIN, UNUSED, VOLUMES, Drill, Past
+from harness.home import Home, Kubectl, eventually
+from harness.mail import Mailbox
+from harness.prometheus import Prometheus
 
 each_drill = pytest.mark.parametrize("name", ["volumes", "app", "pod"])
 

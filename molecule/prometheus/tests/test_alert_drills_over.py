@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import pytest
 from testinfra.host import Host
 
-from tests.support.drills import OVER, VOLUMES, Drill, Past
-from tests.support.home import ROOT, Kubectl
-from tests.support.recorder import Recorder
+from harness.drills import OVER, VOLUMES, Drill, Past
+from harness.home import ROOT, Kubectl
+from harness.recorder import Recorder
 
 each_drill = pytest.mark.parametrize("name", ["volumes", "app", "pod"])
 

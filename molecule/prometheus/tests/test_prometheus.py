@@ -12,8 +12,8 @@ import pytest
 import requests
 from testinfra.host import Host
 
-from tests.support.home import Home, Kubectl, ask_from, eventually
-from tests.support.prometheus import Prometheus
+from harness.home import Home, Kubectl, ask_from, eventually
+from harness.prometheus import Prometheus
 
 JOBS = {
     "alertmanager",

@@ -12,8 +12,8 @@ import requests
 import yaml
 from testinfra.host import Host
 
-from tests.support.home import Home, Kubectl, eventually
-from tests.support.registry import PASSWORD, PRIVATE, USER, Registry, serving
+from harness.home import Home, Kubectl, eventually
+from harness.registry import PASSWORD, PRIVATE, USER, Registry, serving
 
 MEGABITS_PER_SECOND = 20
 UNAVAILABLE_SECONDS = 60

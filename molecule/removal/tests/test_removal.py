@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
-from tests.support.home import Home, Kubectl, eventually
-from tests.support.leftovers import left_behind
+from harness.home import Home, Kubectl, eventually
+from harness.leftovers import left_behind
 
 OF_LOGS = (
     "/etc/systemd/system/homeserver-journal.service",

@@ -12,13 +12,13 @@ import pytest
 import requests
 import yaml
 
-from tests.support.dashboards import Question, asked, read
-from tests.support.database import ask
-from tests.support.home import Home, Kubectl, eventually
-from tests.support.logs import Logs
-from tests.support.machines import Machines, changes
-from tests.support.prometheus import Prometheus
-from tests.support.shipping import write_lines
+from harness.dashboards import Question, asked, read
+from harness.database import ask
+from harness.home import Home, Kubectl, eventually
+from harness.logs import Logs
+from harness.machines import Machines, changes
+from harness.prometheus import Prometheus
+from harness.shipping import write_lines
 
 DISK = "/mnt/disk"
 REPOSITORY = f"{DISK}/home"

@@ -10,10 +10,10 @@ import pytest
 import requests
 from requests.exceptions import SSLError
 
-from tests.support.home import Home, eventually
-from tests.support.machines import WITHOUT_LOGS
-from tests.support.prometheus import Prometheus
-from tests.support.repeatedly import repeatedly
+from harness.home import Home, eventually
+from harness.machines import WITHOUT_LOGS
+from harness.prometheus import Prometheus
+from harness.repeatedly import repeatedly
 
 
 def _rotate(home: Home, *arguments: str) -> None:

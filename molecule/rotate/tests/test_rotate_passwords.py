@@ -7,11 +7,11 @@ import pytest
 import requests
 from testinfra.host import Host
 
+from harness.home import Home, Kubectl, ask_from, eventually
+from harness.logs import Logs
+from harness.prometheus import Prometheus
 from plugins.module_utils.components import secrets
 from plugins.module_utils.nodes.secrets_encryption import key_of
-from tests.support.home import Home, Kubectl, ask_from, eventually
-from tests.support.logs import Logs
-from tests.support.prometheus import Prometheus
 
 Opens = Callable[[str], bool]
 

@@ -1,8 +1,8 @@
 """No alert waits for a series that does not exist, unless docs/alerts.md says what it needs."""
 
-from tests.support import docs, promql
-from tests.support.home import Kubectl, eventually
-from tests.support.prometheus import Prometheus
+from harness import docs, promql
+from harness.home import Kubectl, eventually
+from harness.prometheus import Prometheus
 
 
 def test_every_rule_has_its_series(prometheus: Prometheus, kubectl: Kubectl) -> None:

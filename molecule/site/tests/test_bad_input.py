@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
+from harness.home import Home, Kubectl
 from lab.catalogue import pinned_versions
-from tests.support.home import Home, Kubectl
 
 Run = Callable[..., str]
 # One of each kind. All others are in tests/unit/test_preflight_mistakes.py.

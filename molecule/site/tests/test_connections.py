@@ -3,8 +3,8 @@
 import pytest
 from testinfra.host import Host
 
-from tests.support.home import Kubectl
-from tests.support.reachability import Connection, Pod, allowed, reachable, running_pods
+from harness.home import Kubectl
+from harness.reachability import Connection, Pod, allowed, reachable, running_pods
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ import time
 import pytest
 import requests
 
-from tests.support.home import Home, eventually
-from tests.support.jaeger import Jaeger, Span
-from tests.support.logs import Logs, field
-from tests.support.prometheus import Prometheus
+from harness.home import Home, eventually
+from harness.jaeger import Jaeger, Span
+from harness.logs import Logs, field
+from harness.prometheus import Prometheus
 
 BROWSER = {
     "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import pytest
 
+from harness import browser, lan
+from harness.home import Home
+from harness.jaeger import WITHOUT_PAGES
 from lab.host import LabError
-from tests.support import browser, lan
-from tests.support.home import Home
-from tests.support.jaeger import WITHOUT_PAGES
 
 # What each page shows once it is complete.
 SHOWN = {

@@ -13,9 +13,9 @@ import pytest
 import requests
 from testinfra.host import Host
 
-from tests.support import collection
-from tests.support.collection import Project
-from tests.support.home import Home, Kubectl
+from harness import collection
+from harness.collection import Project
+from harness.home import Home, Kubectl
 
 
 def _starts(host: Host, kubectl: Kubectl) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from contextlib import ExitStack, contextmanager
 import pytest
 import requests
 
-from tests.support.home import Home, Kubectl, eventually
-from tests.support.jaeger import Jaeger, Span
-from tests.support.prometheus import Prometheus
-from tests.support.traffic import durations, steady_traffic
+from harness.home import Home, Kubectl, eventually
+from harness.jaeger import Jaeger, Span
+from harness.prometheus import Prometheus
+from harness.traffic import durations, steady_traffic
 
 
 @pytest.fixture(scope="module")

