@@ -106,7 +106,7 @@ def _write_bundle(directory: Path) -> None:
 
 
 def _is_about_a_variable(line: str) -> bool:
-    wrong = line.partition(" -> ")[0]
+    wrong = line.partition(": ")[2].partition(" -> ")[0]  # without the hosts, which are named after pages
     named = OPTIONS & set(re.findall(r"\w+", wrong))
     return " -> " in line and (bool(named) or "unknown variable" in line)
 
