@@ -45,6 +45,7 @@ ENDS_WITHOUT_UNIT = re.compile(r".*_(count|interval|memory|percentage|ratio|shar
 # Each role has the files that it needs. Entry points are further files.
 TASKS = {"main", "check", "prepare", "images", "apply", "verify", "absent"}
 MORE_TASKS = {
+    "apps": {"clone"},
     "backup": {"prune", "recovery_sheet", "remove", "save"},
     "elk": {"host", "host_absent", "join", "leave", "start_early"},
     "microk8s": {
@@ -59,7 +60,7 @@ MORE_TASKS = {
         ),
         *("join", "verify_join", "find_back", "leave", "node", "remove_node", "store_secrets"),
         *("verify_worker", "follow_host"),
-        *("present", "change", "upgrade", "prepare_upgrade", "drain", "run_again", "revert"),
+        *("present", "change", "finish", "upgrade", "prepare_upgrade", "drain", "run_again", "revert"),
     },
     "traefik": {"download"},
     "restore": {"finish", "inventory", "objects", "stop", "workloads"},
