@@ -87,7 +87,7 @@ GIVEN: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "node microk8s_node.labels": {"shelf": "attic"},
             "node microk8s_node.taints": [{"key": "shelf"}],
             "snapd microk8s_info.sysctl": ["vm.swappiness"],
-            "present loop": ["owner"],
+            "finish loop": ["owner"],
             "verify microk8s_ready.certificate_warning_days": 60,
             "verify microk8s_ready.deployments": ["coredns", "hostpath-provisioner"],
         },
