@@ -123,3 +123,16 @@ def test_a_removed_app_is_not_cloned(
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert not (tmp_path / ".cache/sources").exists()
+
+
+def test_this_projects_own_app_is_built_in_the_background_as_well(
+    dry_run: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    """Where a role is included, its variables refer to defaults that nothing else sees."""
+    included = {"name": "homeserver.stack.apps", "tasks_from": "images"}
+    play = PLAY[0] | {"tasks": [{"ansible.builtin.include_role": included}]}
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
+    done = dry_run("-e", json.dumps({"apps": ["{{ flask_app_hello }}"]}))
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "localhost/hello" in done.stdout

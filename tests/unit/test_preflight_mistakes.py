@@ -106,7 +106,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         "pod_pending_minutes is 45 (expected a number of",
     ),
     (app(port=70000), "apps[0].port is 70000 (expected a whole number from 0 to 65535)"),
-    ({"flask_app_hello": APP | {"port": 70000}}, "flask_app_hello.port is 70000 (expected a whole number"),
+    ({"flask_app_hello": APP | {"port": 70000}}, "flask_app_hello.port is 70000 (expected from 0 to 65535)"),
     (app(user=0), "apps[0].user is 0 (expected"),
     (app(replicas=-1), "apps[0].replicas is -1 (expected"),
     (app(autoscaling={"min": 0, "max": 2}), "apps[0].autoscaling.min is 0 (expected"),
