@@ -57,6 +57,10 @@ def test_upgrade(home: Scenario) -> None:
     home.verify("upgrade")
 
 
+def test_takeover(home: Scenario) -> None:
+    home.verify("takeover")
+
+
 def test_upgrade_of_two(home: Scenario) -> None:
     home.verify("upgrade_of_two")
 
