@@ -1,4 +1,7 @@
-"""Pages as a browser shows them: headless Chromium, asked over its DevTools protocol."""
+"""Pages as a browser shows them: headless Chromium, asked over its DevTools protocol.
+
+Playwright would bring Node.js and want a browser of its own version, for the dozen commands that are used here.
+"""
 
 import base64
 import contextlib

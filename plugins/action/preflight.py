@@ -265,7 +265,10 @@ class HostChecks:
         return self._evaluate(self._ranked(self._owner(name)), name)
 
     def _ranked(self, role: _Role) -> dict[str, Any]:
-        """Return all variables as a role sees them."""
+        """Return all variables as a role sees them.
+
+        Ansible ranks them for a task of that role only, and this runs before any.
+        """
         common = self._roles["common"]
         given = {
             name: value

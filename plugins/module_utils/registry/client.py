@@ -1,4 +1,7 @@
-"""Images of registries, by the HTTP API of OCI's Distribution Specification."""
+"""Images of registries, by the HTTP API of OCI's Distribution Specification.
+
+skopeo and crane are no Python packages: an owner would have to install one on the control machine.
+"""
 
 from __future__ import annotations
 
