@@ -1,6 +1,6 @@
 """Pages as a browser shows them: headless Chromium, asked over its DevTools protocol.
 
-Playwright would bring Node.js and want a browser of its own version, for the dozen commands that are used here.
+Playwright would bring Node.js and ask for a browser of its own version, for the dozen commands used here.
 """
 
 import base64
