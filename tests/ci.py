@@ -115,7 +115,12 @@ BESIDE = (
         "lab",
         ["make", "lab-test"],
         unless=content_of(
-            "lab", "requirements*.txt", "roles/common/vars/main/versions.yml", "pyproject.toml", "Makefile"
+            "lab",
+            "harness",
+            "requirements*.txt",
+            "roles/common/vars/main/versions.yml",
+            "pyproject.toml",
+            "Makefile",
         ),
         after=BUILD,
         background=True,
