@@ -281,7 +281,7 @@ def restored_objects(objects: Iterable[Object]) -> list[Object]:
 
 
 def _is_made_by_cluster(obj: Object) -> bool:
-    """Tell whether another cluster makes an object of its own that takes its place."""
+    """Return whether another cluster makes an object of its own that takes its place."""
     name = obj["metadata"]["name"]
     if obj["kind"] == "Secret":
         return obj.get("type") == "kubernetes.io/service-account-token"

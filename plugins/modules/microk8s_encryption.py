@@ -139,7 +139,7 @@ def _write_with(key: Key, timeout: int) -> bool:
 
 
 def _writes_with(key: Key) -> bool:
-    """Tell whether the running API server encrypts with a key: it counts what it stores, by key."""
+    """Return whether the running API server encrypts with a key: it counts what it stores, by key."""
     made = _kubectl("create", "--filename=-", "--output=name", given=json.dumps(_PROBE))
     if made.returncode:
         return False

@@ -330,7 +330,7 @@ def _unfinished_workload(objects: list[dict[str, Any]], deployments: list[str], 
 
 
 def _is_rolled_out(workload: dict[str, Any], silent: int) -> bool:
-    """Tell whether all pods run, without those of a DaemonSet on nodes that do not answer."""
+    """Return whether all pods run, without those of a DaemonSet on nodes that do not answer."""
     status = workload["status"]
     if status.get("observedGeneration") != workload["metadata"]["generation"]:
         return False

@@ -138,7 +138,7 @@ def _renewable() -> list[str]:
 
 
 def _is_signed_here(name: str) -> bool:
-    """Tell whether the cluster's own authority signed it; one of the owner's own is his to renew."""
+    """Return whether the cluster's own authority signed it; one of the owner's own is his to renew."""
     signer = authority() if _SIGNED_BY[name] == "ca" else _file(_SIGNED_BY[name])
     trusted = ("-no_check_time", "-partial_chain", "-trusted", str(signer))
     return _openssl("verify", *trusted, str(_file(name))).returncode == 0

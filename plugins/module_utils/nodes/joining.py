@@ -63,7 +63,7 @@ def why_join(member: Facts, cluster: Facts, name: str) -> str:
 
 
 def is_astray(member: Facts, cluster: Facts) -> bool:
-    """Tell whether a worker looks for the cluster where its founder is not."""
+    """Return whether a worker looks for the cluster where its founder is not."""
     address = cluster["member"]["address"]
     return bool(member["worker"] and address and address not in member["servers"])
 
@@ -140,7 +140,7 @@ _SERVICES = ip_network("10.152.183.0/24")
 
 
 def cannot_certify(address: str, node: Facts, cluster: Facts) -> Iterator[Problem]:
-    """Tell whether an address, which a host says it has, is one for which its node gets no certificate.
+    """Return whether an address, which a host says it has, is one for which its node gets no certificate.
 
     Args:
         address: what the host says; empty if it says nothing.
@@ -168,7 +168,7 @@ def _not_its_own(address: str, node: Facts, cluster: Facts) -> str:
 
 
 def cannot_found(member: Facts, name: str) -> Iterator[Problem]:
-    """Tell whether the founder is a worker of another cluster."""
+    """Return whether the founder is a worker of another cluster."""
     if member["worker"]:
         there = ", ".join(member["servers"]) or "an unknown address"
         wrong = f"it is a worker of the cluster at {there}, and cannot be the control plane of another"
@@ -182,7 +182,7 @@ def second_control_plane(name: str) -> Problem:
 
 
 def other_minor(wanted: str, founders: str, home: str) -> Iterator[Problem]:
-    """Tell whether a host would join with another minor version than the founder has."""
+    """Return whether a host would join with another minor version than the founder has."""
     if minor(wanted) != minor(founders):
         wrong = f"it would join with MicroK8s {wanted}, and {home} has {founders}"
         yield Problem(

@@ -34,7 +34,7 @@ def node_name() -> str:
 
 
 def is_worker() -> bool:
-    """Tell whether MicroK8s runs here without a control plane of its own."""
+    """Return whether MicroK8s runs here without a control plane of its own."""
     return (DATA / "var/lock/clustered.lock").exists()
 
 

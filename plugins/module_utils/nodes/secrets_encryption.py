@@ -76,6 +76,6 @@ def _configuration(keys: list[Key]) -> dict[str, object]:
 
 
 def stores_plain() -> bool:
-    """Tell whether there is an API server that encrypts nothing: of an older home, or after a snap revert."""
+    """Return whether there is an API server that encrypts nothing: of an older home, or after a snap revert."""
     given = rf"^{FLAG}[= ]{FILE}$"
     return _ARGUMENTS.exists() and not re.search(given, _ARGUMENTS.read_text(), re.MULTILINE)

@@ -91,7 +91,7 @@ def wait_for_snaps(timeout: float) -> None:
 
 
 def _is_of_snap(change: dict[str, Any]) -> bool:
-    """Tell whether a change concerns a snap. The device registration does not, and it never ends offline."""
+    """Return whether a change concerns a snap. The device registration does not, and it never ends offline."""
     return str(change["kind"]).endswith("-snap")
 
 

@@ -103,7 +103,7 @@ def missing_on_control_machine() -> Iterator[Problem]:
 
 
 def trusts_facts(injected: bool) -> Iterator[Problem]:
-    """Tell whether a machine sets any variable of a run by calling it a fact of its own."""
+    """Return whether a machine sets any variable of a run by calling it a fact of its own."""
     if injected:
         wrong = "inject_facts_as_vars is true in Ansible's configuration (expected false)"
         fix = "in ansible.cfg, below [defaults]: inject_facts_as_vars = false"
@@ -261,7 +261,7 @@ def doubtful_host(host: Mapping[str, Any], address: str) -> Iterator[Problem]:
 
 
 def fails_on_cgroup_v1(host: Mapping[str, Any], kubelet_arguments: Mapping[str, Any]) -> Iterator[Problem]:
-    """Tell whether the kubelet would refuse the host's old control groups."""
+    """Return whether the kubelet would refuse the host's old control groups."""
     tolerated = str(kubelet_arguments.get("--fail-cgroupv1")).lower() == "false"
     if host["cgroups"]["version"] == 1 and not tolerated:
         fix = "boot with systemd.unified_cgroup_hierarchy=1 on the kernel's command line"
@@ -339,7 +339,7 @@ def _comes_from(registry: str, image: str) -> bool:
 
 
 def cannot_encrypt(host: Mapping[str, Any], encrypt: str) -> Iterator[Problem]:
-    """Tell whether a host lacks what Calico always has to encrypt with."""
+    """Return whether a host lacks what Calico always has to encrypt with."""
     if encrypt == "always" and not host["wireguard"]:
         wrong = "its kernel has no WireGuard (microk8s_encrypt_between_nodes)"
         fix = "install the kernel of your distribution, or set microk8s_encrypt_between_nodes: auto"
@@ -347,7 +347,7 @@ def cannot_encrypt(host: Mapping[str, Any], encrypt: str) -> Iterator[Problem]:
 
 
 def sends_clear_text(host: Mapping[str, Any], encrypt: str) -> Iterator[Problem]:
-    """Tell whether a host of several lacks what Calico encrypts with where it can."""
+    """Return whether a host of several lacks what Calico encrypts with where it can."""
     if encrypt == "auto" and not host["wireguard"]:
         wrong = "its kernel has no WireGuard: its pods exchange clear text with those of other machines"
         fix = "install the kernel of your distribution, or set microk8s_encrypt_between_nodes: never"
@@ -355,7 +355,7 @@ def sends_clear_text(host: Mapping[str, Any], encrypt: str) -> Iterator[Problem]
 
 
 def wrong_upgrade(installed: str, wanted: str) -> Iterator[Problem]:
-    """Tell whether the way from one MicroK8s version to another is none Kubernetes allows."""
+    """Return whether the way from one MicroK8s version to another is none Kubernetes allows."""
     hop = minor(wanted) - minor(installed)
     if hop not in (0, 1):
         fix = (
@@ -366,7 +366,7 @@ def wrong_upgrade(installed: str, wanted: str) -> Iterator[Problem]:
 
 
 def missing_channel(channel: str, found: list[str] | str | None) -> Iterator[Problem]:
-    """Tell whether the snap store has no such channel; `found` is its channels, or why they are not known."""
+    """Return whether the snap store has no such channel; `found` is its channels, or why they are not known."""
     where = f"(homeserver_version_overrides.microk8s_channel, {channel!r})"
     if isinstance(found, str):
         fix = "give the host internet, or set homeserver_bundle"
@@ -379,7 +379,7 @@ def missing_channel(channel: str, found: list[str] | str | None) -> Iterator[Pro
 
 
 def wrong_architecture(host: Mapping[str, Any], platform: str, bundle: str) -> Iterator[Problem]:
-    """Tell whether images are built for other machines than the host, or a bundle is made for others.
+    """Return whether images are built for other machines than the host, or a bundle is made for others.
 
     Args:
         host: what the module host_probe found.

@@ -85,14 +85,14 @@ def _merged(one: Schema, other: Schema) -> Schema:
 
 
 def expected(node: Schema) -> str:
-    """Say in words what a JSON Schema expects."""
+    """Describe what a JSON Schema expects."""
     kinds = node.get("type", [])
     kind = " or ".join(_KINDS[each] for each in ([kinds] if isinstance(kinds, str) else kinds))
     return meaning(node) or f"{kind} {size(node)}".strip()
 
 
 def meaning(node: Schema) -> str:
-    """Say in words what a value is, if its JSON Schema tells more than a type and a size."""
+    """Describe what a value is, if its JSON Schema tells more than a type and a size."""
     if "description" in node:
         examples = f" such as {node['examples'][0]}" if "examples" in node else ""
         return f"{node['description']}{examples}"
@@ -102,7 +102,7 @@ def meaning(node: Schema) -> str:
 
 
 def size(node: Schema) -> str:
-    """Say in words which sizes a JSON Schema allows, or nothing."""
+    """Describe which sizes a JSON Schema allows, or nothing."""
     if "minimum" in node and "maximum" in node:
         return f"from {node['minimum']} to {node['maximum']}"
     return " and ".join(text.format(node[key]) for key, text in _SIZES.items() if key in node)

@@ -51,7 +51,7 @@ def cgroups(root: Path = Path("/sys/fs/cgroup"), table: Path = Path("/proc/cgrou
 
 
 def has_wireguard(modules: Path = Path("/sys/module"), modprobe: str = "/usr/sbin/modprobe") -> bool:
-    """Tell whether the kernel has WireGuard, built in or as a module that can be loaded."""
+    """Return whether the kernel has WireGuard, built in or as a module that can be loaded."""
     if (modules / "wireguard").exists():
         return True
     command = [modprobe, "--dry-run", "--quiet", "wireguard"]
@@ -94,7 +94,7 @@ def ip_addresses() -> dict[str, dict[str, Any]]:
 
 
 def has_idle_nftables(etc: Path = Path("/etc")) -> bool:
-    """Tell whether nftables.service starts with the host and has no rule of its own."""
+    """Return whether nftables.service starts with the host and has no rule of its own."""
     configuration = etc / "nftables.conf"
     if not (any((etc / "systemd/system").glob("*.wants/nftables.service")) and configuration.exists()):
         return False

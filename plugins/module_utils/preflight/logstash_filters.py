@@ -10,7 +10,7 @@ _TOKEN = re.compile(r""""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\#[^\n]*|[{}"']""")
 
 
 def flaw(filters: str) -> str:
-    """Say why Logstash cannot read these filters; an empty text if it can.
+    """Return why Logstash cannot read these filters; an empty text if it can.
 
     Args:
         filters: the text between the braces of a section `filter`.

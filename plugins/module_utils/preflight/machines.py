@@ -135,6 +135,6 @@ def _runs(machine: Machine) -> bool:
 
 
 def _is_ours_to_open(server: Machine, client: Machine, port: int) -> bool:
-    """Tell whether the firewall of this project closes a port: that of the agent, until a machine joins."""
+    """Return whether the firewall of this project closes a port: that of the agent, until a machine joins."""
     rules = server.host["firewall"]
     return bool(rules) and (port == _AGENT_PORT or client.address not in rules)

@@ -128,7 +128,7 @@ class Image:
 
 
 def _of_git(path: Path) -> bool:
-    """Tell whether this is of git itself, which keeps the login of a clone."""
+    """Return whether this is of git itself, which keeps the login of a clone."""
     return any(part.lower() == ".git" for part in path.parts)
 
 

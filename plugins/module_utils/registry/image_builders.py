@@ -30,7 +30,7 @@ def find_builder() -> str:
 
 
 def _docker_runs() -> bool:
-    """Tell whether docker's daemon answers; its command can be there without one."""
+    """Return whether docker's daemon answers; its command can be there without one."""
     try:
         answer = subprocess.run(["docker", "version"], capture_output=True, timeout=30, check=False)
     except subprocess.TimeoutExpired:

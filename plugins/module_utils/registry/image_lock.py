@@ -84,7 +84,7 @@ def write_lock(file: Path, lock: Lock) -> bool:
 
 
 def is_due(file: Path) -> bool:
-    """Tell whether it is long ago that a run has asked whether tags have moved."""
+    """Return whether it is long ago that a run has asked whether tags have moved."""
     return file.exists() and time.time() - file.stat().st_mtime > _LOOK_EVERY
 
 
