@@ -37,12 +37,12 @@ from ansible_collections.homeserver.stack.plugins.plugin_utils.role_defaults imp
 _ROLES = Path(__file__).parents[2] / "roles"
 
 _NAME_IMAGES = {"homeserver_image_mirror", "homeserver_image_prefix", "homeserver_version_overrides"}
-"""Variables without which it is not known what a bundle must have."""
+"""Variables that determine the required content of a bundle."""
 
 _CONDITION = "_preflight_condition"
 
 Evaluate = Callable[[Mapping[str, Any], str], Any]
-"""Gives the value of a variable among others."""
+"""Returns the value of a variable in the context of others."""
 
 
 class ActionModule(ActionBase):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 _GENERATED = re.compile(r"(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9])[A-Za-z0-9]{32}")
-"""What the lookup `secret` generates; an owner may have put something else into its file."""
+"""The format that the lookup `secret` generates. An owner may have written something else to the file."""
 _READ = 72
 """Bytes of a password that bcrypt reads."""
 

@@ -18,7 +18,7 @@ from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.object
 
 STORAGE = "/var/snap/microk8s/common/default-storage"
 REPLICAS = "homeserver.stack/restored"
-"""Annotation of a workload that stands still during a restore: what its spec has to become again."""
+"""Annotation of a workload that a restore has stopped, with its original spec."""
 
 _CLASS = "microk8s-hostpath"
 _PROVISIONER = "microk8s.io/hostpath"

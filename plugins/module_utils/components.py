@@ -27,7 +27,7 @@ _ENDINGS = {
     "key": (".key",),
     "certificate": (".key", ".crt"),
 }
-"""How the files of a kind of secret end."""
+"""The file extensions for each kind of secret."""
 
 
 @cache

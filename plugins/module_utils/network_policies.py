@@ -10,7 +10,7 @@ from .components import components
 Object = dict[str, Any]
 
 Value = Callable[[Any], Any]
-"""Evaluates what a declaration leaves to variables."""
+"""Evaluates the expressions in a declaration."""
 
 _ANYWHERE = "anywhere"
 _API = "api"

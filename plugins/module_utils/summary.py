@@ -23,7 +23,7 @@ except ImportError as error:
 
 Object = dict[str, Any]
 Probe = Callable[[str], str]
-"""Returns what is wrong with the answer to a URL, or an empty text."""
+"""Returns the problem with the response to a URL, or an empty text."""
 
 _HEADINGS = ("page", "version", "state", "URL", "user", "password")
 _NODE_HEADINGS = ("node", "version", "state", "memory", "disk", "pods")
@@ -104,7 +104,7 @@ class Route(NamedTuple):
     url: str
     workload: str
     shares_login: bool = False
-    """Whether it asks for the password of the dashboard of Traefik."""
+    """Whether it requires the password of Traefik's dashboard."""
 
 
 def left_out(

@@ -22,7 +22,7 @@ class Wanted(NamedTuple):
     """The wanted state of an application."""
 
     application: str
-    """Its name, which its objects carry as a label."""
+    """Its name, which is a label of its objects."""
     state: str
     """`present` or `absent`."""
     timeout: int

@@ -22,7 +22,7 @@ class AuthorityAction(ActionBase):
     """
 
     SPEC: ClassVar[dict[str, Any]]
-    """What the action takes, as the keyword arguments of `validate_argument_spec`."""
+    """The options of the action, as the keyword arguments of `validate_argument_spec`."""
 
     _supports_check_mode = True
     _requires_connection = False

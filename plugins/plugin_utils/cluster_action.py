@@ -26,7 +26,7 @@ class ClusterAction(ActionBase):
     """
 
     ARGUMENTS: ClassVar[dict[str, Arguments]]
-    """What the action takes besides `kubeconfig`."""
+    """The options of the action, besides `kubeconfig`."""
     SKIPPED_IN_CHECK_MODE: ClassVar[bool] = False
     """Whether a dry run does nothing."""
 

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 TAG = "homeserver"
 _SHOWN = 5
-"""How many saves, or lines of an error, a message names."""
+"""Maximum number of backups, or lines of an error, in a message."""
 _NO_REPOSITORY = ("Is there a repository at the following location?", "unable to open config file")
 _DAMAGE = ("ciphertext verification failed", "unexpected EOF", "invalid data returned", "does not match")
 
@@ -24,7 +24,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "password": {"required": True, "no_log": True},
     "environment": {"type": "dict", "default": {}, "no_log": True},
 }
-"""What every module that reads a repository takes."""
+"""The arguments of every module that reads a repository."""
 
 
 class ResticError(Exception):
@@ -42,7 +42,7 @@ class Save:
     id: str
     host: str
     time: str
-    """As the machine's clock showed it, with its distance from UTC."""
+    """The time on the machine's clock, with its offset from UTC."""
 
     @property
     def seconds(self) -> float:

@@ -22,16 +22,16 @@ from .restic import (
 )
 
 STORAGE = Path("/var/snap/microk8s/common/default-storage")
-"""Where MicroK8s has the directory of each volume."""
+"""The parent directory of MicroK8s' volumes."""
 DIRECTORY = Path("/var/lib/homeserver-backup")
-"""Where a backup finds files that must not be copied while in use."""
+"""The directory with copies of files that must not be saved while in use."""
 MARKER = "restoring"
-"""The name of the file in there that tells of a restore that is not finished."""
+"""The name of the file in it that records an unfinished restore."""
 
 _SCRATCH = ".homeserver-restore"
 _ASIDE = "aside"
 _BESIDE_DATABASE = ("-journal", "-shm", "-wal")
-"""What SQLite has beside a database in use; it does not belong to a copy of it."""
+"""Files that SQLite has next to a database in use. They are not part of a copy."""
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from ..registry.image_reference import (
 from .objects import Object
 
 Login = Mapping[str, str]
-"""A `registry` with the `username` and the `password` that it asks for."""
+"""A `registry` with its `username` and `password`."""
 
 _KEYS = {DOCKER_HUB: "https://index.docker.io/v1/"}
-"""How a Docker configuration calls a registry, if not by its name."""
+"""Names of registries in a Docker configuration, if different."""
 
 
 def with_pull_secrets(application: str, objects: Iterable[Object], logins: Iterable[Login]) -> list[Object]:

@@ -26,7 +26,7 @@ _CRASHES = 3
 _LOOP = "CrashLoopBackOff"
 """It has crashed twice in a row since the kubelet started."""
 _BY_REBOOT = "Unknown"
-"""Why a container ended that a power cut ended, which counts as a restart, too."""
+"""The reason in the status of a container that a power cut ended. This also counts as a restart."""
 
 _PATIENCE = 20.0
 """How many seconds other trouble may last, such as a Secret that arrives late."""

@@ -12,7 +12,7 @@ from ..versions import minor
 from .membership import HOST_LABEL, NODE_NAME
 
 Facts = Mapping[str, Any]
-"""What `membership.membership()` tells about a host, or `membership.cluster()` about a cluster."""
+"""The result of `membership.membership()` for a host, or of `membership.cluster()` for a cluster."""
 
 Taint = Mapping[str, Any]
 

@@ -50,7 +50,7 @@ PACKAGES = (
     "pathspec",
     "segno",
 )
-"""What the roles need on the control machine."""
+"""Requirements of the roles on the control machine."""
 
 RENAMED = {
     "disk_cleanup_pause_minutes": "disk_cleanup_cooldown_minutes",
@@ -80,13 +80,13 @@ DEPRECATED = {
     "flask_app_state": "apps_state",
     "tracing_spans_per_second": "tracing_max_spans_per_second",
 }
-"""Options by their former names, which go on working for one release: defaults refer to them."""
+"""Options by their former names, which continue to work for one release, because defaults refer to them."""
 
 GONE = {
     "homeserver_python_image": "set homeserver_version_overrides.images.python instead",
     "traefik_replicas": "remove it: Traefik runs on every node",
 }
-"""What to do about options that are no more."""
+"""The fixes for options that were removed."""
 
 # ---- the control machine
 

@@ -10,7 +10,7 @@ from .checks import ARCHITECTURES
 from .problem import Problem
 
 Found = tuple[str, Problem]
-"""The name of a machine in the inventory, and what is wrong with it."""
+"""The name of a machine in the inventory, and its problem."""
 
 _CLOCK_SKEW_SECONDS = 1
 _API_PORT = 16443

@@ -13,10 +13,10 @@ from .formats import FORMATS, fits
 from .problem import Problem
 
 Value = Callable[[str], Any]
-"""Gives the value of a variable."""
+"""Returns the value of a variable."""
 
 Placed = tuple[str, Any]
-"""Where something is in a list, and what it is."""
+"""The position of an item in a list, and the item."""
 
 _PRIVATE = re.compile(r"(.*\.)?(home\.arpa|local|lan|internal|localdomain|localhost|test)")
 _LONGEST_CRON_JOB = 52  # characters that Kubernetes allows

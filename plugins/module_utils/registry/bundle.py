@@ -22,9 +22,9 @@ class Bundle(NamedTuple):
     images: list[dict[str, Any]]
     manifests: dict[str, str]
     architecture: str = ""
-    """What it runs on, such as amd64; empty if it does not say."""
+    """Its architecture, such as amd64; empty if unknown."""
     sha256: str = ""
-    """Of its manifest, which has the checksums of all the rest."""
+    """Checksum of its manifest, which has the checksums of all other files."""
 
 
 def read_bundle(directory: Path) -> tuple[Bundle, list[str]]:

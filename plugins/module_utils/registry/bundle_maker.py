@@ -27,7 +27,7 @@ class Wanted(NamedTuple):
     """Everything that a home installs."""
 
     channel: str
-    """Of the snap microk8s."""
+    """Channel of the snap microk8s."""
     images: Mapping[str, str]
     """The purpose of each image, empty for most, by its full name."""
     manifests: Mapping[str, Mapping[str, str]]

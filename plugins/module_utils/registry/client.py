@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import requests
 
 Login = Mapping[str, str]
-"""A `registry` with the `username` and the `password` that it asks for."""
+"""A `registry` with its `username` and `password`."""
 
 _INDICES = (
     "application/vnd.oci.image.index.v1+json",
@@ -83,7 +83,7 @@ class Registries:
         self._mirrors = mirrors
         self._logins = {login["registry"]: login for login in logins}
         self._granted: dict[str, str] = {}
-        """What to say to a registry about an image, by the URL of the image's repository."""
+        """The Authorization headers, by the URL of the image's repository."""
 
     def find(self, reference: str, platform: str) -> Found:
         """Return the image of a name for a platform such as `linux/arm64`.

@@ -22,10 +22,10 @@ Ask = Callable[[Mapping[str, str]], "requests.Response"]
 """Sends a request with more headers; the body of the answer is not read yet."""
 
 _PATIENCE = 300.0
-"""Seconds without any progress after which a server is given up."""
+"""Seconds without progress after which a download fails."""
 _LONGEST_PAUSE = 30.0
 _TIMEOUT = (20, 60)
-"""Seconds until a connection is there, and between two pieces of an answer."""
+"""Timeout in seconds for a connection, and between two pieces of a response."""
 _PIECE = 2**16
 _LATER = (http.client.TOO_MANY_REQUESTS, *range(500, 600))
 _NAMES = {"sha256": "SHA-256", "sha3_384": "SHA3-384"}

@@ -19,7 +19,7 @@ except ImportError as error:
 Lock = Mapping[str, str]
 """The digest of each image by its name, as the inventory or this collection writes it."""
 Resolve = Callable[[str], str]
-"""Asks a registry for the digest that a name stands for now, or raises DownloadError."""
+"""Returns the current digest of a name from its registry, or raises DownloadError."""
 
 # Ansible reads all files of an inventory directory, so this file must also be a valid inventory.
 _VARIABLE = "images_lock"
@@ -29,7 +29,7 @@ _HEAD = """\
 # playbooks/lock_images.yml takes what the tags stand for now.
 """
 _LOOK_EVERY = 7 * 24 * 3600
-"""Seconds after which a run asks whether tags have moved: each asks all registries."""
+"""Seconds between checks for moved tags, each of which contacts all registries."""
 _AT_ONCE = 8
 
 
@@ -42,9 +42,9 @@ class Locked(NamedTuple):
 
     lock: Lock
     moved: Mapping[str, tuple[str, str]]
-    """What the tag of an image stood for, and what it stands for now."""
+    """The former and the current digest of an image's tag."""
     unknown: Mapping[str, str]
-    """Why a registry could not be asked for an image."""
+    """The error of the request to an image's registry."""
 
 
 def read_lock(file: Path) -> Lock:
