@@ -20,7 +20,7 @@ class ActionModule(AuthorityAction):
     }
 
     def act(self, authority: Authority, arguments: dict[str, Any]) -> bool:
-        """Issue it, unless it can stay."""
+        """Issue the certificate, unless the existing one can stay."""
         return authority.issue(
             arguments["name"], arguments["dns_names"], for_clients=arguments["for_clients"]
         )

@@ -29,5 +29,5 @@ class ActionModule(AuthorityAction):
     }
 
     def act(self, authority: Authority, arguments: dict[str, Any]) -> bool:
-        """Do what one of both asks."""
+        """Apply the option `state` or `step`."""
         return (_STATES | _STEPS)[arguments["state"] or arguments["step"]](authority)

@@ -22,7 +22,7 @@ from ansible_collections.homeserver.stack.plugins.plugin_utils.declarations impo
 
 
 class ActionModule(ApplyAction):
-    """Run the component that the role is, or remove it."""
+    """Run the component of the calling role, or remove it."""
 
     ARGUMENTS: ClassVar = {"early": {"type": "list", "elements": "str", "default": []}}
 
@@ -56,7 +56,7 @@ class ActionModule(ApplyAction):
         return result | {"changed": issued or result["changed"]}
 
     def _issue(self, declared: _Declaration, task_vars: dict[str, Any]) -> bool:
-        """Issue its certificates, and tell whether there was something to do."""
+        """Issue its certificates, and return whether any was issued."""
         wanted = {
             name.removesuffix("_certificate"): secret
             for name, secret in declared.value("secrets", {}).items()
@@ -94,7 +94,7 @@ class ActionModule(ApplyAction):
         )
 
     def _wait(self, answer: Mapping[str, Any], kubeconfig: str, *, changed: bool) -> None:
-        """Wait until the component runs with what was applied."""
+        """Wait until the component runs with the applied configuration."""
         cluster = self.connect(kubeconfig)
         if changed and "remount" in answer:
             cluster.touch_pod(*answer["remount"].split("/"))
@@ -102,7 +102,7 @@ class ActionModule(ApplyAction):
         wait_for_answer(cluster, service, path, contains, int(answer["timeout"]))
 
     def _remove_secrets(self, role: str, task_vars: dict[str, Any]) -> bool:
-        """Remove what it has generated on the control machine, and tell whether there was any of it."""
+        """Remove its generated files on the control machine, and return whether there were any."""
         directory = Path(self._templar.template(task_vars["homeserver_secrets_dir"])).expanduser()
         there = [file for name in secret_files(role) if (file := directory / name).exists()]
         if not self._task.check_mode:
@@ -112,7 +112,7 @@ class ActionModule(ApplyAction):
 
 
 class _Declaration:
-    """A role's meta/component.yml. What it leaves to variables is evaluated when it is asked for."""
+    """A role's meta/component.yml. Its expressions are evaluated when they are read."""
 
     def __init__(self, role: Path, loader: Any, evaluate: Callable[[Any], Any]) -> None:
         file = role / "meta/component.yml"

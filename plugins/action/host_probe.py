@@ -29,7 +29,7 @@ class ActionModule(ActionBase):
     """Probe a host in any state."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Run the module; if it cannot run, that is the result."""
+        """Run the module; if it cannot run, return that as the result."""
         super().run(tmp, task_vars)
         user = str((task_vars or {}).get("ansible_user", "the user"))
         try:
@@ -43,19 +43,19 @@ class ActionModule(ActionBase):
         return {"unfit": why_unfit("\n".join(said), user)}
 
     def _clock_skew(self) -> float:
-        """Ask a host for its time alone, which takes but a moment."""
+        """Ask a host only for its time, which is fast."""
         before = time.time()
         told = self._low_level_execute_command("date +%s.%N", sudoable=False)["stdout"]
         return skew(float(told.strip()), before, time.time())
 
 
 def _facts(host: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what roles would otherwise have the module setup find out, by the names that it uses."""
+    """Return the facts that roles would otherwise get from the module setup, with its names."""
     return {"architecture": host["machine"], "default_ipv4": {"gateway": host["gateway"]}}
 
 
 def why_unfit(said: str, user: str) -> dict[str, str]:
-    """Return what is `wrong` with a host on which no module runs, and the `fix`, from its output."""
+    """Return the problem (`wrong`) with a host on which no module runs, and the `fix`, from its output."""
     last = said.strip().splitlines()[-1] if said.strip() else "no answer"
     for sign, wrong, fix in _CAUSES:
         if sign in said.lower():
@@ -64,5 +64,5 @@ def why_unfit(said: str, user: str) -> dict[str, str]:
 
 
 def skew(theirs: float, before: float, after: float) -> float:
-    """Return how many seconds a clock is surely ahead of ours, which was read before and after it."""
+    """Return the minimum deviation of a clock in seconds. Ours was read before and after it."""
     return max(theirs - after, 0) + min(theirs - before, 0)

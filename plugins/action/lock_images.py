@@ -32,13 +32,13 @@ _PATIENCE = 10.0
 
 
 class ActionModule(ActionBase):
-    """Ask from here, where the file is."""
+    """Run on the control machine, where the file is."""
 
     _supports_check_mode = True
     _requires_connection = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Write the lock, and warn of what it does not show."""
+        """Write the lock, and warn of moved tags and images that are not locked."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(_ARGUMENTS)
         file, take = Path(arguments["file"]), arguments["take_moved"]
@@ -67,7 +67,7 @@ class ActionModule(ActionBase):
     def _update(
         self, lock: Lock, arguments: dict[str, Any], task_vars: dict[str, Any], *, look: bool, take: bool
     ) -> Locked:
-        # Logins are no argument: a result would show it.
+        # Logins are not an argument, because a result would show them.
         logins = self._templar.template(task_vars.get("homeserver_registry_logins", []))
         web = Web(self._display.vv, patience=_PATIENCE)
         registries = Registries(web, arguments["mirrors"], logins)

@@ -23,13 +23,13 @@ _ARGUMENTS = {
 
 
 class ActionModule(ActionBase):
-    """Download from here: hosts need no internet."""
+    """Download on the control machine, so hosts need no internet."""
 
     _supports_check_mode = True
     _requires_connection = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Make the bundle; an error of a server fails the task with its message."""
+        """Make the bundle; an error from a server fails the task with its message."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(_ARGUMENTS)
         if self._task.check_mode:
@@ -51,7 +51,7 @@ class ActionModule(ActionBase):
         return result | {"changed": changed, "directory": str(directory)}
 
     def _sources(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> bundle_maker.Sources:
-        # Logins are no argument: a result would show it.
+        # Logins are not an argument, because a result would show them.
         logins = self._templar.template(task_vars.get("homeserver_registry_logins", []))
         web = Web(self._display.display)
         registries = Registries(web, arguments["mirrors"], logins)

@@ -1,4 +1,4 @@
-"""The action plugin preflight: names everything that is wrong with inventory, control machine and hosts."""
+"""The action plugin preflight: reports all problems with inventory, control machine and hosts."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ from ansible_collections.homeserver.stack.plugins.plugin_utils.role_defaults imp
 _ROLES = Path(__file__).parents[2] / "roles"
 
 _NAME_IMAGES = {"homeserver_image_mirror", "homeserver_image_prefix", "homeserver_version_overrides"}
-"""Variables without which it is not known what a bundle must have."""
+"""Variables that determine the required content of a bundle."""
 
 _CONDITION = "_preflight_condition"
 
 Evaluate = Callable[[Mapping[str, Any], str], Any]
-"""Gives the value of a variable among others."""
+"""Returns the value of a variable in the context of others."""
 
 
 class ActionModule(ActionBase):
     """Fail with every problem, or do nothing."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Judge the `hosts`, each by its variables and by what was registered there as _preflight_probe."""
+        """Check the `hosts`, each with its variables and its registered result _preflight_probe."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         hostvars = (task_vars or {})["hostvars"]
         groups = (task_vars or {})["groups"]
@@ -97,12 +97,12 @@ class ActionModule(ActionBase):
 
 
 def _options(entry_points: Mapping[str, Any]) -> Any:
-    """Return the options of a role itself, whose entry point is the first."""
+    """Return the options of the role itself, which are in the first entry point."""
     return next(iter(entry_points.values())).get("options", {})
 
 
 def _lines(found: Iterable[tuple[str, Problem]]) -> list[str]:
-    """One line for each problem, after the names of all who have it."""
+    """Return one line for each problem, with the names of all affected hosts."""
     owners: dict[str, list[str]] = {}
     for name, problem in found:
         owners.setdefault(str(problem), []).append(name)
@@ -110,7 +110,7 @@ def _lines(found: Iterable[tuple[str, Problem]]) -> list[str]:
 
 
 class ClusterChecks:
-    """The machines of a home as one."""
+    """Checks of all machines of a home together."""
 
     def __init__(
         self,
@@ -134,14 +134,14 @@ class ClusterChecks:
         }
 
     def problems(self) -> Iterator[machines.Found]:
-        """Name what does not go together. What runs on the founder is not known where it is left out."""
+        """Report conflicts between machines. If the founder is not part of the run, its state is unknown."""
         for name in self._second:
             yield name, joining.second_control_plane(name)
         if self._founder:
             yield from machines.problems(self._founder, self._workers)
 
     def doubts(self) -> Iterator[machines.Found]:
-        """Name what works today but may fail tomorrow."""
+        """Report problems that may occur later."""
         if self._founder:
             yield from machines.doubts(self._founder, self._workers, self._others)
 
@@ -171,7 +171,7 @@ class HostChecks:
         self._unset: Set[str] = frozenset()
         self._roles = roles
         self._specs: Specs = {role: content.options for role, content in roles.items()}
-        # A role may declare those of another's option, as apps does for what is an entry of its list.
+        # A role may declare constraints for another role, as apps does for the entries of its list.
         self._constraints = {
             name: schema for role in roles.values() for name, schema in role.constraints.items()
         }
@@ -185,7 +185,7 @@ class HostChecks:
         return bool(self._variables.get("microk8s_state") != "absent")
 
     def machine(self, *, channel: bool) -> machines.Machine | None:
-        """Return what the other machines have to fit; None of one that cannot be looked at."""
+        """Return the machine for checks against others; None if it could not be probed."""
         if self._probe["unfit"]:
             return None
         closed = self._variables.get("_preflight_ports", {}).get("closed", [])
@@ -198,7 +198,7 @@ class HostChecks:
         return str(self._variables.get("ansible_host", self.name))
 
     def problems(self, *, judge_values: bool) -> Iterator[Problem]:
-        """Name everything wrong with the host and what is set for it, which takes packages to judge."""
+        """Report all problems with the host and its variables. Judging values requires Python packages."""
         yield from checks.unknown_variables(self._variables, self._specs)
         yield from checks.doubled_variables(self._variables)
         if judge_values:
@@ -213,17 +213,17 @@ class HostChecks:
         wrong = self._wrong_values()
         causes = []
         for name in wrong:
-            # What is wrong only because of another that is wrong is not told.
+            # A value that is only wrong because another value is wrong is not reported.
             self._unset = wrong.keys() - {name}
             causes += self._wrong_value(name)
-        # Of variables that refer to each other in a circle, none is the cause.
+        # If variables refer to each other in a circle, none of them is the cause.
         yield from causes or [problem for problems in wrong.values() for problem in problems]
-        # The rest is judged as if what is wrong had its default, which causes no further problem.
+        # The other checks use defaults instead of wrong values, which avoids consequential problems.
         self._unset = wrong.keys()
         yield from self._inventory_problems()
 
     def doubts(self, *, several: bool, judge_values: bool) -> Iterator[Problem]:
-        """Name what works today but may fail tomorrow."""
+        """Report problems that may occur later."""
         yield from checks.deprecated_variables(self._variables)
         if self._probe["unfit"]:
             return
@@ -235,7 +235,7 @@ class HostChecks:
             yield from checks.sends_clear_text(self._probe["host"], encrypt)
 
     def _wrong_values(self) -> dict[str, list[Problem]]:
-        """What is wrong with each of the roles' variables that is set."""
+        """Return the problems of each role variable that is set."""
         options = {name for role in self._roles.values() for name in role.options}
         named = {checks.DEPRECATED.get(name, name) for name in self._variables}
         judged = {name: self._wrong_value(name) for name in sorted(options & named)}
@@ -251,7 +251,7 @@ class HostChecks:
         return constraints.wrong_value(name, role.options[name], self._constraints.get(name), value)
 
     def _value(self, name: str) -> Any:
-        """Evaluate a variable, with numbers as such."""
+        """Evaluate a variable, and keep numbers as numbers."""
         role, value = self._owner(name), self._evaluated(name)
         schema = constraints.schema(role.options[name]) if name in role.options else {}
         return constraints.normal(schema, value)
@@ -344,12 +344,12 @@ class HostChecks:
         }
         named = [prefix + image for name, image in versions["images"].items() if self._runs(name)]
         needed = {
-            # From a bundle without any, only the rest is installed.
+            # If a bundle has no images, they come from registries.
             "images": named if bundle.images else [],
             "manifests": versions["manifests"],
             "snaps": ["microk8s"],
         }
-        # A bundle that cannot be read is judged no further.
+        # A bundle that cannot be read is not checked further.
         yield from checks.wrong_bundle(flaws, held, needed if any(bundle) else {})
         if not flaws:
             pinned = {name: manifest["sha256"] for name, manifest in versions["manifests"].items()}
@@ -367,7 +367,7 @@ class HostChecks:
         return bool(self._evaluate(known, _CONDITION))
 
     def _mismatches(self) -> Iterator[Problem]:
-        """Name what does not go together of the host and what is set for it."""
+        """Report conflicts between the host and its variables."""
         host = self._probe["host"]
         yield from checks.fails_on_cgroup_v1(host, self._value("microk8s_extra_kubelet_args"))
         if self._is_saved:

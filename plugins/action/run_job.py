@@ -11,7 +11,7 @@ from ansible_collections.homeserver.stack.plugins.plugin_utils.cluster_action im
 
 
 class ActionModule(ClusterAction):
-    """Run a Job to its end, or begin one that another task waits for."""
+    """Run a Job to its end, or start one that another task waits for."""
 
     ARGUMENTS: ClassVar = {
         "application": {"type": "str", "required": True},
@@ -23,7 +23,7 @@ class ActionModule(ClusterAction):
     SKIPPED_IN_CHECK_MODE = True
 
     def act(self, arguments: Arguments, task_vars: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
-        """Fail with what the Job wrote, if it fails."""
+        """Fail with the output of the Job, if it fails."""
         definition = arguments["definition"]
         if not arguments["attach"]:
             definition = _with_unique_name(definition)

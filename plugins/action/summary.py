@@ -41,7 +41,7 @@ class ActionModule(ClusterAction):
     }
 
     def act(self, arguments: Arguments, task_vars: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
-        """Sum up what runs; for a program, print a line of JSON, also when the cluster does not answer."""
+        """Sum up what runs; for a program, print a line of JSON, even if the cluster does not answer."""
         as_json = arguments["format"] == "json"
         try:
             report, unhealthy, status = self._sum_up(arguments)
@@ -54,7 +54,7 @@ class ActionModule(ClusterAction):
         return {"report": report, "unhealthy": unhealthy, "status": status}
 
     def _sum_up(self, arguments: Arguments) -> tuple[list[str], list[str], Object]:
-        """Return the lines for a reader, what is not healthy, and all that for a program."""
+        """Return the lines for a reader, the unhealthy components, and the same data for a program."""
         cluster = self.connect(arguments["kubeconfig"])
         found = cluster.find("v1", "Node")
         machines = {name: _called(name, str(host)) for name, host in arguments["machines"].items()}
@@ -83,7 +83,7 @@ def _called(name: str, host: str) -> set[str]:
     host = host or name
     try:
         found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
-    except OSError:  # only ssh knows it
+    except OSError:  # only ssh can resolve it
         found = set()
     return {name.lower(), host.lower(), host.lower().partition(".")[0], *found}
 
@@ -98,7 +98,7 @@ def _nodes(
 
 
 def _node_flaws(asked: Mapping[str, str], rows: list[summary.Row], arguments: Arguments) -> dict[str, str]:
-    """Ask each node for a page that the founder serves; the nodes' addresses are by their names."""
+    """Request a page that the founder serves from each node; `asked` has their addresses by name."""
     page = next((row.url for row in rows if row.url and row.healthy), "")
 
     def flaw(address: str) -> str:
@@ -145,7 +145,7 @@ def _workloads(cluster: Cluster, namespace: str = "", **selectors: str) -> list[
 
 
 def _flaw(url: str, address: str, ca_file: str, timeout: int) -> str:
-    """Return what is wrong with the answer to a URL; a new route may take a moment to be known everywhere."""
+    """Return the problem with the response to a URL; a new route may take a moment to be active."""
     deadline = time.monotonic() + timeout
     while (flaw := http_probe.flaw(url, address, ca_file)) and time.monotonic() < deadline:
         time.sleep(1)

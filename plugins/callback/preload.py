@@ -7,9 +7,9 @@ name: preload
 type: aggregate
 short_description: Loads filters, tests and lookups once, for all tasks
 description:
-  - Ansible runs each task of each host in a process of its own.
-    What its templates use is loaded there, and again in the next one.
-  - With this plugin, it is loaded before the first task.
+  - Ansible runs each task of each host in a separate process.
+    Each process loads the plugins that its templates use.
+  - With this plugin, they are loaded once before the first task.
     Each task that uses a filter of this collection then takes a fifth of a second less.
 requirements:
   - C(callbacks_enabled = homeserver.stack.preload) in C(ansible.cfg)
@@ -21,7 +21,7 @@ from ansible.plugins.callback import CallbackBase
 from ansible.plugins.loader import lookup_loader
 from ansible.template import Templar, trust_as_template
 
-# One filter of a collection loads them all.
+# One filter of a collection loads all its filters.
 _EXPRESSION = "{{ {} | default({}) | homeserver.stack.flags is defined }}"
 _LOOKUPS = (
     "ansible.builtin.file",
@@ -38,7 +38,7 @@ _LOOKUPS = (
 
 
 class CallbackModule(CallbackBase):
-    """Load what templates use; the processes of the tasks inherit it."""
+    """Load the plugins that templates use; the processes of the tasks inherit them."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
@@ -46,7 +46,7 @@ class CallbackModule(CallbackBase):
     CALLBACK_NEEDS_ENABLED = True
 
     def v2_playbook_on_start(self, playbook: Playbook) -> None:  # noqa: ARG002 # Ansible gives it
-        """Load it before a task runs."""
+        """Load them before a task runs."""
         Templar(loader=DataLoader()).template(trust_as_template(_EXPRESSION))
         for name in _LOOKUPS:
             lookup_loader.get(name)

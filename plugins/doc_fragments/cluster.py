@@ -1,4 +1,4 @@
-"""The documentation that the actions on the cluster share."""
+"""The shared documentation of actions on the cluster."""
 
 
 class ModuleDocFragment:
@@ -9,6 +9,6 @@ options:
   kubeconfig:
     description:
       - Path of the kubeconfig file on the control machine; its current context is used.
-      - By default it is that of the home, C(homeserver_kubeconfig).
+      - The default is that of the home, C(homeserver_kubeconfig).
     type: path
 """

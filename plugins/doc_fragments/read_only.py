@@ -1,4 +1,4 @@
-"""The documentation that modules share which change nothing."""
+"""The shared documentation of modules that change nothing."""
 
 
 class ModuleDocFragment:

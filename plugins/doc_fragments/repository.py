@@ -1,4 +1,4 @@
-"""The documentation that modules share which read a restic repository."""
+"""The shared documentation of modules that use a restic repository."""
 
 
 class ModuleDocFragment:
@@ -9,7 +9,7 @@ options:
   location:
     type: str
     required: true
-    description: Where the repository is, as restic writes it.
+    description: Location of the repository, in restic's syntax.
   password:
     type: str
     required: true
@@ -17,5 +17,5 @@ options:
   environment:
     type: dict
     default: {}
-    description: Environment variables that restic reads the location with, such as the keys of an S3 server.
+    description: Environment variables for restic, such as the keys of an S3 server.
 """

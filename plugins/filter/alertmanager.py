@@ -1,4 +1,4 @@
-"""The filter that makes one list of the receivers of Alertmanager, of all kinds."""
+"""The filter that combines Alertmanager's receivers of all kinds in one list."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NTFY = '?{{ template "home.ntfy" . }}'
 
 
 def alertmanager_receivers(given: Mapping[str, Iterable[Mapping[str, Any]]]) -> list[Receiver]:
-    """Make one list of the receivers that are given by kind.
+    """Combine receivers, which are grouped by kind, in one list.
 
     Each receiver gets its `kind`, a unique `name` such as ntfy-1, the `matchers` of its alerts, the `port` of
     its address, or 0 if the address is invalid, and its `secrets` by file name.

@@ -1,4 +1,4 @@
-"""Filters that say where machines are saved, with what password, and how that went."""
+"""Filters for the repositories, passwords and results of backups."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class FilterModule:
 
 
 def repositories_of(repositories: Iterable[Mapping[str, Any]], host: str) -> list[dict[str, Any]]:
-    """Return `backup_repositories` as a machine gets them, without what prunes them."""
+    """Return `backup_repositories` for a machine, without the access that prunes them."""
     return [
         {
             "name": each["name"],
@@ -39,10 +39,10 @@ def repositories_of(repositories: Iterable[Mapping[str, Any]], host: str) -> lis
 
 
 def former(printed: Iterable[str], repositories: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Tell of repositories that hold what was saved before each machine had one of its own.
+    """Report repositories with backups from before each machine had its own repository.
 
     Args:
-        printed: what the backup program says of its status on each machine.
+        printed: the status that the backup program prints on each machine.
         repositories: `backup_repositories`.
     """
     found = [about for text in printed for about in _statuses(text).items() if "former" in about[1]]
@@ -65,10 +65,10 @@ def _former(repository: Mapping[str, Any], known: list[Mapping[str, float]]) -> 
 
 
 def told(printed: Mapping[str, str], now: float | None = None) -> str:
-    """Say how old the last backup in each repository is.
+    """Report the age of the last backup in each repository.
 
     Args:
-        printed: What the backup program says of its status, by machine; empty for one that does not answer.
+        printed: The status that the backup program prints, by machine; empty if a machine does not answer.
         now: Seconds since 1970.
     """
     parts = [part for machine, text in printed.items() for part in _parts(machine, text, now or time.time())]

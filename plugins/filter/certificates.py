@@ -9,7 +9,7 @@ from typing import Any
 
 def fingerprint(pem: str) -> str:
     """Return a certificate's SHA-256 fingerprint, as devices show it."""
-    # Each task that uses a filter of the collection reads the files of all.
+    # Each task that uses a filter of the collection loads all its filter files.
     from cryptography import x509  # noqa: PLC0415
     from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
 
@@ -17,7 +17,7 @@ def fingerprint(pem: str) -> str:
 
 
 def cannot_rotate(secret: str, step: str, directory: str) -> str:
-    """Return why a step of replacing a secret cannot be the next, or an empty text.
+    """Return why a step of a rotation cannot be the next, or an empty text.
 
     Args:
         secret: The secret's name; C(ca) is the authority.
@@ -32,7 +32,7 @@ def cannot_rotate(secret: str, step: str, directory: str) -> str:
     if not begun:
         fix = "first -e secret=ca, and let your devices trust ca.next.crt"
         return "" if begins else f"{told}: no next authority waits to be taken -> {fix}"
-    # Before devices are told, it can be begun again; afterwards it has to go on.
+    # Until the switch, the first step can be repeated. After it, the rotation must be finished.
     if step == "finish" or (begins and begun == ["next"]):
         return ""
     return f"{told}: the authority is being replaced -> -e step=finish completes it"

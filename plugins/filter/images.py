@@ -11,11 +11,11 @@ from ansible_collections.homeserver.stack.plugins.module_utils.registry.image_lo
 def hosts_without_images(
     hosts: Iterable[str], hostvars: Mapping[str, Any], references: Iterable[str]
 ) -> list[str]:
-    """Return the hosts of which this run does not know yet that they have all images.
+    """Return the hosts that, as far as this run knows, may not have all images.
 
     Args:
         hosts: Hosts of the inventory.
-        hostvars: The variables of all hosts, in which the role microk8s registers the images that are there.
+        hostvars: The variables of all hosts, in which the role microk8s registers their images.
         references: The references of the images.
     """
     wanted = set(references)

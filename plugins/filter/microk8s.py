@@ -1,4 +1,4 @@
-"""Filters that build and compare launch configurations of MicroK8s, and judge who is part of a cluster."""
+"""Filters that build and compare launch configurations of MicroK8s, and check cluster membership."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Configuration = dict[str, Any]
 
 
 def flags(arguments: Mapping[str, Any]) -> dict[str, str | None]:
-    """Return the flags of a Kubernetes program in the form of MicroK8s: texts, or None to remove a flag."""
+    """Return the flags of a Kubernetes program in MicroK8s' format: texts, or None to remove a flag."""
     return {flag: _flag_value(value) for flag, value in arguments.items()}
 
 
@@ -39,7 +39,7 @@ def _mirror(url: str) -> str:
 def launch_change(wanted: Configuration, applied: str) -> Configuration:
     """Return the launch configuration that turns the last applied one into the wanted one, or {}.
 
-    A launch configuration only adds. Settings that are no longer wanted have to be removed by name.
+    A launch configuration only adds settings. Unwanted settings must be removed by name.
     """
     before = _read(applied)
     change = _change(wanted, before)
@@ -47,25 +47,25 @@ def launch_change(wanted: Configuration, applied: str) -> Configuration:
 
 
 _KUBELET = "extraKubeletArgs"
-# What a join sets, and what MicroK8s finds out at each start.
+# Set by a join, or detected by MicroK8s at each start.
 _OTHERS = {"--client-ca-file", "--node-labels", "--resolv-conf"}
 
 
 def worker_change(
     wanted: Configuration, applied: str, arguments: Mapping[str, Mapping[str, str]]
 ) -> Configuration:
-    """Return the launch configuration that gives a worker what is wanted, or {}.
+    """Return the launch configuration that gives a worker the wanted settings, or {}.
 
-    A join replaces the arguments of its kubelet by the founder's, which no launch configuration tells. So
-    they are compared with those that it has.
+    A join replaces the kubelet's arguments with the founder's, which no launch configuration records. So the
+    wanted arguments are compared with the actual ones.
 
     Args:
         wanted: the launch configuration of this worker.
         applied: the last applied one.
-        arguments: of the kubelet, those `present` and the `default` ones of its snap.
+        arguments: the `present` arguments of the kubelet, and the `default` ones of its snap.
     """
     before = _without(_read(applied))
-    # A worker can neither enable nor disable an addon, and MicroK8s would try for ever.
+    # A worker can neither enable nor disable an addon, and MicroK8s would try forever.
     change = _change(_without(wanted), before)
     kubelet = _kubelet_change(wanted.get(_KUBELET) or {}, arguments["present"], arguments["default"])
     if kubelet:
@@ -118,27 +118,27 @@ def _with_removals(section: str, before: Any, wanted: Any) -> Any:
 
 
 def cannot_join(own: joining.Facts, cluster: joining.Facts, name: str, founder: str) -> str:
-    """Return what forbids a host to join, from what microk8s_cluster found on it and on the founder."""
+    """Return why a host must not join, from the results of microk8s_cluster on it and on the founder."""
     return _told(joining.cannot_join(own, cluster, name, founder))
 
 
 def other_minor(version: str, founders: str, founder: str) -> str:
-    """Return that a host has another minor version than the founder, or an empty text."""
+    """Return the problem if a host's minor version differs from the founder's, or an empty text."""
     return _told(joining.other_minor(version, founders, founder))
 
 
 def cannot_certify(address: str, node: joining.Facts, cluster: joining.Facts) -> str:
-    """Return why a node gets no certificate for an address that its host says it has, or an empty text."""
+    """Return why a node gets no certificate for the address that its host reports, or an empty text."""
     return _told(joining.cannot_certify(address, node, cluster))
 
 
 def cannot_leave(cluster: joining.Facts, node: str, abandoned: Iterable[str]) -> str:
-    """Return what forbids a node to leave its cluster, or an empty text."""
+    """Return why a node must not leave its cluster, or an empty text."""
     return _told(joining.would_lose(joining.lost_volumes(cluster["volumes"], node, abandoned), node))
 
 
 def cannot_forget(cluster: joining.Facts, node: str, abandoned: Iterable[str]) -> str:
-    """Return what forbids to remove a node without its machine, or an empty text."""
+    """Return why a node must not be removed without its machine, or an empty text."""
     return _told(joining.cannot_forget(node, cluster, cluster["member"]["node"], abandoned))
 
 
@@ -148,7 +148,7 @@ def given_up(cluster: joining.Facts, node: str, abandoned: Iterable[str]) -> lis
 
 
 def workers_left(cluster: joining.Facts) -> str:
-    """Return what forbids to remove the founder, or an empty text."""
+    """Return why the founder must not be removed, or an empty text."""
     return _told(joining.workers_left(cluster["nodes"], cluster["member"]["node"]))
 
 

@@ -18,8 +18,8 @@ _IN_CLUSTER = (".svc", ".svc.cluster.local")
 def egress_to(url: str) -> dict[str, Any]:
     """Return the egress rule for requests to a URL.
 
-    It names the pods of this stack, the namespace of another Service, or an address. Who is behind another
-    host name only DNS knows: such a rule allows its port everywhere.
+    It allows the pods of this stack, the namespace of another Service, or an address. Only DNS knows the
+    addresses of other host names, so for these the rule allows the port everywhere.
     """
     parts = urlsplit(url)
     ports = [{"port": parts.port or _PORTS[parts.scheme]}]
@@ -47,7 +47,7 @@ def _service(host: str) -> dict[str, Any]:
 
 
 def addresses(texts: Iterable[str]) -> list[str]:
-    """Return those of the texts that are addresses, each once, IPv4 first and in order."""
+    """Return the texts that are addresses, without duplicates, sorted with IPv4 first."""
     found = {ip_address(text) for text in texts if fits("address", text)}
     return [str(address) for address in sorted(found, key=lambda each: (each.version, int(each)))]
 

@@ -15,7 +15,7 @@ _PATH = re.compile(r"/[\w.~%/+-]*", re.ASCII)
 def probed_paths(ingresses: Iterable[dict[str, Any]]) -> dict[str, str]:
     """Return the path to probe of each host that Traefik serves: the shortest one.
 
-    An app's owner writes the text of a route. The filter leaves out what is no host name or path.
+    An app's owner writes the text of a route. The filter skips invalid host names and paths.
     """
     paths: dict[str, str] = {}
     for ingress in ingresses:

@@ -15,8 +15,8 @@ class FilterModule:
 
 
 def qr_code(text: str) -> str:
-    """Draw a text as a QR code, an SVG element for HTML, which can be read with a quarter of it spoiled."""
-    # Each task that uses a filter of the collection reads the files of all.
+    """Draw a text as a QR code, an SVG element for HTML. It is readable even if a quarter is damaged."""
+    # Each task that uses a filter of the collection loads all its filter files.
     import segno  # noqa: PLC0415
 
     return str(segno.make_qr(text, error="q").svg_inline(scale=4))

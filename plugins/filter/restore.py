@@ -1,4 +1,4 @@
-"""Filters that plan how volumes and objects of a backup come into a cluster."""
+"""Filters that plan the restore of volumes and objects from a backup."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.object
 
 STORAGE = "/var/snap/microk8s/common/default-storage"
 REPLICAS = "homeserver.stack/restored"
-"""Annotation of a workload that stands still during a restore: what its spec has to become again."""
+"""Annotation of a workload that a restore has stopped, with its original spec."""
 
 _CLASS = "microk8s-hostpath"
 _PROVISIONER = "microk8s.io/hostpath"
@@ -34,13 +34,13 @@ def restored_volumes(
     """Return where each saved volume is restored.
 
     Args:
-        volumes: what the cluster had: of each `volume` its `namespace`, `claim`, `node`, `path` and so on.
-        machines: their `name`, their `node` of today, and of what each saved the `id`, the `time`, the
-            `directories`, the `copies`, and whether it is in the `shared` repository of earlier days.
-        present: the `name`, `claim`, `node` and `path` of each volume that the cluster has today.
+        volumes: the saved volumes, each with `volume`, `namespace`, `claim`, `node`, `path` and so on.
+        machines: the `name` and the present `node` of each, and of its backup the `id`, the `time`, the
+            `directories`, the `copies`, and whether it is in the former `shared` repository.
+        present: the `name`, `claim`, `node` and `path` of each volume that the cluster has now.
 
     Returns:
-        Those of which there are data. Where the claim exists, its volume is filled and keeps its place.
+        The volumes with saved data. If the claim exists, its present volume is filled.
     """
     live = {each["claim"]: each for each in present}
     known = list(machines)
@@ -83,9 +83,9 @@ def _placed(
 def filled_on(
     placed: Iterable[Mapping[str, Any]], machine: str, location: str, master: str
 ) -> list[dict[str, str]]:
-    """Return what of the volumes a machine fills, as the module backup_volumes takes it.
+    """Return the volumes that a machine fills, in the format of the module backup_volumes.
 
-    What another machine saved comes with the repository that has it.
+    Volumes that another machine saved include its repository.
     """
     keys = ("claim", "source", "path", "id", "time")
     return [
@@ -100,12 +100,12 @@ def filled_on(
 
 
 def read_from(save: Mapping[str, Any], machine: str, location: str, master: str) -> dict[str, str]:
-    """Return the `location` and the `password` of the repository that has what a machine saved.
+    """Return the `location` and the `password` of the repository with the backup of a machine.
 
     Args:
-        save: whether it is in the `shared` repository, which all machines of earlier days wrote.
+        save: the backup, and whether it is in the former `shared` repository of all machines.
         machine: its name.
-        location: what has the repositories of all machines.
+        location: the directory of the repositories of all machines.
         master: the password of all backups.
     """
     if save.get("shared"):
@@ -116,9 +116,9 @@ def read_from(save: Mapping[str, Any], machine: str, location: str, master: str)
 def unrestored(
     volumes: Iterable[Mapping[str, Any]], placed: Iterable[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Return the nodes of which nothing was found, each with the `claims` whose data were there.
+    """Return the nodes without a backup, each with the `claims` whose data it had.
 
-    A single volume may be left out of a backup on purpose.
+    A single volume may be excluded from a backup on purpose.
     """
     saved = list(volumes)
     names = {each["volume"] for each in placed}
@@ -134,7 +134,7 @@ def _claim(saved: Mapping[str, Any]) -> str:
 
 
 def persistent_volumes(placed: Iterable[Mapping[str, Any]]) -> list[Object]:
-    """Return the volumes that the cluster has to have before their claims come."""
+    """Return the PersistentVolumes that must exist before their claims."""
     return [_persistent_volume(each) for each in placed if each["is_new"]]
 
 
@@ -144,7 +144,7 @@ def _persistent_volume(placed: Mapping[str, Any]) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolume",
-        # MicroK8s deletes the directory with the claim, as it does with those that it made itself.
+        # MicroK8s deletes the directory with the claim, as for volumes that it created itself.
         "metadata": {"name": placed["volume"], "annotations": {f"{_BOUND}provisioned-by": _PROVISIONER}},
         "spec": {
             "capacity": {"storage": placed["capacity"]},
@@ -152,7 +152,7 @@ def _persistent_volume(placed: Mapping[str, Any]) -> Object:
             "storageClassName": placed.get("storage_class") or _CLASS,
             "persistentVolumeReclaimPolicy": "Delete",
             "hostPath": {"path": placed["path"], "type": "DirectoryOrCreate"},
-            # Without its uid: the claim is yet to come.
+            # Without a uid, because the claim does not exist yet.
             "claimRef": {
                 "apiVersion": "v1",
                 "kind": "PersistentVolumeClaim",
@@ -165,7 +165,7 @@ def _persistent_volume(placed: Mapping[str, Any]) -> Object:
 
 
 def claims_of(workloads: Iterable[Object], app: str) -> list[str]:
-    """Return the claims that workloads of a name have, as namespace/name.
+    """Return the claims of the workloads with a name, as namespace/name.
 
     Args:
         workloads: Deployments, StatefulSets, DaemonSets and CronJobs.
@@ -195,7 +195,7 @@ def _app(workload: Object) -> str:
 
 
 def stopping(workloads: Iterable[Object], claims: Iterable[str]) -> list[Object]:
-    """Return the patches that let the workloads stand still which use one of the claims."""
+    """Return the patches that stop the workloads that use one of the claims."""
     wanted = set(claims)
     return [
         _patch(workload, {**_still(workload), "annotation": json.dumps(_spec(workload))})
@@ -205,7 +205,7 @@ def stopping(workloads: Iterable[Object], claims: Iterable[str]) -> list[Object]
 
 
 def starting(workloads: Iterable[Object]) -> list[Object]:
-    """Return the patches that let those run again that stand still because of a restore."""
+    """Return the patches that restart the workloads that a restore has stopped."""
     return [
         _patch(workload, {"spec": json.loads(_annotations(workload)[REPLICAS]), "annotation": None})
         for workload in workloads
@@ -252,7 +252,7 @@ def _claims(workload: Object) -> Iterator[str]:
 
 
 def _former(workload: Object) -> int:
-    """Return how many replicas a workload had before it stood still."""
+    """Return how many replicas a workload had before it was stopped."""
     former = json.loads(_annotations(workload).get(REPLICAS, "{}"))
     return int(former.get("replicas", 0))
 
@@ -269,9 +269,9 @@ def users_of(pods: Iterable[Object], claims: Iterable[str]) -> list[str]:
 
 
 def restored_objects(objects: Iterable[Object]) -> list[Object]:
-    """Return objects as they can be created in another cluster, in the order in which they can be.
+    """Return objects in a form and an order in which another cluster can create them.
 
-    The namespaces come with them, also those that were not saved.
+    This includes their namespaces, even if those were not saved.
     """
     given = [_cleaned(obj) for obj in objects if not _is_made_by_cluster(obj)]
     there = {obj["metadata"]["name"] for obj in given if obj["kind"] == "Namespace"}
@@ -281,7 +281,7 @@ def restored_objects(objects: Iterable[Object]) -> list[Object]:
 
 
 def _is_made_by_cluster(obj: Object) -> bool:
-    """Tell whether another cluster makes an object of its own that takes its place."""
+    """Return whether another cluster creates its own version of an object."""
     name = obj["metadata"]["name"]
     if obj["kind"] == "Secret":
         return obj.get("type") == "kubernetes.io/service-account-token"
@@ -289,7 +289,7 @@ def _is_made_by_cluster(obj: Object) -> bool:
 
 
 def _cleaned(obj: Object) -> Object:
-    """Return an object without what only had a meaning in its old cluster."""
+    """Return an object without fields that only had a meaning in its old cluster."""
     cleaned = without_server_fields(obj)
     metadata = {key: value for key, value in cleaned["metadata"].items() if key not in _FOR_SERVER}
     spec = dict(cleaned.get("spec") or {})

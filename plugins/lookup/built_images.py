@@ -44,7 +44,7 @@ class LookupModule(LookupBase):
 
 
 def _references(archive: Path) -> list[str]:
-    """Return the names in an archive as Docker writes it; none of another, or while it is replaced."""
+    """Return the names in an archive in Docker's format; none for other formats, or while it is replaced."""
     try:
         with tarfile.open(archive) as tar:
             manifest = tar.extractfile("manifest.json")

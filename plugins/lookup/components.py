@@ -4,19 +4,19 @@ from __future__ import annotations
 
 DOCUMENTATION = """
 name: components
-short_description: Tells what the components of this home declare
+short_description: Returns the declarations of this home's components
 description:
   - A component declares facts about itself in its role's C(meta/component.yml). Other roles read them here.
 options:
   _terms:
     description:
       - C(enabled) for whether each component runs, by role.
-      - C(hosts) for the host name of each page, whether it is served or not.
+      - C(hosts) for the host name of each page, even if it is not served.
       - C(namespaces) for whether anything runs in each namespace, by name.
       - C(pages) for whether each page is served, by its host name without the domain. The component that is
         applied last comes first.
-      - C(secrets) for the files of each secret that can be rotated and the stages that hand them on, by name.
-      - C(unrotatable_secrets) for why each of the others cannot be, by name.
+      - C(secrets) for the files and the distributing stages of each secret that can be rotated, by name.
+      - C(unrotatable_secrets) for the reasons why other secrets cannot be rotated, by name.
     type: str
     required: true
     choices: [enabled, hosts, namespaces, pages, secrets, unrotatable_secrets]
@@ -33,7 +33,7 @@ EXAMPLES = """
 
 RETURN = """
 _raw:
-  description: What is declared.
+  description: The declarations.
   type: list
   elements: dict
 """
@@ -55,10 +55,10 @@ _JUDGED = {"enabled": enabled, "namespaces": used_namespaces, "pages": served_pa
 
 
 class LookupModule(LookupBase):
-    """Tell what is declared."""
+    """Return declarations."""
 
     def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[Any]:
-        """Tell it."""
+        """Return them."""
         self.set_options(var_options=variables, direct=kwargs)
         match terms[0]:
             case "hosts":

@@ -6,14 +6,14 @@ DOCUMENTATION = """
 name: directories
 short_description: Reads all files of directories at once
 description:
-  - Returns the content of every file in directories on the control machine, without what is hidden.
-  - It is for small files, such as those of an inventory.
+  - Returns the content of every file in directories on the control machine, except hidden ones.
+  - For small files, such as those of an inventory.
 options:
   _terms:
-    description: One dictionary of directories, each by what its files' names begin with. None need exist.
+    description: One dictionary of directories, by the prefix for their files' names. They need not exist.
     required: true
   largest_mib:
-    description: MiB that all files may have together.
+    description: Maximum size of all files together, in MiB.
     type: int
     default: 32
 """

@@ -6,7 +6,7 @@ DOCUMENTATION = """
 name: hosts
 short_description: Lists every host name that this home serves
 description:
-  - Returns the host names of this project's parts, of the apps and of C(traefik_routes), in any role.
+  - Returns the host names of this project's components, of the apps and of C(traefik_routes), in any role.
 options: {}
 """
 

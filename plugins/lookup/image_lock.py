@@ -4,7 +4,7 @@ from __future__ import annotations
 
 DOCUMENTATION = """
 name: image_lock
-short_description: Reads to what images are locked
+short_description: Reads the digests that images are locked to
 description:
   - Returns the digest of each image that the action lock_images has locked, by the name of the image.
 options:
@@ -40,7 +40,7 @@ class LookupModule(LookupBase):
         """Read the file, the only term.
 
         Raises:
-            AnsibleLookupError: it is no lock, or cannot be read.
+            AnsibleLookupError: it is not a lock, or cannot be read.
         """
         self.set_options(var_options=variables, direct=kwargs)
         try:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 DOCUMENTATION = """
 name: images
-short_description: Names the images that are built for a component
+short_description: Lists the images that are built for a component
 description:
   - Returns the C(name), C(source), C(within), C(reference) and C(archive) of every image that a role declares
     as C(builds), and whether it is C(built).
-  - The tag in the reference is a hash of its source and its base image, as the module build_image makes it.
-  - The base image is C(homeserver_python_image), the platform C(homeserver_platform), and what is built is in
-    C(homeserver_images_dir).
+  - The tag in the reference is a hash of the source and the base image, as in the module build_image.
+  - The base image is C(homeserver_python_image), the platform is C(homeserver_platform), and built images are
+    in C(homeserver_images_dir).
 options:
   _terms:
     description: The role.
@@ -45,10 +45,10 @@ _IMAGES = Path(__file__).parents[2] / "images"
 
 
 class LookupModule(LookupBase):
-    """Name images."""
+    """List images."""
 
     def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[Any]:
-        """Name those of a role, which is the only term."""
+        """List the images of a role, the only term."""
         self.set_options(var_options=variables, direct=kwargs)
         # In the role common, that of another is not seen with all that it depends on.
         known = role_defaults(self._loader, terms[0]) | (variables or {})

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 DOCUMENTATION = """
 name: network_policies
-short_description: Makes the network policies of a component
+short_description: Generates the network policies of a component
 description:
-  - Returns the policies that follow from what the component and those that it is connected with declare in
-    their roles' C(meta/component.yml).
+  - Returns the policies that follow from the declarations of the component and its peers in their roles'
+    C(meta/component.yml).
 options:
   _terms:
     description: The role.
@@ -35,9 +35,9 @@ from ansible_collections.homeserver.stack.plugins.plugin_utils.declarations impo
 
 
 class LookupModule(LookupBase):
-    """Make the policies."""
+    """Generate the policies."""
 
     def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[Any]:
-        """Make those of a role, which is the only term."""
+        """Generate the policies of a role, the only term."""
         self.set_options(var_options=variables, direct=kwargs)
         return network_policies(terms[0], evaluator(self._templar, self._loader, variables or {}))

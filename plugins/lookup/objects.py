@@ -6,8 +6,8 @@ DOCUMENTATION = """
 name: objects
 short_description: Reads objects of the home's cluster
 description:
-  - Returns all objects of a kind, in all namespaces. There are none of a kind that the cluster does not know,
-    and none before there is a cluster, as in a first dry run.
+  - Returns all objects of a kind, in all namespaces. The list is empty if the cluster does not know the kind,
+    or if there is no cluster yet, as in the first dry run.
 options:
   _terms:
     description: The kind.
@@ -48,7 +48,7 @@ class LookupModule(LookupBase):
     """Read objects."""
 
     def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[Any]:
-        """Read those of a kind, which is the only term."""
+        """Read the objects of a kind, the only term."""
         self.set_options(var_options=variables, direct=kwargs)
         known = variables or {}
         kubeconfig = str(Path(self._templar.template(known["homeserver_kubeconfig"])).expanduser())
@@ -56,7 +56,7 @@ class LookupModule(LookupBase):
         return _found(kubeconfig, self.get_option("api_version"), terms[0], check_mode=check_mode)
 
 
-# A task's process evaluates a variable several times.
+# The process of a task evaluates a variable several times.
 @cache
 def _found(kubeconfig: str, api_version: str, kind: str, *, check_mode: bool) -> list[Any]:
     if not Path(kubeconfig).exists():

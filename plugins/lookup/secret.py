@@ -6,18 +6,18 @@ DOCUMENTATION = """
 name: secret
 short_description: Reads a generated secret, and creates it if it does not exist
 description:
-  - Returns the content of a file on the control machine, without the white space at its end.
+  - Returns the content of a file on the control machine, without trailing white space.
   - If the file does not exist, creates it with 32 random letters and digits, readable by its owner only. It
-    is there as a whole or not at all, whatever interrupts the run.
+    is written atomically, even if the run is interrupted.
   - In check mode no file is created. If it does not exist, the lookup returns a secret that is not stored.
-  - A file with too little in it is an error, because a password that is lost must not become one that anybody
-    guesses.
+  - A file that is too short is an error, because a lost password must not be replaced with one that is easy
+    to guess.
 options:
   _terms:
     description: The file.
     required: true
   minimum:
-    description: Number of characters that a file has at least.
+    description: Minimum number of characters in the file.
     type: int
     default: 8
 """
@@ -77,7 +77,7 @@ def _read(file: Path, minimum: int) -> str:
 
 
 def _create(file: Path, secret: str) -> None:
-    """Write a file as a whole, unless another process was faster."""
+    """Write a file atomically, unless another process was faster."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle, beside = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")  # for its owner alone
     try:

@@ -1,4 +1,4 @@
-"""Installs the packages of an app on the control machine, and runs nothing of them."""
+"""Installs the packages of an app on the control machine without running their code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COMMENT = re.compile(r"(^|\s)#.*")
 _HASH = re.compile(r"\s+--hash[=\s](\S*)")
 _STRONG = re.compile(r"sha(256|384|512):[0-9a-f]{64,128}")
 
-# Of wheels alone, pip still runs what a wheel names by a URL. It needs no other program for anything else.
+# Even with wheels only, pip builds dependencies by URL. Nothing else needs a subprocess.
 _PIP = """
 import runpy, sys
 
@@ -44,13 +44,13 @@ def read_requirements(file: Path) -> list[str]:
     """Return the requirements in a file.
 
     Raises:
-        BuildError: a line is an option, a path or a URL. pip might run what that leads to.
+        BuildError: a line is an option, a path or a URL. pip might run code from there.
     """
     return [_requirement(file, number, line) for number, line in _lines(file.read_text(errors="replace"))]
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
-    """Return what is no comment, by the number of its first line; a backslash joins the next one."""
+    """Return the lines without comments, by the number of the first; a backslash joins the next line."""
     begun, whole = 0, ""
     for number, line in enumerate(text.splitlines(), start=1):
         begun = begun or number

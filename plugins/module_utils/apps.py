@@ -1,4 +1,4 @@
-"""The entries of the option apps: fills in what they leave out."""
+"""The entries of the option apps, completed with defaults."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ Options = Mapping[str, Mapping[str, Any]]
 
 
 def complete(apps: Sequence[App], options: Options, domain: str) -> list[dict[str, Any]]:
-    """Return the apps with every option, and with what follows from the options of all.
+    """Return the apps with every option, and with values that are derived from the options of all apps.
 
     Args:
         apps: entries of the option apps.
         options: the options of an entry.
-        domain: that of the home.
+        domain: the home's domain.
     """
     filled = [_filled(app, options) for app in apps]
     for app in filled:
@@ -31,7 +31,7 @@ def complete(apps: Sequence[App], options: Options, domain: str) -> list[dict[st
 
 
 _DUMPS = {
-    # Through its socket, whatever host other commands use.
+    # Always through its socket, even if other commands use another host.
     "postgresql": 'PGHOST= PGPASSWORD="$POSTGRES_PASSWORD" pg_dumpall'
     ' --username="${POSTGRES_USER:-postgres}"',
     "mariadb": 'MYSQL_PWD="${MARIADB_ROOT_PASSWORD:-$MYSQL_ROOT_PASSWORD}" mariadb-dump --user=root'
@@ -40,12 +40,12 @@ _DUMPS = {
 
 
 def _hooks(app: App) -> dict[str, list[list[str]]]:
-    """Return the commands that an app runs before and after it is saved, as far as there are any."""
+    """Return the commands that an app runs before and after a backup, if there are any."""
     backup = app.get("backup") or {}
     before, after = list(backup.get("before") or []), list(backup.get("after") or [])
     if dump := _DUMPS.get(backup.get("preset", "")):
-        # As a whole or not at all, and for its user alone. It stays: the machine of its volume may be saved
-        # later than the founder, who asks for it.
+        # Written atomically, and readable by its user only. The file stays because the machine of the volume
+        # may be saved later than the founder, which requests the dump.
         file = f"{app['volumes'][0]['path'].rstrip('/')}/homeserver-backup.sql"
         script = f'umask 077; {dump} > "$1.new" && mv "$1.new" "$1"'
         before.append(["sh", "-c", script, "sh", file])
@@ -113,7 +113,7 @@ def _pods(app: App) -> list[str]:
 
 
 def clones(apps: Iterable[App]) -> dict[str, Any]:
-    """Return what is cloned, by the name of its app."""
+    """Return the repositories to clone, by the name of the app."""
     return {app["name"]: app["git"] for app in apps if app.get("git")}
 
 
@@ -127,5 +127,5 @@ def sources(apps: Sequence[App], cloned: str) -> dict[str, str]:
 
 
 def _connects(other: App, pod: str, app: App) -> bool:
-    """Tell whether a pod of an app may connect to another app; what has a schedule is used by it."""
+    """Return whether a pod of an app may connect to another app; schedules connect to their own app, too."""
     return app["name"] in other["needs"] or (other is app and pod != app["name"])

@@ -36,22 +36,22 @@ _USES = (
 
 
 class AuthorityError(Exception):
-    """Why the authority cannot be used; the message says what to do."""
+    """The authority cannot be used; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class Authority:
-    """The authority of a home. What changes its files tells whether there was something to change.
+    """The authority of a home. Methods that change its files return whether something changed.
 
     Attributes:
         directory: where its files are.
         domain: the home's domain.
-        domains: more domains that a new one may issue for.
-        common_name: the name of a new one.
-        passphrase: what its key is encrypted with; empty if it is not.
-        days: for how long a new one is valid.
-        leaf_days: for how long what it issues is valid.
-        renew_days: how long before its end what it has issued is renewed.
+        domains: additional domains that a new authority may issue for.
+        common_name: the name of a new authority.
+        passphrase: the passphrase of its key; empty if the key is not encrypted.
+        days: the validity of a new authority.
+        leaf_days: the validity of issued certificates.
+        renew_days: the time before expiry at which issued certificates are renewed.
         dry_run: whether all files stay as they are.
     """
 
@@ -70,7 +70,7 @@ class Authority:
         """Return the authority of a home.
 
         Args:
-            option: gives the value of an option by its name.
+            option: returns the value of an option by its name.
             dry_run: whether all files stay as they are.
         """
         return cls(
@@ -86,7 +86,7 @@ class Authority:
         )
 
     def create(self) -> bool:
-        """Create the authority. Before it ends, or if it may issue for all domains, it is renewed.
+        """Create the authority, or renew it if it expires soon or may issue for all domains.
 
         Raises:
             AuthorityError: a file of it is broken, or the passphrase is wrong.
@@ -94,7 +94,7 @@ class Authority:
         return self._ensured("ca", self.common_name)[1]
 
     def remove(self) -> bool:
-        """Remove the authority, and the one before or after it. What they have issued stays."""
+        """Remove the authority, and the previous or next one. Issued certificates stay."""
         names = ("ca.crt", "ca.key", "ca.next.crt", "ca.next.key", "ca.previous.crt", "ca.dropped.crt")
         return True in [self._removed(name) for name in names]
 
@@ -104,12 +104,12 @@ class Authority:
         Raises:
             AuthorityError: a file of it is broken, or the passphrase is wrong.
         """
-        # On a device, two of one name could not be told apart.
+        # On a device, two authorities with one name could not be distinguished.
         return self._ensured("ca.next", f"{self.common_name[:53]} {_now():%Y-%m-%d}")[1]
 
     def switch(self) -> bool:
-        """Let the next authority be the authority, and keep the certificate that servers still show."""
-        # The next certificate is moved last: until then, the present one is that of the previous authority.
+        """Make the next authority the current one, and keep the certificate that servers still use."""
+        # The next certificate is moved last: until then, ca.crt is that of the previous authority.
         if self._file("ca.next.crt").is_file():
             self._write("ca.previous.crt", self._file("ca.crt").read_bytes(), 0o644)
         return True in [self._moved(f"ca.next.{ending}", f"ca.{ending}") for ending in ("key", "crt")]
@@ -123,7 +123,7 @@ class Authority:
         return self._removed("ca.dropped.crt")
 
     def issue(self, name: str, dns_names: Sequence[str], *, for_clients: bool = False) -> bool:
-        """Issue a certificate, unless there is one that is for these names and stays valid.
+        """Issue a certificate, unless there is a valid one for these names.
 
         Args:
             name: its files' name, without an extension.
@@ -141,7 +141,7 @@ class Authority:
                 "reject all of them. Delete this file, but not ca.key, and run again. Then let every device "
                 "trust the new ca.crt."
             )
-        # A dry run has no key to sign with where it would have made one.
+        # A dry run has no key to sign with if it would have created one.
         if self._is_current(name, dns_names, issuer) or (self.dry_run and changed):
             return changed
         signer = self._signing_key(issuer)
@@ -173,7 +173,7 @@ class Authority:
         if former and lasts and key_file.is_file():
             return former, False
         key = self._authority_key(f"{name}.key")
-        # By its name, too, devices know it: what is renewed keeps it.
+        # Devices also identify the authority by its name, so a renewal keeps the name.
         subject = former.subject if former else _named(common_name)
         domains = [self.domain, *outside((each.removeprefix("*.") for each in self.domains), [self.domain])]
         everywhere = [x509.IPAddress(ip_network(network)) for network in ("0.0.0.0/0", "::/0")]
@@ -191,7 +191,7 @@ class Authority:
         return certificate, True
 
     def _is_current(self, name: str, dns_names: Sequence[str], issuer: x509.Certificate) -> bool:
-        """Tell whether what was issued can stay."""
+        """Return whether an issued certificate can stay."""
         certificate, key = _certificate(self._file(f"{name}.crt")), _key(self._file(f"{name}.key"))
         if not certificate or not key or key.public_key() != certificate.public_key():
             return False
@@ -205,7 +205,7 @@ class Authority:
         )
 
     def _authority_key(self, name: str) -> Key:
-        """Return an authority's key, which is made if there is none; with a wrong passphrase it stays."""
+        """Return an authority's key, and create a missing one; a wrong passphrase never replaces it."""
         if not self._file(name).is_file():
             return self._made_key(name, self.passphrase)
         if key := _key(self._file(name), self.passphrase):
@@ -245,7 +245,7 @@ class Authority:
         return self.directory / name
 
     def _write(self, name: str, content: bytes, mode: int) -> None:
-        """Write a file as a whole."""
+        """Write a file atomically."""
         if self.dry_run:
             return
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -278,7 +278,7 @@ def permitted_domains(certificate: x509.Certificate) -> list[str]:
 
 
 def outside(names: Iterable[str], domains: Iterable[str]) -> list[str]:
-    """Return the names that are in none of the domains; a wildcard is where the rest of it is."""
+    """Return the names that are in none of the domains; a wildcard is judged by its parent domain."""
     ends = tuple(f".{domain}" for domain in domains)
     return [name for name in names if not f".{name.removeprefix('*.')}".endswith(ends)]
 

@@ -1,4 +1,4 @@
-"""What each component of a home declares about itself, in its role's meta/component.yml."""
+"""The declarations of all components, from each role's meta/component.yml."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _ENDINGS = {
     "key": (".key",),
     "certificate": (".key", ".crt"),
 }
-"""How the files of a kind of secret end."""
+"""The file extensions for each kind of secret."""
 
 
 @cache
 def components() -> dict[str, Declaration]:
-    """Return all declarations by the role, each after those that it needs."""
+    """Return all declarations by role, each after those it needs."""
     files = sorted(_ROLES.glob("*/meta/component.yml"))
     declared = {file.parents[1].name: yaml.safe_load(file.read_text()) for file in files}
     needed = {
@@ -47,7 +47,7 @@ def pages() -> list[str]:
 
 
 def served_pages(holds: Holds) -> dict[str, bool]:
-    """Tell of each page whether it is served."""
+    """Return whether each page is served."""
     return {page: _is_enabled(role, holds) and holds(role, condition) for page, role, condition in _pages()}
 
 
@@ -58,19 +58,19 @@ def _pages() -> Iterator[tuple[str, str, str | bool]]:
 
 
 def enabled(holds: Holds) -> dict[str, bool]:
-    """Tell of each component whether it runs."""
+    """Return whether each component runs."""
     return {role: _is_enabled(role, holds) for role in components()}
 
 
 def used_namespaces(holds: Holds) -> dict[str, bool]:
-    """Tell of each namespace whether one of its components runs."""
+    """Return whether a component runs in each namespace."""
     declared = [(each["namespace"], role) for role, each in components().items() if "namespace" in each]
     used = {name for name, role in declared if _is_enabled(role, holds)}
     return {name: name in used for name, _ in declared}
 
 
 def needs_image(image: str, holds: Holds) -> bool:
-    """Tell whether a component that runs needs an image, or no component declares it."""
+    """Return whether a component that runs needs an image, or no component declares it."""
     users = [
         (role, each["images"][image])
         for role, each in components().items()
@@ -84,7 +84,7 @@ def _is_enabled(role: str, holds: Holds) -> bool:
 
 
 def secrets() -> dict[str, dict[str, list[str]]]:
-    """Return the secrets that can be rotated by name: their files, and the stages that hand them on."""
+    """Return the secrets that can be rotated, by name: their files, and the stages that distribute them."""
     return {
         name: {
             "files": _files(name, secret["kind"]),

@@ -1,4 +1,4 @@
-"""Asks a web server at a given address by any name, as a client does once DNS has that name."""
+"""Sends requests for a host name to a given address, as a client does once DNS has that name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _ASKS_FOR_A_PASSWORD = (401, 403)
 
 
 def status(url: str, address: str, ca_file: str = "", timeout: float = 10) -> int:
-    """Return the status code of the answer to a GET; redirects are not followed.
+    """Return the status code of a GET request; redirects are not followed.
 
     Args:
         url: an https URL; its host is sent to the server and must be in the certificate.
@@ -34,9 +34,9 @@ def status(url: str, address: str, ca_file: str = "", timeout: float = 10) -> in
 
 
 def flaw(url: str, address: str, ca_file: str = "") -> str:
-    """Return the problem with the answer to a GET; an empty text if the page is healthy.
+    """Return the problem with the response to a GET request; an empty text if the page is healthy.
 
-    A page that asks for a password is.
+    A page that requires a password is healthy.
     """
     try:
         code = status(url, address, ca_file)

@@ -10,7 +10,7 @@ class MissingLibraryError(Exception):
 
 
 class _Missing:
-    """Stands for a package that is not installed, so that only what needs it fails."""
+    """A placeholder for a missing package, so only code that uses it fails."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -22,10 +22,10 @@ class _Missing:
 
 
 def missing(error: ImportError) -> Any:
-    """Return what takes the place of a package that cannot be imported: its first use raises an error.
+    """Return a placeholder for a package that cannot be imported: its first use raises an error.
 
     Raises:
-        ImportError: it is something else than a package that is not there.
+        ImportError: the cause is not a missing package.
     """
     if not isinstance(error, ModuleNotFoundError) or not error.name:
         raise error

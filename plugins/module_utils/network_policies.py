@@ -1,4 +1,4 @@
-"""The network policies of components: both ends of each connection from one line of a declaration."""
+"""The network policies of components: one line of a declaration defines both ends of a connection."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .components import components
 Object = dict[str, Any]
 
 Value = Callable[[Any], Any]
-"""Evaluates what a declaration leaves to variables."""
+"""Evaluates the expressions in a declaration."""
 
 _ANYWHERE = "anywhere"
 _API = "api"
@@ -32,11 +32,11 @@ class _Connection(NamedTuple):
 
 
 def network_policies(role: str, value: Value) -> list[Object]:
-    """Return the network policies of a component, for what runs of the others.
+    """Return the network policies of a component, with the other components that run.
 
     Args:
         role: its role.
-        value: evaluates what a declaration leaves to variables.
+        value: evaluates the expressions in a declaration.
     """
     running = {name: each for name, each in components().items() if value(each["enabled"])}
     pods = {
@@ -62,7 +62,7 @@ def network_policies(role: str, value: Value) -> list[Object]:
 
 
 def _full(pod: str, declared: dict[str, Any]) -> str:
-    """Return a pod with its namespace, which is that of the component unless it says another."""
+    """Return a pod with its namespace. The default is the component's."""
     return pod if "/" in pod else f"{declared['namespace']}/{pod}"
 
 
@@ -76,7 +76,7 @@ class _There:
         return [*self.opened(self.pods[name], targets)] if name in self.pods else []
 
     def opened(self, source: str, targets: list[str]) -> Iterator[_Connection]:
-        """Return the connections to those targets that are there."""
+        """Return the connections to those targets that run."""
         for target in filter(None, targets):
             name, _, port = target.partition(":")
             if name == _API:
@@ -88,7 +88,7 @@ class _There:
 
 
 def _isolation(namespace: str) -> Iterator[Object]:
-    """Return the policies of a namespace in which all may ask for names, and no more."""
+    """Return the policies of a namespace in which only DNS queries are allowed."""
     yield _policy(namespace, "default-deny", {}, ["Ingress", "Egress"])
     ports = [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]
     yield _policy(namespace, "names", {}, ["Egress"], egress=[{"to": [_DNS], "ports": ports}])
@@ -108,7 +108,7 @@ def _policy_of(pod: str, connections: list[_Connection], opened: list[_Connectio
 
 
 def _rules(direction: str, here: str, ends: list[tuple[str, int]]) -> list[Object]:
-    """Return a rule for each port, with all that are at the other end."""
+    """Return a rule for each port, with all its peers."""
     rules: list[Object] = []
     for port in dict.fromkeys(port for _, port in ends):
         peers = dict.fromkeys(end for end, of in ends if of == port)

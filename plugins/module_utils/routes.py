@@ -1,4 +1,4 @@
-"""The routes of a home, by which it serves its host names."""
+"""The routes of a home, which serve its host names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PATH = re.compile(r"PathPrefix\(`([^`]+)`\)")
 
 
 class Route(NamedTuple):
-    """A host name and the beginning of its paths, with what it is a route of."""
+    """A host name and a path prefix, with the owner of the route."""
 
     host: str
     path: str
@@ -29,8 +29,8 @@ def routes(
     """Return all routes.
 
     Args:
-        domain: of the home.
-        own: the host names of this project's parts, by their names.
+        domain: the home's domain.
+        own: the host names of this project's components, by name.
         apps: entries of the option apps.
         others: entries of traefik_routes.
     """

@@ -23,7 +23,7 @@ except ImportError as error:
 
 Object = dict[str, Any]
 Probe = Callable[[str], str]
-"""Returns what is wrong with the answer to a URL, or an empty text."""
+"""Returns the problem with the response to a URL, or an empty text."""
 
 _HEADINGS = ("page", "version", "state", "URL", "user", "password")
 _NODE_HEADINGS = ("node", "version", "state", "memory", "disk", "pods")
@@ -60,19 +60,19 @@ class Row(NamedTuple):
 
 
 class Amount(NamedTuple):
-    """How much there is of something, and of that in use, if that is known."""
+    """A total amount, and the part in use, if known."""
 
     used: int | None
     size: int
 
     def in_gib(self, digits: int) -> str:
-        """Tell an amount of bytes to a reader."""
+        """Format an amount of bytes for a reader."""
         size = f"{self.size / _GIB:.{digits}f} GiB"
         return size if self.used is None else f"{self.used / _GIB:.{digits}f} of {size}"
 
     @property
     def counted(self) -> str:
-        """An amount of things, for a reader."""
+        """Format a count for a reader."""
         return f"{self.used} of {self.size}"
 
 
@@ -89,7 +89,7 @@ class NodeRow(NamedTuple):
 
     @property
     def cells(self) -> tuple[str, str, str]:
-        """What is in use, for a reader."""
+        """The used amounts, for a reader."""
         return self.memory.in_gib(1), self.disk.in_gib(0), self.pods.counted
 
 
@@ -104,19 +104,19 @@ class Route(NamedTuple):
     url: str
     workload: str
     shares_login: bool = False
-    """Whether it asks for the password of the dashboard of Traefik."""
+    """Whether it requires the password of Traefik's dashboard."""
 
 
 def left_out(
     nodes: Iterable[Object], machines: Mapping[str, AbstractSet[str]], names: AbstractSet[str]
 ) -> set[str]:
-    """Return the nodes that do not answer and are these machines, which a run goes on without."""
+    """Return the nodes of these machines that do not answer. A run continues without them."""
     called = set().union(*(machines[name] for name in names))
     return {_name(node) for node in nodes if not is_ready(node) and _called(node) & called}
 
 
 def subtract_away_nodes(workloads: Iterable[Object], away: int) -> list[Object]:
-    """Return workloads that should have no pod on this number of nodes that every other node has."""
+    """Return the workloads without the pods that DaemonSets would have on this number of absent nodes."""
     return [_without(entry, away) if entry["kind"] == "DaemonSet" else entry for entry in workloads]
 
 
@@ -127,7 +127,7 @@ def _without(daemons: Object, away: int) -> Object:
 
 
 def cluster_row(nodes: list[Object], system: list[Object], address: str, away: int = 0) -> Row:
-    """Sum up the nodes, of which so many are known to be away, and the workloads of MicroK8s itself."""
+    """Sum up the nodes, with a number of known absent ones, and the workloads of MicroK8s itself."""
     ready = [node for node in nodes if is_ready(node)]
     version = " ".join(sorted({node["status"]["nodeInfo"]["kubeletVersion"] for node in nodes}))
     lacking = unready(system)
@@ -153,9 +153,9 @@ def node_rows(
     Args:
         nodes: The nodes of the cluster.
         pods: All pods.
-        stats: What each node's kubelet measures, by the node's name; of others only the size is told.
-        flaws: What is wrong with the answers at a node's address, by its name.
-        away: Those that are known to be away, which is no fault.
+        stats: The kubelet's stats of each node, by name. Nodes without stats only show their size.
+        flaws: The problems with responses from a node's address, by node name.
+        away: Nodes that are known to be absent, which is not a fault.
     """
     running = Counter(
         pod["spec"].get("nodeName") for pod in pods if pod["status"].get("phase") in ("Pending", "Running")
@@ -194,10 +194,10 @@ def _node_state(node: Object) -> str:
 
 
 def unknown_nodes(nodes: Iterable[Object], machines: Mapping[str, AbstractSet[str]]) -> list[str]:
-    """Return the nodes that the inventory does not know.
+    """Return the nodes that are not in the inventory.
 
-    A machine may be reached at an address, and have a name, that its node does not have. So nodes that seem
-    to be unknown are, if there are more of them than machines that could be they.
+    A machine's name and address in the inventory may differ from those of its node. So nodes without a match
+    only count as unknown if they outnumber the machines without a match.
 
     Args:
         nodes: The nodes of the cluster.
@@ -223,13 +223,13 @@ def probe_addresses(
     machines: Mapping[str, AbstractSet[str]],
     founder: str,
 ) -> dict[str, str]:
-    """Return the address at which to ask each other ready node for a page, where all nodes serve them.
+    """Return the address at which to request a page from each other ready node, if all nodes serve pages.
 
     Args:
         nodes: The nodes of the cluster.
         traefik: The workload and the Service of Traefik.
-        machines: The names and addresses of each machine in the inventory: only these are reached from here.
-        founder: The address at which every page is asked for anyway.
+        machines: The names and addresses of each machine in the inventory. Only these are reachable.
+        founder: The address from which every page is requested anyway.
     """
     external: set[str] = set()
     wanted = 0
@@ -311,7 +311,7 @@ def version_of(image: str) -> str:
 def foreign_rows(routes: Iterable[Route], secrets: Iterable[str], probe: Probe) -> Iterator[Row]:
     """Sum up the routes to other machines and to services outside this stack.
 
-    One that does not answer, such as a sleeping NAS, is shown and does not count as unhealthy.
+    A host that does not answer, such as a sleeping NAS, is shown but does not count as unhealthy.
     """
     for route in routes:
         if not route.workload:
@@ -321,7 +321,7 @@ def foreign_rows(routes: Iterable[Route], secrets: Iterable[str], probe: Probe) 
 
 
 def served(routes: Iterable[Route], workloads: Iterable[Object]) -> Iterator[Route]:
-    """Return the routes without a workload of 0 replicas: nothing answers those."""
+    """Return the routes, except those to a workload with 0 replicas, which nothing serves."""
     resting = {workload["metadata"]["name"] for workload in workloads if not _pods(workload)[0]}
     for route in routes:
         if route.workload not in resting:
@@ -383,10 +383,10 @@ def report(
 
     Args:
         cluster: The row of MicroK8s.
-        nodes: Its nodes. One alone takes no line of its own, and has all volumes.
+        nodes: Its nodes. A single node has no line of its own, and has all volumes.
         rows: The components and their pages.
         volumes: The volumes that exist on one node only, by the node's host name.
-        unknown: Nodes that the inventory lacks.
+        unknown: Nodes that are not in the inventory.
     """
     pages = [
         (row.component, row.version, row.shown_state, row.url, row.user, row.password_file)
@@ -420,7 +420,7 @@ def status(
     volumes: Mapping[str, list[str]],
     unknown: Iterable[str],
 ) -> Object:
-    """Return the same for a program, as docs/howto.md describes it."""
+    """Return the same data for a program, as documented in docs/howto.md."""
     return {
         "cluster": {
             "version": cluster.version,
@@ -462,7 +462,7 @@ def status(
 
 
 def as_line(unhealthy: list[str], found: Mapping[str, Any]) -> str:
-    """Return the line that a program reads: what was found, and first of all whether something is wrong."""
+    """Return the line for a program: first whether something is wrong, then all results."""
     return json.dumps({"healthy": not unhealthy, "unhealthy": unhealthy, **found})
 
 

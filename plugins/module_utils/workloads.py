@@ -1,4 +1,4 @@
-"""The workloads of a cluster, as the control plane on this host tells."""
+"""The workloads of a cluster, from the control plane on this host."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _API = "Kubernetes' API"
 def unready() -> dict[str, str]:
     """Return why workloads do not run, by their names; an empty text for those that do.
 
-    The API itself is one of them, and then the only one, while it does not answer.
+    While the API does not answer, it is the only entry.
     """
     told = membership.kubectl("get", f"{_KINDS},nodes", "--all-namespaces", "--output=json")
     if told is None:
@@ -34,13 +34,13 @@ def _name(workload: dict[str, Any]) -> str:
 
 
 def wait(names: list[str], timeout: float) -> dict[str, str]:
-    """Wait until workloads run; return why some still do not, `timeout` seconds after the last one began to.
+    """Wait until workloads run; return why some do not, `timeout` seconds after the last one started to run.
 
-    One that does not exist any more is not awaited.
+    Workloads that no longer exist are not awaited.
     """
     fewest, deadline = len(names) + 1, time.monotonic()
     while lacking := {name: why for name, why in unready().items() if why and name in [*names, _API]}:
-        # While the API is away nobody knows how many run.
+        # While the API is unavailable, the number of running workloads is unknown.
         count = len(names) if _API in lacking else len(lacking)
         if count < fewest:
             fewest, deadline = count, time.monotonic() + timeout

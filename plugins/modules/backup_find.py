@@ -6,9 +6,9 @@ DOCUMENTATION = """
 module: backup_find
 short_description: Finds the backup from which to restore a machine
 description:
-  - If a restore was interrupted on this machine, its backup is found again.
-  - If its own repository has no such backup, it is looked for in the one that all machines wrote in
-    earlier days, provided that O(shared_password) is given.
+  - If a restore was interrupted on this machine, returns the backup of that restore.
+  - If the machine's own repository has no such backup, also searches the former shared repository of all
+    machines, provided that O(shared_password) is set.
   - Changes nothing, neither on the machine nor in the repository.
 options:
   host:
@@ -18,11 +18,11 @@ options:
   at:
     type: str
     default: ""
-    description: A day or a time. The newest backup until then is found; without it, the newest.
+    description: A day or a time. Returns the newest backup up to then. The default is the newest backup.
   shared_location:
     type: str
     default: ""
-    description: The repository that all machines wrote in earlier days.
+    description: The former shared repository of all machines.
   shared_password:
     type: str
     default: ""
@@ -30,11 +30,11 @@ options:
   required:
     type: bool
     default: true
-    description: Whether it is an error that there is none.
+    description: Whether it is an error if there is none.
   resumed:
     type: bool
     default: true
-    description: Whether to go on with an interrupted restore.
+    description: Whether to continue an interrupted restore.
 author: The homeserver.stack maintainers (!UNKNOWN)
 extends_documentation_fragment: [homeserver.stack.repository, homeserver.stack.read_only]
 """
@@ -58,21 +58,21 @@ time:
   type: str
   returned: always
 shared:
-  description: Whether it is in the repository that all machines wrote.
+  description: Whether it is in the shared repository of all machines.
   type: bool
   returned: always
 directories:
-  description: The names of the directories of volumes that it has.
+  description: The names of the volume directories in it.
   type: list
   elements: str
   returned: always
 copies:
-  description: The names of the volumes of which it has copies that were made to be saved.
+  description: The names of the volumes that include copies made for the backup.
   type: list
   elements: str
   returned: always
 volumes:
-  description: All volumes of the cluster when the backup was made. Only that of the founder has them.
+  description: All volumes of the cluster when the backup was made. Only the founder's backup contains them.
   type: list
   elements: dict
   returned: always
@@ -144,7 +144,7 @@ def _find(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read(repositories: list[Repository]) -> tuple[list[tuple[Repository, list[Save]]], str]:
-    """Return what the repositories have that there are, and what was said of the last that is not there."""
+    """Return the backups in the existing repositories, and the error of the last missing one."""
     found, said = [], ""
     for each in repositories:
         try:
@@ -164,7 +164,7 @@ def _refusal(params: dict[str, Any], read: list[tuple[Repository, list[Save]]], 
 
 
 def _beside(location: str) -> str:
-    """Name the machines that have a repository in the same directory."""
+    """List the machines that have a repository in the same directory."""
     names = sorted(path.parent.name for path in Path(location).parent.glob("*/config"))
     if not location.startswith("/") or not names:
         return ""
@@ -178,7 +178,7 @@ def _begun(saves: list[Save], at: str) -> Save | None:
     """Return the backup whose restore was interrupted on this machine.
 
     Raises:
-        ResticError: another one is asked for.
+        ResticError: the caller requests a different backup.
     """
     begun = Progress().read().get("save")
     save = next((each for each in saves if each.id == begun), None)

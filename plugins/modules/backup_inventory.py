@@ -4,11 +4,11 @@ from __future__ import annotations
 
 DOCUMENTATION = """
 module: backup_inventory
-short_description: Puts the inventory and the secrets of a backup where they were
+short_description: Restores the inventory and the secrets from a backup
 description:
-  - They are encrypted, and what this home's control machine did not write is refused.
-  - A file that is there and differs is kept beside, with C(.orig) behind its name.
-  - The list of hosts is not replaced, since it has the addresses of today. The saved one is put beside it.
+  - They are encrypted. Files that this home's control machine did not write are rejected.
+  - An existing file that differs is kept in the same directory, with the suffix C(.orig).
+  - The list of hosts is not replaced, because it has the present addresses. The saved one is put next to it.
 options:
   src:
     type: path
@@ -29,7 +29,7 @@ options:
   plain:
     type: bool
     default: false
-    description: Whether to take files that are not encrypted, which any machine could have written.
+    description: Whether to accept files that are not encrypted, which any machine could have written.
 author: The homeserver.stack maintainers (!UNKNOWN)
 attributes:
   check_mode:
@@ -52,12 +52,12 @@ written:
   elements: str
   returned: always
 replaced:
-  description: Those in whose place there was another one.
+  description: The files that replaced a different one.
   type: list
   elements: str
   returned: always
 kept:
-  description: Those that were not replaced.
+  description: The files that were not replaced.
   type: list
   elements: str
   returned: always
@@ -73,7 +73,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.homeserver.stack.plugins.module_utils.backup.keys import SealError, unsealed
 
 _SEALED = "control/sealed"
-_ABOVE = "control/inventory/"  # of what is not encrypted
+_ABOVE = "control/inventory/"  # of unencrypted files
 _SHOWN = re.compile(r"(?!secrets/)[^/]+/([^/]+$|(group|host)_vars/)")
 """The files that Ansible reads as an inventory."""
 _BESIDE = ".orig"
@@ -140,7 +140,7 @@ def _archived(archive: Path) -> dict[str, bytes]:
 
 
 def _shown(files: dict[str, bytes]) -> str:
-    """Say what a backup has that anybody may have written who could write it."""
+    """Describe the content that anyone with write access to the backup may have written."""
     read = [
         f"---- {_printable(name)}\n{_printable(content.decode(errors='replace'))}"
         for name, content in files.items()
@@ -158,12 +158,12 @@ def _shown(files: dict[str, bytes]) -> str:
 
 
 def _printable(text: str) -> str:
-    """Return a text without what a terminal hides or moves."""
+    """Return a text without characters that a terminal hides or interprets."""
     return "".join(each if each.isprintable() or each in "\n\t" else "\ufffd" for each in text)
 
 
 def _outcome(file: Path, content: bytes, hosts: Path) -> str:
-    """Say what becomes of a file; an empty text for nothing."""
+    """Return what happens to a file; an empty text for nothing."""
     if not file.exists():
         return "written"
     if file.read_bytes() == content:

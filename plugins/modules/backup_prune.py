@@ -4,9 +4,9 @@ from __future__ import annotations
 
 DOCUMENTATION = """
 module: backup_prune
-short_description: Deletes what is no longer kept of a machine's backups
+short_description: Deletes expired backups of a machine
 description:
-  - Runs on the control machine, which has to have restic.
+  - Runs on the control machine, which must have restic.
 options:
   host:
     type: str
@@ -15,7 +15,7 @@ options:
   keep:
     type: dict
     required: true
-    description: How many backups of each period are kept, as C(backup_keep) has them.
+    description: How many backups of each period are kept, in the format of C(backup_keep).
 author: The homeserver.stack maintainers (!UNKNOWN)
 attributes:
   check_mode:
@@ -34,7 +34,7 @@ EXAMPLES = """
 
 RETURN = """
 kept:
-  description: How many backups stay.
+  description: How many backups were kept.
   type: int
   returned: always
 deleted:

@@ -7,7 +7,7 @@ module: backup_read
 short_description: Writes a directory of a backup into an archive that only root can read
 description:
   - Restores one directory of one backup with restic, and packs it into a tar archive.
-  - The archive is written as a whole or not at all, and only its owner, root, can read it.
+  - The archive is written atomically, and only its owner, root, can read it.
 options:
   id:
     type: str

@@ -6,13 +6,13 @@ DOCUMENTATION = """
 module: backup_volumes
 short_description: Fills volumes on this machine from a backup
 description:
-  - What a volume has is replaced as a whole, once all of it was read from the backup.
-  - Notes in C(/var/lib/homeserver-backup/restoring) which volumes are filled, and does not fill them again.
+  - The content of a volume is replaced as a whole, after it was completely read from the backup.
+  - Records filled volumes in C(/var/lib/homeserver-backup/restoring), and does not fill them again.
 options:
   id:
     type: str
     required: true
-    description: This machine's backup, by which an interrupted restore is found again.
+    description: This machine's backup, which identifies an interrupted restore.
   volumes:
     type: list
     elements: dict
@@ -26,7 +26,7 @@ options:
       claim:
         type: str
         required: true
-        description: Whose it is, as namespace/name.
+        description: Its claim, as namespace/name.
       source:
         type: str
         required: true
@@ -38,25 +38,25 @@ options:
       id:
         type: str
         required: true
-        description: The backup that has its data, which may be another machine's.
+        description: The backup with its data, which may be another machine's.
       time:
         type: str
         required: true
-        description: When that was made.
+        description: When that backup was made.
       location:
         type: str
-        description: The repository that has that backup, if it is another one.
+        description: The repository with that backup, if it is a different one.
       password:
         type: str
         description: Its password.
   overwrite:
     type: bool
     default: false
-    description: Whether to replace what was changed after the backup.
+    description: Whether to replace files that were changed after the backup.
   compared:
     type: bool
     default: false
-    description: Whether only to look for what was changed after the backup.
+    description: Whether to only look for files that were changed after the backup.
 author: The homeserver.stack maintainers (!UNKNOWN)
 attributes:
   check_mode:
@@ -86,12 +86,12 @@ filled:
   elements: str
   returned: always
 left_out:
-  description: What was not restored, for it is a link among copies, or in the way of one.
+  description: The paths that were not restored because they are links among copies or conflict with one.
   type: list
   elements: str
   returned: always
 todo:
-  description: The claims whose volumes were not filled when it began.
+  description: The claims whose volumes were not filled when the module started.
   type: list
   elements: str
   returned: always
@@ -175,7 +175,7 @@ def _volume(given: dict[str, str]) -> Volume:
 
 
 def _refusal(volumes: list[dict[str, str]]) -> str:
-    """Name the volumes that would lose something, or return an empty text."""
+    """Return a message about volumes that would lose data, or an empty text."""
     found = [(each, changed) for each in volumes if (changed := newer(_volume(each), _save(each)))]
     if not found:
         return ""
@@ -196,7 +196,7 @@ def _refusal(volumes: list[dict[str, str]]) -> str:
 
 
 def _shown(path: str) -> str:
-    """Write a path so that it stays in its line: apps name their files as they like."""
+    """Escape a path for a single line, because apps can use any file name."""
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in path)
 
 

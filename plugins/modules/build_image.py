@@ -11,8 +11,8 @@ description:
     Caches, C(.git), virtual environments and files that C(.dockerignore) names are left out.
   - The build gets the arguments C(BASE) and C(REVISION), the hash. A Python source has a
     C(requirements.txt) and a base image named C(python). Its requirements are installed for that Python in
-    C(build/site-packages), so its build needs no network. They are names of packages that have wheels, of
-    which nothing runs on the control machine.
+    C(build/site-packages), so its build needs no network. They must be names of packages with wheels. No
+    code of a package runs on the control machine.
   - Builds run one after the other, so the module can run in the background and be called again later.
 options:
   base:
@@ -36,17 +36,17 @@ options:
     choices: [linux/amd64, linux/arm64]
     default: linux/amd64
   source:
-    description: A directory with a Dockerfile. Links in it lead to what is in it.
+    description: A directory with a Dockerfile. Links must not leave it.
     type: path
     required: true
   within:
-    description: A directory around the source that its links may lead to, if several sources share files.
+    description: A parent directory that links in the source must not leave, if several sources share files.
     type: path
 author: The homeserver.stack maintainers (!UNKNOWN)
 attributes:
   check_mode:
     support: full
-    description: It builds nothing, and tells whether it would.
+    description: It builds nothing, and reports whether it would.
 """
 
 EXAMPLES = """

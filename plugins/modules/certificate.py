@@ -6,18 +6,18 @@ DOCUMENTATION = """
 module: certificate
 short_description: Issues a certificate of the home's own authority
 description:
-  - Writes a certificate and its key into C(homeserver_secrets_dir) on the control machine, beside the
-    authority, which is created if there is none.
+  - Writes a certificate and its key to C(homeserver_secrets_dir) on the control machine, next to the
+    authority, which is created if it does not exist.
   - Renews the certificate before it expires, and when the names or the authority change.
   - Fails for a name that the authority may not issue for.
   - Also uses the options of the role P(homeserver.stack.certificate_authority#role).
 options:
   name:
-    description: Name of the files, without the endings C(.crt) and C(.key).
+    description: Name of the files, without the extensions C(.crt) and C(.key).
     type: str
     required: true
   dns_names:
-    description: Host names that the certificate is for. The first is its common name, too.
+    description: Host names that the certificate is for. The first is also its common name.
     type: list
     elements: str
     required: true

@@ -11,18 +11,18 @@ description:
 options:
   state:
     description:
-      - V(present) creates the authority. Before certificates that it issues could outlive it, it is renewed
-        with the same key and the same name.
-      - V(absent) removes it, and the one before or after it.
+      - V(present) creates the authority, and renews it with the same key and name before certificates
+        that it issues could outlive it.
+      - V(absent) removes it, and the previous or next one.
     type: str
     choices: [present, absent]
   step:
     description:
-      - A step of replacing it by another one. After each, the roles whose clients trust the authority have to
-        be run. Whatever interrupts a step, running it again completes it.
-      - V(begin) creates the next authority, C(ca.next.crt), which clients from then on trust as well.
-      - V(switch) makes it the authority. The one before is still trusted, as C(ca.previous.crt), and its key
-        is gone.
+      - A step of its rotation. After each step, the roles whose clients trust the authority must run. An
+        interrupted step can be repeated.
+      - V(begin) creates the next authority, C(ca.next.crt), which clients trust as well from then on.
+      - V(switch) makes it the current authority. The previous one is still trusted, as C(ca.previous.crt);
+        its key is deleted.
       - V(drop) ends that trust, and V(end) removes its certificate.
     type: str
     choices: [begin, switch, drop, end]

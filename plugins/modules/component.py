@@ -4,28 +4,28 @@ from __future__ import annotations
 
 DOCUMENTATION = """
 module: component
-short_description: Runs the component that the calling role is, or removes it
+short_description: Runs or removes the component of the calling role
 description:
-  - Follows the role's C(meta/component.yml), which C(roles/common/files/component.schema.yml) describes.
-  - If the component is enabled, lets its program check its configuration, applies its manifests as
-    M(homeserver.stack.kubernetes_apply) does, and waits until it answers with them.
-  - Otherwise deletes its objects and what it has generated on the control machine.
-  - It waits for as many seconds as the role's option C(rollout_timeout_seconds) says.
+  - Follows the role's C(meta/component.yml), which C(roles/common/files/component.schema.yml) documents.
+  - If the component is enabled, lets its program check its configuration, applies its manifests like
+    M(homeserver.stack.kubernetes_apply), and waits until it runs with them.
+  - Otherwise deletes its objects and its generated files on the control machine.
+  - The timeout is the role's option C(rollout_timeout_seconds).
 options:
   early:
     description:
-      - Templates of what starts before the rest of the component, with its certificates and network policies.
-      - Then nothing is deleted or waited for; a later call without this option does both.
+      - Templates to apply before the rest of the component, with its certificates and network policies.
+      - Then nothing is deleted or awaited. A later call without this option does both.
     type: list
     elements: str
     default: []
 attributes:
   check_mode:
     support: full
-    description: The API server judges every object in a dry run. No program checks a configuration.
+    description: The API server validates every object in a dry run. No program checks a configuration.
   diff_mode:
     support: full
-    description: It shows what changes in each object; of a Secret only the names of its keys.
+    description: It shows the changes in each object. For a Secret, it only shows the names of keys.
 author:
   - The homeserver.stack maintainers (!UNKNOWN)
 extends_documentation_fragment: homeserver.stack.cluster

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 DOCUMENTATION = """
 module: host_probe
-short_description: Reads the facts of a host that matter before an installation
+short_description: Reads the facts of a host that are relevant before an installation
 description:
-  - Reads everything at once that the role P(homeserver.stack.preflight#role) checks. Changes nothing.
-  - When a host cannot be reached, or has no Python or no root, the task does not fail. The result says so.
+  - Reads everything that the role P(homeserver.stack.preflight#role) checks in one call. Changes nothing.
+  - If a host cannot be reached, or has no Python or no root access, the task does not fail but reports this.
 options:
   ports:
     type: list
@@ -18,11 +18,11 @@ options:
     type: list
     elements: str
     default: []
-    description: Directories that have to exist.
+    description: Directories that must exist.
   channel:
     type: str
     default: ""
-    description: A channel of the microk8s snap to look up in the store, unless the host follows it.
+    description: A channel of the microk8s snap to look up in the store, unless the host already follows it.
 author: The homeserver.stack maintainers (!UNKNOWN)
 extends_documentation_fragment: homeserver.stack.read_only
 """
@@ -35,7 +35,7 @@ EXAMPLES = """
 
 RETURN = """
 unfit:
-  description: What is C(wrong) with a host that could not be probed, and the C(fix). Empty otherwise.
+  description: The problem (C(wrong)) with a host that could not be probed, and the C(fix). Empty otherwise.
   type: dict
   returned: always
 host:
@@ -107,13 +107,13 @@ def _host(ports: list[int], channel: str) -> dict[str, Any]:
         "firewall": _FIREWALL.read_text() if _FIREWALL.exists() else "",
         "saves_to": _repositories(),
         "channels": _channels() if look_up else None,
-        # Last, for the others are looked at meanwhile.
+        # Last, because this runs in the background during the other checks.
         "addons": _enabled_addons(listed) if listed else [],
     }
 
 
 def _repositories() -> list[str]:
-    """Return where the host is saved to already."""
+    """Return the repositories that the host already uses for backups."""
     try:
         known = json.loads(_BACKUP.read_text())["repositories"]
         return [each.get("parent", each["location"]) for each in known]
@@ -122,7 +122,7 @@ def _repositories() -> list[str]:
 
 
 def _listed_addons() -> subprocess.Popen[str]:
-    """Begin to list the addons, which takes a second."""
+    """Start to list the addons, which takes a second."""
     return subprocess.Popen(
         [_MICROK8S, "status", "--format", "short"],
         stdout=subprocess.PIPE,
@@ -138,7 +138,7 @@ def _enabled_addons(listed: subprocess.Popen[str]) -> list[str]:
 
 
 def _channels() -> list[str] | str:
-    """The store's channels, or why they are not known."""
+    """Return the store's channels, or why they are unknown."""
     try:
         return snapd.store_channels("microk8s")
     except snapd.SnapdError as error:

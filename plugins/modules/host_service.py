@@ -8,11 +8,11 @@ short_description: Installs systemd units with their files, or removes them
 description:
   - Writes directories, files and units, and enables and starts units.
     They are restarted if a file or one of the units changed.
-  - This is one call for what would otherwise be one for each file and each unit.
-  - What it writes belongs to root. What is removed are the units, the files and the directories.
+  - One call replaces a separate call for each file and each unit.
+  - Root owns everything that it writes. When absent, units, files and directories are removed.
 options:
   units:
-    description: The units, those that others need first.
+    description: The units, in the order of their dependencies.
     type: list
     elements: dict
     required: true
@@ -22,45 +22,45 @@ options:
         type: str
         required: true
       content:
-        description: What is in it. Required if O(state=present).
+        description: Its content. Required if O(state=present).
         type: str
       run:
-        description: Whether it is enabled and runs. The service of a timer does not, nor does a drop-in.
+        description: Whether it is enabled and runs. False for the service of a timer, and for a drop-in.
         type: bool
         default: true
   directories:
-    description: Modes of directories, as in C("0755"), by their paths.
+    description: Modes of directories, such as C("0755"), by path.
     type: dict
     default: {}
   files:
-    description: Files besides the unit.
+    description: Files in addition to the units.
     type: list
     elements: dict
     default: []
     suboptions:
       path:
-        description: Where it is.
+        description: Its path.
         type: path
         required: true
       content:
-        description: What is in it. No secret, for differences are shown. Required if O(state=present).
+        description: Its content, without secrets because differences are shown. Required if O(state=present).
         type: str
       mode:
         description: Its mode.
         type: str
         default: "0644"
       check:
-        description: Command that fails if the content, which is in a file C(%s), must not be written.
+        description: Command that validates the content in a file C(%s). If it fails, nothing is written.
         type: list
         elements: str
         default: []
   proof:
-    description: Command that fails if what runs has to be restarted although systemd takes it for active.
+    description: Command that fails if a unit must be restarted although systemd considers it active.
     type: list
     elements: str
     default: []
   state:
-    description: Whether all this is there.
+    description: Whether units, directories and files exist.
     type: str
     choices: [present, absent]
     default: present
@@ -68,7 +68,7 @@ author: The homeserver.stack maintainers (!UNKNOWN)
 attributes:
   check_mode:
     support: full
-    description: It writes, starts and stops nothing, and tells whether it would.
+    description: It writes, starts and stops nothing, and reports whether it would.
   diff_mode:
     support: full
     description: It shows what changes in files and units.
@@ -111,13 +111,13 @@ class ServiceError(Exception):
 
 @dataclass
 class Change:
-    """What was changed, or would be in a dry run.
+    """The changes of a run, or of a dry run.
 
     Attributes:
         check: Whether this is a dry run.
         paths: The directories and files.
         diff: The contents before and after.
-        done: What systemd was asked to do.
+        done: The actions of systemd.
     """
 
     check: bool
@@ -127,7 +127,7 @@ class Change:
 
 
 def present(params: dict[str, Any], change: Change) -> None:
-    """Write what is not there yet, and start the units.
+    """Write missing or different files, and start the units.
 
     Raises:
         ServiceError: a file is wrong, or systemd cannot run a unit.
@@ -142,7 +142,7 @@ def present(params: dict[str, Any], change: Change) -> None:
         _file(_UNITS / unit["name"], unit["content"], {"mode": "0644", "check": []}, change)
     if len(change.paths) > files:
         _act(change, "daemon-reload")
-    # A directory is no reason to restart.
+    # A changed directory does not require a restart.
     outdated = len(change.paths) > directories or not _succeeds(params["proof"])
     for unit in params["units"]:
         if unit["run"] and not (change.check and not (_UNITS / unit["name"]).exists()):
@@ -160,17 +160,17 @@ def _run_unit(name: str, change: Change, *, outdated: bool) -> None:
 
 
 def absent(params: dict[str, Any], change: Change) -> None:
-    """Stop the units, and remove them with all that is theirs.
+    """Stop the units, and remove them with their files and directories.
 
     Raises:
         ServiceError: systemd cannot stop them.
     """
     there = [unit for unit in params["units"] if (_UNITS / unit["name"]).exists()]
-    # A timer before the service that it would start.
+    # Stop a timer before the service that it would start.
     for unit in sorted(there, key=lambda unit: not unit["run"]):
         if unit["run"]:
             _act(change, "disable", unit["name"])
-        if not unit["name"].endswith(".conf"):  # a drop-in stops nothing
+        if not unit["name"].endswith(".conf"):  # a drop-in cannot be stopped
             _act(change, "stop", unit["name"])
     units = [_UNITS / unit["name"] for unit in there]
     files = [Path(each["path"]) for each in params["files"]]
@@ -210,10 +210,10 @@ def _file(path: Path, content: str, options: dict[str, Any], change: Change) -> 
 
 
 def _check(content: str, command: list[str]) -> None:
-    """Let a command look at a content.
+    """Let a command validate a content.
 
     Raises:
-        ServiceError: it finds it wrong.
+        ServiceError: the content is invalid.
     """
     with tempfile.NamedTemporaryFile("w", suffix=".new") as file:
         file.write(content)
@@ -222,7 +222,7 @@ def _check(content: str, command: list[str]) -> None:
 
 
 def _write(path: Path, content: str, mode: int) -> None:
-    """Write a file whole or not at all."""
+    """Write a file atomically."""
     with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
         file.write(content)
     Path(file.name).chmod(mode)
@@ -257,7 +257,7 @@ def _succeeds(command: list[str]) -> bool:
 
 
 def _run(command: list[str]) -> str:
-    """Run a command and return what it writes.
+    """Run a command and return its output.
 
     Raises:
         ServiceError: it failed.
@@ -293,7 +293,7 @@ def main() -> None:
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
         supports_check_mode=True,
-        no_log=True,  # the whole content of files would go to the host's log
+        no_log=True,  # otherwise the whole content of files would go to the host's log
     )
     change = Change(module.check_mode)
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 DOCUMENTATION = """
 module: kube_network_cleanup
-short_description: Removes the network rules of a removed Kubernetes from the kernel
+short_description: Removes network rules from the kernel after Kubernetes was removed
 description:
   - Removes the chains of kube-proxy, Calico and the CNI plugins, every rule that leads to them, and the
     address sets and routes of Calico.

@@ -7,21 +7,21 @@ module: kubernetes_apply
 short_description: Applies all objects of one application to a cluster and waits until they run
 description:
   - Renders all manifests on the control machine, lets the API server validate all of them, and then applies
-    those that differ, by server-side apply with the field manager C(homeserver).
+    those that differ, using server-side apply with the field manager C(homeserver).
   - Labels every object with C(app.kubernetes.io/managed-by=homeserver) and with C(app.kubernetes.io/part-of),
     set to O(application). Deletes objects with both labels that this module applied and that are no longer
     rendered, except namespaces, CRDs, volumes and volume claims. A workload whose kind changes, such as a
     Deployment that becomes a DaemonSet, runs until its successor does.
-  - Gives pods whose images are in a registry of C(homeserver_registry_logins) a Secret to pull them with.
-  - Lets pods without a volume claim or a path of the host leave a node that does not answer after 20 seconds.
+  - Gives pods with images from a registry in C(homeserver_registry_logins) a Secret to pull them.
+  - Lets pods without a volume claim or a host path leave an unreachable node after 20 seconds.
   - Annotates every pod template with C(homeserver.stack/config-hash), a hash of itself and of the ConfigMaps
     and Secrets of the same application that it uses. A changed configuration then rolls the pods.
   - Waits until every Deployment, StatefulSet, DaemonSet and Job is rolled out. Fails as soon as one cannot be
     rolled out, with one message that names the object, its pods, the reason and their last log lines.
     The next run replaces a failed Job.
-  - Tells how long a changed workload was away, if it has a single pod that ends before the next one starts.
-  - When an image cannot be pulled, waits for ten minutes of the kubelet's retries, unless the error of the
-    registry is permanent. Shows every half minute what is awaited.
+  - Reports how long a changed workload was unavailable, if its only pod ends before the next one starts.
+  - If an image cannot be pulled, waits ten minutes for the kubelet's retries, unless the registry's error is
+    permanent. Every half minute, shows the reason for the wait.
   - In check mode the API server reports what would change. The cluster, namespaces and CRDs need not exist.
 options:
   application:
@@ -41,14 +41,14 @@ options:
   partial:
     description:
       - Whether the objects are only a part of the application that starts before the rest.
-      - Then the module deletes nothing and waits for no workload; the later call with all objects does.
+      - Then the module deletes nothing and waits for no workload. The later call with all objects does both.
     type: bool
     default: false
   state:
     description:
       - V(present) applies the objects.
       - V(absent) deletes all objects with the labels of the application, including volume claims, and waits
-        until they are gone. No object needs to be given.
+        until they are gone. No object needs to be specified.
     type: str
     choices: [present, absent]
     default: present
@@ -64,17 +64,17 @@ options:
   volumes:
     description:
       - Whether volume claims that are no longer rendered are kept or deleted, with their data.
-      - V(present) keeps them unless told otherwise, and V(absent) deletes them. If V(absent) keeps one, its
-        namespace stays, too.
+      - By default, V(present) keeps them and V(absent) deletes them. If V(absent) keeps one, its namespace
+        also stays.
     type: str
     choices: [keep, delete]
 attributes:
   check_mode:
     support: full
-    description: The API server judges every object in a dry run of its own.
+    description: The API server validates every object in its own dry run.
   diff_mode:
     support: full
-    description: It shows what changes in each object; of a Secret only the names of its keys.
+    description: It shows the changes in each object. For a Secret, it only shows the names of keys.
 author:
   - The homeserver.stack maintainers (!UNKNOWN)
 extends_documentation_fragment: homeserver.stack.cluster

@@ -25,13 +25,13 @@ options:
     type: bool
     default: false
     description:
-      - Whether these images stay when the disk is nearly full and no pod uses them.
-      - The kubelet may remove an earlier version of them again, and what an earlier bundle had.
+      - Whether these images are kept when the disk is nearly full and no pod uses them.
+      - Earlier versions of them, and images of an earlier bundle, are no longer protected.
   timeout:
     type: int
     default: 600
     description:
-      - Seconds that loading may take. 0 does not wait, for a MicroK8s that is not installed yet.
+      - Seconds that loading may take. 0 does not wait, which is needed before MicroK8s is installed.
       - Without waiting, O(keep) has an effect only if containerd has loaded all images.
 author: The homeserver.stack maintainers (!UNKNOWN)
 attributes:
@@ -54,7 +54,7 @@ loaded:
   elements: str
   returned: always
 references:
-  description: All images, which are there now or wait to be loaded.
+  description: All images, which are loaded or waiting to be loaded.
   type: list
   elements: str
   returned: always

@@ -2,40 +2,40 @@
 
 DOCUMENTATION = """
 module: lock_images
-short_description: Locks images to what their tags stand for
+short_description: Locks images to the digests of their tags
 description:
-  - Asks the registry of each image for the digest that its tag stands for, and writes it into a file,
-    which a home installs by.
-  - Images that are in the file keep their digest. Once a week a run asks whether their tags have moved.
-  - A registry that cannot be asked fails no run. A warning names its images that are not locked.
+  - Reads the digest of each image's tag from its registry, and writes it to a file. Installations use these
+    digests.
+  - Images that are in the file keep their digest. Once a week, a run checks whether their tags have moved.
+  - An unreachable registry does not fail a run. A warning lists its images that are not locked.
   - Runs on the control machine. Also uses the logins in C(homeserver_registry_logins).
 options:
   file:
     type: path
     required: true
-    description: The file. What it has of other images is removed.
+    description: The file. Entries of other images are removed.
   images:
     type: list
     elements: str
     required: true
-    description: The names of all images, without the prefix. What has a digest already is left out.
+    description: The names of all images, without the prefix. Images with a digest are skipped.
   mirrors:
     type: dict
     default: {}
-    description: The URL to ask instead of each registry.
+    description: The URL to use instead of each registry.
   prefix:
     type: str
     default: ""
-    description: What comes before each name when its registry is asked.
+    description: Prefix of each name for the request to its registry.
   take_moved:
     type: bool
     default: false
-    description: Whether to ask for all images, and to lock each to what its tag stands for now.
+    description: Whether to check all images, and to lock each to the current digest of its tag.
 author: The homeserver.stack maintainers (!UNKNOWN)
 attributes:
   check_mode:
     support: partial
-    description: A dry run writes nothing. It asks only with O(take_moved).
+    description: A dry run writes nothing. It only contacts registries with O(take_moved).
   diff_mode:
     support: none
     description: It shows no differences.

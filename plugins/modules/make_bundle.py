@@ -2,21 +2,21 @@
 
 DOCUMENTATION = """
 module: make_bundle
-short_description: Downloads everything that an installation without internet takes
+short_description: Downloads everything for an installation without internet
 description:
   - Downloads snaps with their assertions, images and manifests into a directory, and writes their checksums.
-  - Runs on the control machine. What an interrupted call has downloaded is not downloaded again.
+  - Runs on the control machine. An interrupted call can be repeated, and resumes the download.
   - Also uses the logins in C(homeserver_registry_logins).
 options:
   directory:
     type: path
     required: true
-    description: The directory of the bundle. What only an earlier bundle had in it is removed.
+    description: The directory of the bundle. Files that only an earlier bundle needed are removed.
   platform:
     type: str
     required: true
     choices: [linux/amd64, linux/arm64]
-    description: What the bundle is for.
+    description: The platform that the bundle is for.
   channel:
     type: str
     required: true
@@ -26,7 +26,7 @@ options:
     required: true
     description:
       - The purpose of each image by its full name.
-      - C(microk8s) is loaded before MicroK8s starts, and C(build) on no host.
+      - Images for C(microk8s) are loaded before MicroK8s starts. Images for C(build) are not loaded on hosts.
   manifests:
     type: dict
     required: true
@@ -34,7 +34,7 @@ options:
   mirrors:
     type: dict
     default: {}
-    description: The URL to ask instead of each registry.
+    description: The URL to use instead of each registry.
   store:
     type: str
     default: https://api.snapcraft.io
@@ -62,7 +62,7 @@ EXAMPLES = """
 
 RETURN = """
 directory:
-  description: The directory, with its home directory written out.
+  description: The directory, with C(~) expanded.
   type: str
   returned: success
 """

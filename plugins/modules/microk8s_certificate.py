@@ -6,14 +6,14 @@ DOCUMENTATION = """
 module: microk8s_certificate
 short_description: Signs a certificate of a node on the founder
 description:
-  - Takes nothing from the node but its public key. Whom the certificate is for, what it may be used for and
-    how long it is valid are decided here, so that a node cannot become somebody else.
+  - Takes only the public key from the node. The founder decides the subject, usage and validity of the
+    certificate, so a node cannot impersonate others.
 options:
   name:
     type: str
     required: true
     choices: [front-proxy-client, kubelet, proxy]
-    description: Which one.
+    description: Name of the certificate.
   public_key:
     type: str
     required: true
@@ -21,15 +21,15 @@ options:
   node:
     type: str
     default: ""
-    description: The name of the node, for the one of a kubelet.
+    description: The name of the node, for a kubelet's certificate.
   address:
     type: str
     default: ""
-    description: The IPv4 address of the node, for the one of a kubelet; empty if it has none.
+    description: The IPv4 address of the node, for a kubelet's certificate; empty if it has none.
   directory:
     type: path
     default: /var/snap/microk8s/current/certs
-    description: Where the authorities and their keys are.
+    description: The directory of the authorities and their keys.
 author: The homeserver.stack maintainers (!UNKNOWN)
 extends_documentation_fragment: homeserver.stack.read_only
 """

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 DOCUMENTATION = """
 module: microk8s_cluster
-short_description: Reads what the control plane on a host knows about its cluster
+short_description: Reads the state of a cluster from the control plane on a host
 description:
-  - Returns an empty cluster where no control plane answers. Changes nothing.
+  - Returns an empty cluster if no control plane answers. Changes nothing.
 options:
   answers:
     type: bool
@@ -15,11 +15,11 @@ options:
   ready:
     type: str
     default: ""
-    description: A node to wait for, until it is ready.
+    description: A node that must become ready.
   gone:
     type: str
     default: ""
-    description: A node to wait for, until the cluster no longer has it.
+    description: A node that must disappear from the cluster.
   encrypting:
     type: bool
     default: false
@@ -46,32 +46,32 @@ running:
   returned: always
 member:
   description:
-    - What M(homeserver.stack.microk8s_info) returns as C(member).
-    - And the C(address) of this node, which is empty if it is none yet.
+    - The value of C(member) from M(homeserver.stack.microk8s_info).
+    - Also the C(address) of this node, which is empty if it is not a node yet.
   type: dict
   returned: always
 nodes:
   description:
-    - The C(name), C(address), C(version) and C(kernel) of each node, its address as C(calico) knows it,
-      whether that C(encrypts) there, whether the node is C(ready), and the C(reason).
-    - And whether it takes new pods, C(schedulable).
+    - The C(name), C(address), C(version) and C(kernel) of each node, its C(calico) address, whether Calico
+      C(encrypts) there, whether the node is C(ready), and the C(reason).
+    - Also whether it accepts new pods, C(schedulable).
   type: list
   elements: dict
   returned: always
 volumes:
-  description: The C(name) of each volume, its C(claim) as namespace/name, and the C(node) and C(path) it has.
+  description: The C(name) of each volume, its C(claim) as namespace/name, its C(node) and its C(path).
   type: list
   elements: dict
   returned: always
 pods:
   description:
-    - The C(name), C(namespace), C(node) and C(address) of each pod with a network of its own.
-    - And whether it C(runs).
+    - The C(name), C(namespace), C(node) and C(address) of each pod that is not in the host network.
+    - Also whether it C(runs).
   type: list
   elements: dict
   returned: always
 workloads:
-  description: The namespaces with pods, without that of Kubernetes itself.
+  description: The namespaces with pods, except Kubernetes' own.
   type: list
   elements: str
   returned: always
@@ -111,7 +111,7 @@ def main() -> None:
 
 
 def _lacking(cluster: dict[str, Any], params: dict[str, Any]) -> str:
-    """Return what is awaited, or an empty text."""
+    """Return the condition that is not met yet, or an empty text."""
     if (params["answers"] or params["encrypting"]) and not cluster["running"]:
         return "MicroK8s does not answer -> on the host: sudo microk8s start, or sudo microk8s inspect"
     ready, gone = params["ready"], params["gone"]
@@ -126,7 +126,7 @@ def _lacking(cluster: dict[str, Any], params: dict[str, Any]) -> str:
 
 
 def _in_clear_text(nodes: list[dict[str, Any]]) -> str:
-    """Name the nodes where Calico does not encrypt; one that is away sends nothing."""
+    """List the nodes where Calico does not encrypt; an unreachable node sends nothing."""
     plain = [node for node in nodes if node["ready"] and not node["encrypts"]]
     if not plain:
         return ""

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 DOCUMENTATION = """
 module: microk8s_encryption
-short_description: Lets MicroK8s encrypt Secrets in its datastore
+short_description: Configures the encryption of Secrets in MicroK8s' datastore
 description:
-  - Writes C(/etc/homeserver/encryption.yaml), which says with which key the API server encrypts a Secret
-    before it stores it. What may be needed to read those that are stored already stays behind that key.
-  - With O(rewrite), lets the API server store each Secret with the key, and takes the rest out of the file.
-    An interrupted run is finished by the next one.
+  - Writes C(/etc/homeserver/encryption.yaml) with the key that the API server uses to encrypt Secrets before
+    it stores them. Providers that may be needed to read existing Secrets follow after that key.
+  - With O(rewrite), lets the API server store each Secret with the key, and removes the other providers from
+    the file. The next run finishes an interrupted one.
 options:
   key:
     type: str
     required: true
-    description: The password that the key is made of.
+    description: The password that the key is derived from.
   rewrite:
     type: bool
     default: false
-    description: Whether to store each Secret again, which takes a running cluster.
+    description: Whether to store each Secret again, which requires a running cluster.
   timeout:
     type: int
     default: 600
@@ -68,7 +68,7 @@ _PROBE = {
 
 
 class StoreError(Exception):
-    """Secrets are not stored as wanted, and all that was needed to read them still is there."""
+    """Secrets are not stored as wanted, but all keys to read them still exist."""
 
 
 def main() -> None:
@@ -93,7 +93,7 @@ def main() -> None:
 
 
 def wanted(key: Key) -> list[Key]:
-    """Return the keys with which the API server writes with this one and reads whatever may be stored."""
+    """Return the keys for an API server that writes with this one and can read all stored Secrets."""
     before = secrets_encryption.read()
     may_be_plain = secrets_encryption.NOTHING in before or secrets_encryption.stores_plain()
     others = [each for each in before if each not in (key, secrets_encryption.NOTHING)]
@@ -101,7 +101,7 @@ def wanted(key: Key) -> list[Key]:
 
 
 def _encrypt(key: Key, timeout: int, *, rewrite: bool, check: bool) -> tuple[bool, bool]:
-    """Return whether something changed, and whether the API server was restarted for it."""
+    """Return whether something changed, and whether the API server was restarted because of it."""
     keys = wanted(key)
     changed, restarted = keys != secrets_encryption.read(), False
     if changed and not check:
@@ -116,7 +116,7 @@ def _encrypt(key: Key, timeout: int, *, rewrite: bool, check: bool) -> tuple[boo
 
 
 def _write_with(key: Key, timeout: int) -> bool:
-    """Restart the API server unless it writes with the key already; return whether that was needed.
+    """Restart the API server unless it already writes with the key; return whether that was needed.
 
     Raises:
         StoreError: It does not use the key.
@@ -139,7 +139,7 @@ def _write_with(key: Key, timeout: int) -> bool:
 
 
 def _writes_with(key: Key) -> bool:
-    """Tell whether the running API server encrypts with a key: it counts what it stores, by key."""
+    """Return whether the running API server encrypts with a key, from its metrics by key."""
     made = _kubectl("create", "--filename=-", "--output=name", given=json.dumps(_PROBE))
     if made.returncode:
         return False
@@ -152,7 +152,7 @@ def _writes_with(key: Key) -> bool:
 
 
 def _store_again() -> None:
-    """Let the API server store each Secret as it is: it writes those that are not encrypted with its key.
+    """Let the API server store each Secret unchanged: it rewrites those that are not encrypted with its key.
 
     Raises:
         StoreError: It did not store them all.
@@ -164,7 +164,7 @@ def _store_again() -> None:
         stored = _kubectl("replace", "--filename=-", given=secrets.stdout)
         if secrets.returncode == stored.returncode == 0:
             return
-        # One was changed or deleted meanwhile; the next list has it as it is.
+        # A Secret was changed or deleted in the meantime. The next list has its current state.
         time.sleep(_INTERVAL)
     raise StoreError(f"not every Secret was stored again -> run this again: {secrets.stderr}{stored.stderr}")
 

@@ -15,7 +15,7 @@ options:
   certificate_warning_days:
     type: int
     default: 30
-    description: Days before its end from which on a certificate counts as expiring.
+    description: Days before its expiry from which a certificate counts as expiring.
   sysctl:
     type: list
     elements: str
@@ -38,8 +38,8 @@ EXAMPLES = """
 RETURN = """
 address:
   description:
-    - The IPv4 address that the node has or should have, that of the inventory if it is one of the host's.
-    - Otherwise the present one, or that of the default route. Empty if the host does not tell its addresses.
+    - The IPv4 address that the node has or should have. This is the inventory's if the host has it.
+    - Otherwise the present one, or that of the default route. Empty if the host's addresses are unknown.
   type: str
   returned: always
 addresses:
@@ -49,8 +49,8 @@ addresses:
   returned: always
 encryption:
   description:
-    - The names of the C(keys) that the API server encrypts Secrets with, the present one first.
-    - And whether there is one that encrypts nothing, C(plain).
+    - The names of the C(keys) for the encryption of Secrets, the present one first.
+    - Also whether a provider without encryption is configured, C(plain).
   type: dict
   returned: always
 expiring:
@@ -92,17 +92,17 @@ applied:
   returned: always
 member:
   description:
-    - The name of the host as a C(node), whether it is a C(worker), and whether C(joining) failed.
-    - Its C(addresses), the checksum of the certificate C(authority) that it trusts, and the C(servers) that
-      a worker asks.
+    - The name of the host as a C(node), whether it is a C(worker), and whether C(joining) was interrupted.
+    - Its C(addresses), the checksum of the certificate C(authority) that it trusts, and the C(servers) that a
+      worker connects to.
   type: dict
   returned: always
 datastore:
-  description: The address at which the datastore expects other members, empty if there is none.
+  description: The address on which the datastore listens for other members, empty if there is none.
   type: str
   returned: always
 upgrade:
-  description: What an upgrade that has not ended found before it began, empty if there is none.
+  description: The state before an upgrade that has not finished, empty if there is none.
   type: dict
   returned: always
 kubelet:
@@ -201,9 +201,9 @@ def _address(wanted: str, addresses: list[str]) -> str:
 
 
 def _applied() -> str:
-    """Return our own launch configuration, or that of the installation if there is none yet.
+    """Return our own launch configuration, or the installation's if there is none yet.
 
-    A pending one counts, since parts of it may be applied already.
+    A pending one counts, because parts of it may already be applied.
     """
     ours = [text for name in ("homeserver", "homeserver_addons") for text in _configuration(name)]
     return "\n---\n".join(ours or _configuration("install"))

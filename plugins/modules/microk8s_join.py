@@ -6,8 +6,8 @@ DOCUMENTATION = """
 module: microk8s_join
 short_description: Makes a host a worker of a cluster
 description:
-  - Does what C(microk8s join --worker) does. That command would show the token to everybody on the host, and
-    leave it in the log of C(sudo), which MicroK8s calls. Here the same program gets it as its input.
+  - Does the same as C(microk8s join --worker). That command would show the token to all users of the host,
+    and leave it in the log of C(sudo), which MicroK8s calls. This module passes it to the program as input.
 options:
   url:
     type: str
@@ -16,7 +16,7 @@ options:
   timeout:
     type: int
     default: 600
-    description: Seconds to wait at most.
+    description: Maximum seconds to wait.
 author: The homeserver.stack maintainers (!UNKNOWN)
 attributes:
   check_mode:
@@ -40,7 +40,7 @@ import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
 
-# As the command itself, in the environment of its snap, with arguments that nobody sees.
+# Like the command itself, in the environment of its snap, but with arguments that no other user can see.
 _SCRIPT = """
 set -e
 source "$SNAP/actions/common/utils.sh"

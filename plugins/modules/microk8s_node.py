@@ -4,9 +4,9 @@ from __future__ import annotations
 
 DOCUMENTATION = """
 module: microk8s_node
-short_description: Gives a node its labels and taints
+short_description: Sets the labels and taints of a node
 description:
-  - Takes those of earlier calls that are no longer wanted, and keeps all that others gave the node.
+  - Removes unwanted ones of earlier calls, and keeps all that other programs set.
   - Runs on the host of the control plane.
 options:
   name:

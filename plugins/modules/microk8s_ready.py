@@ -6,10 +6,10 @@ DOCUMENTATION = """
 module: microk8s_ready
 short_description: Waits until MicroK8s is ready
 description:
-  - Waits until the launch configuration is applied, the services run without a break, the node is ready, the
-    workloads in kube-system are rolled out, and access control by roles is in force.
-  - On a worker, which has no control plane, waits until its way to that of its cluster is open.
-  - What should run on another node that does not answer is not awaited.
+  - Waits until the launch configuration is applied, the services run without interruption, the node is ready,
+    the workloads in kube-system are rolled out, and RBAC is enforced.
+  - On a worker, which has no control plane, waits until it can reach that of its cluster.
+  - Does not wait for pods on other nodes that do not answer.
   - Fails with the service that does not run, its last log lines and the likely cause. Changes nothing.
 options:
   deployments:
@@ -38,7 +38,7 @@ options:
   certificate_warning_days:
     type: int
     default: 30
-    description: Days before its end from which on a certificate is warned of.
+    description: Days before the expiry of a certificate from which there is a warning.
 author: The homeserver.stack maintainers (!UNKNOWN)
 extends_documentation_fragment: homeserver.stack.read_only
 """
@@ -54,15 +54,15 @@ node_object:
   type: dict
   returned: always
 calico_address:
-  description: The address of the node as Calico knows it.
+  description: The address that Calico uses for the node.
   type: str
   returned: always
 certificates:
-  description: The days until each certificate that the host needs expires, by its name.
+  description: The days until each certificate that the host needs expires, by name.
   type: dict
   returned: always
 kubeconfig_sha256:
-  description: The checksum of the admin's kubeconfig for the host itself, without surrounding space.
+  description: The checksum of the admin's kubeconfig for the host itself, without surrounding white space.
   type: str
   returned: always
 missing_names:
@@ -113,8 +113,8 @@ _PATIENCE = 30  # seconds in which a service may fail and recover, for example w
 _RESTARTS = 4
 # Seconds after which a failed service counts as broken: MicroK8s itself restarts some, half a minute later.
 _FAILED = 90
-# Around a wrong flag kubelite runs in a loop, in which the API answers for some seconds each time. So it has
-# to run this many seconds since the kubelet is well, or to have been started long before.
+# With an invalid flag, kubelite crashes in a loop, and the API answers for some seconds each time. So it must
+# run for this many seconds after the kubelet is healthy, or have been started long before.
 _STEADY = 15
 _LONG = 120
 _INTERVAL = 2
@@ -161,12 +161,12 @@ def main() -> None:
 
 
 def wait(deployments: list[str], unawaited: list[str], timeout: int) -> dict[str, Any]:
-    """Wait at most `timeout` seconds, without those in which an image is pulled; return the node's object.
+    """Wait at most `timeout` seconds, not counting image pulls; return the node's object.
 
-    A worker cannot read it, so there it is empty.
+    A worker cannot read the object, so there it is empty.
 
     Raises:
-        UnfitError: it is not fit by then, or a service does not come up.
+        UnfitError: it is not ready by then, or a service does not start.
     """
     started = time.monotonic()
     services, images = Services(), Images()
@@ -182,10 +182,10 @@ def wait(deployments: list[str], unawaited: list[str], timeout: int) -> dict[str
 
 
 class Services:
-    """What happens to MicroK8s' services while this looks at them."""
+    """The events of MicroK8s' services while they are watched."""
 
     def __init__(self) -> None:
-        """Nothing has happened yet."""
+        """Start without events."""
         self._restarts: dict[str, int] = {}
         self._crashes: Counter[str] = Counter()
         self._failed: dict[str, float] = {}
@@ -193,7 +193,7 @@ class Services:
         self._well_since = math.inf
 
     def look(self) -> str:
-        """Compare with the look before; return why Kubernetes does not run, or an empty text."""
+        """Compare with the previous check; return why Kubernetes does not run, or an empty text."""
         units = _units()
         self._count(units)
         (kubelite,) = (unit for unit in units if unit["Id"] == _KUBELITE)
@@ -205,9 +205,9 @@ class Services:
         return "" if well else "the kubelet does not run"
 
     def unsteady(self) -> str:
-        """Return why Kubernetes may still end, or an empty text."""
+        """Return why Kubernetes may still crash, or an empty text."""
         now = time.monotonic()
-        # Microseconds of the clock that Python's is, too.
+        # Microseconds of the same clock as Python's.
         since_start = now - int(self._started) / 1_000_000
         steady = since_start > _LONG or now - self._well_since > _STEADY
         return "" if steady else f"Kubernetes has not run for {_STEADY} s without a break"
@@ -241,13 +241,13 @@ class Images:
     """
 
     def __init__(self) -> None:
-        """None has been pulled yet."""
+        """Start without pulls."""
         self._pulls = Pulls(self)
         self._looked = 0.0
         self.seconds = 0.0
 
     def look(self, pods: list[dict[str, Any]]) -> None:
-        """Count the time since the look before if an image is being pulled."""
+        """Add the time since the previous check if an image is being pulled."""
         now = time.monotonic()
         if self._pulls.look([(pod, trouble) for pod in pods for trouble in troubles(pod)], now):
             self.seconds += now - self._looked if self._looked else 0.0
@@ -261,7 +261,7 @@ class Images:
 
 
 def _lacking(deployments: list[str], unawaited: list[str], images: Images, seen: list[dict[str, Any]]) -> str:
-    """Return the first reason why MicroK8s is not ready, or an empty text; keep the objects that it has."""
+    """Return the first reason why MicroK8s is not ready, or an empty text; keep the objects in `seen`."""
     if pending := sorted(_LAUNCHER.glob("*.yaml")):
         return f"the launch configuration {pending[0]} is not applied"
     if is_worker():
@@ -283,7 +283,7 @@ def _closed_way() -> str:
     try:
         connection.request("GET", "/readyz")
         status = connection.getresponse().status
-        # An anonymous client gets no permission, but it has reached the API server.
+        # An anonymous client has no permissions, but it has reached the API server.
         return "" if status < _ERROR else f"the API server of its cluster answers with {status}"
     except (OSError, http.client.HTTPException) as error:
         return f"it does not reach the API server of its cluster ({error}): is the founder's port 16443 open?"
@@ -330,7 +330,7 @@ def _unfinished_workload(objects: list[dict[str, Any]], deployments: list[str], 
 
 
 def _is_rolled_out(workload: dict[str, Any], silent: int) -> bool:
-    """Tell whether all pods run, without those of a DaemonSet on nodes that do not answer."""
+    """Return whether all pods run, except those of a DaemonSet on nodes that do not answer."""
     status = workload["status"]
     if status.get("observedGeneration") != workload["metadata"]["generation"]:
         return False
@@ -342,7 +342,7 @@ def _is_rolled_out(workload: dict[str, Any], silent: int) -> bool:
 
 
 def _open_access() -> str:
-    """Return a problem if anybody may do anything, as in MicroK8s without its addon rbac."""
+    """Return a problem if every client has all permissions, as in MicroK8s without its addon rbac."""
     answer = _kubectl("auth", "can-i", "*", "*", "--as=homeserver:nobody").stdout.strip()
     return (
         "" if answer == "no" else f"access control by roles is not in force (may a stranger do all? {answer})"
@@ -404,9 +404,9 @@ def _last_lines(pod: dict[str, Any], container: str) -> str:
 
 
 def _missing_names(names: list[str], address: str) -> list[str]:
-    """Return what the served certificates lack, which may be older than those on disk."""
+    """Return names that the served certificates lack. These may be older than those on disk."""
     needed = {_KUBELET_PORT: [address]}
-    # At a worker's port of the API the founder answers.
+    # On a worker, the founder answers on the port of the API.
     if not is_worker():
         needed[_API_PORT] = [*names, address]
     return sorted(
@@ -435,7 +435,7 @@ def _names_at(port: int) -> list[str]:
 
 
 def _canonical(name: str) -> str:
-    """Return the one spelling of an address or a name."""
+    """Return the canonical form of an address or a name."""
     try:
         return str(ipaddress.ip_address(name))
     except ValueError:
@@ -443,7 +443,7 @@ def _canonical(name: str) -> str:
 
 
 def _compared(node: dict[str, Any] | None) -> dict[str, Any]:
-    """Return what the role compares of the node's object."""
+    """Return the parts of the node's object that the role compares."""
     if node is None:
         return {}
     metadata = {name: node["metadata"].get(name, {}) for name in ("annotations", "labels")}
@@ -457,7 +457,7 @@ def _calico_address(node: dict[str, Any]) -> str:
 
 
 def _kubectl(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run kubectl, which on a worker prints a sentence as if that were the answer."""
+    """Run kubectl. On a worker, it only prints a message, with exit code 0."""
     if is_worker():
         return subprocess.CompletedProcess([], 1, "", "a worker has no kubectl")
     return _run(_MICROK8S, "kubectl", *arguments)

@@ -6,8 +6,8 @@ DOCUMENTATION = """
 module: port_probe
 short_description: Finds the ports of other machines that are closed to this host
 description:
-  - Connects to each port of each machine. Where nothing listens, it is refused if no firewall is in the way.
-    Of UDP only that refusal tells anything. Changes nothing.
+  - Connects to each port of each machine. If no program listens, the connection is refused, unless a firewall
+    drops it. For UDP, only a refusal is conclusive. Changes nothing.
 options:
   addresses:
     type: list
@@ -18,12 +18,12 @@ options:
     type: list
     elements: int
     default: []
-    description: The numbers of ports of TCP.
+    description: The numbers of TCP ports.
   udp:
     type: list
     elements: int
     default: []
-    description: The numbers of ports of UDP.
+    description: The numbers of UDP ports.
 author: The homeserver.stack maintainers (!UNKNOWN)
 extends_documentation_fragment: homeserver.stack.read_only
 """
@@ -37,8 +37,8 @@ EXAMPLES = """
 RETURN = """
 closed:
   description:
-    - The ports to which it could not connect, each with its C(answer), which is C(refused) or C(none).
-    - A port of UDP that refuses is not among them.
+    - The ports that could not be reached, each with its C(answer), which is C(refused) or C(none).
+    - This does not include UDP ports that refuse.
   type: list
   elements: dict
   returned: always

@@ -2,32 +2,32 @@
 
 DOCUMENTATION = """
 module: preflight
-short_description: Names everything that would make an installation fail
+short_description: Reports everything that would make an installation fail
 description:
-  - Judges the inventory, the control machine and what M(homeserver.stack.host_probe) has found on each host.
-  - Fails with one message that names every problem, of which hosts, and how to fix it.
-  - Runs on the control machine, asks no host, and changes nothing.
+  - Checks the inventory, the control machine and the result of M(homeserver.stack.host_probe) for each host.
+  - Fails with one message that lists every problem, the affected hosts, and the fix.
+  - Runs on the control machine, does not connect to hosts, and changes nothing.
 options:
   hosts:
-    description: The hosts to judge. Each has its findings in the variable C(_preflight_probe).
+    description: The hosts to check. The variable C(_preflight_probe) has the result for each.
     type: list
     elements: str
     required: true
   limits:
-    description: What a host must have.
+    description: Requirements of a host.
     type: dict
     required: true
     suboptions:
       clock_skew_seconds:
-        description: Seconds its clock may differ from that of the control machine.
+        description: Seconds by which its clock may differ from that of the control machine.
         type: int
         required: true
       disk_gib:
-        description: GiB that are free before MicroK8s is installed.
+        description: Free space before MicroK8s is installed, in GiB.
         type: int
         required: true
       disk_running_gib:
-        description: GiB that are free once it runs.
+        description: Free space once it runs, in GiB.
         type: int
         required: true
       distributions:
@@ -35,7 +35,7 @@ options:
         type: dict
         required: true
       memory_mib:
-        description: MiB of memory.
+        description: Memory in MiB.
         type: int
         required: true
 author: The homeserver.stack maintainers (!UNKNOWN)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 DOCUMENTATION = """
 module: removed_apis
-short_description: Finds objects that are written in a version of their API that an upgrade removes
+short_description: Finds objects that use an API version that an upgrade removes
 description:
-  - Asks the control plane on this host which of the versions it serves will be gone, and who writes them.
-    What Kubernetes itself writes is left out. Changes nothing.
+  - Asks the control plane on this host which API versions will be removed, and which clients write them.
+    Objects that Kubernetes itself writes are not included. Changes nothing.
 options:
   version:
     type: str
@@ -24,7 +24,7 @@ EXAMPLES = """
 
 RETURN = """
 objects:
-  description: Each with its kind, its name, the version that will be gone, and who writes it.
+  description: The objects, each with its kind, its name, the removed version, and the client that writes it.
   type: list
   elements: str
   returned: always
@@ -40,17 +40,17 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.homeserver.stack.plugins.module_utils import versions
 from ansible_collections.homeserver.stack.plugins.module_utils.nodes import membership
 
-# The API server says so in a warning, from the life cycle that each of its types declares:
+# The API server returns this in a warning, based on the life cycle that each of its types declares:
 # k8s.io/apiserver/pkg/endpoints/deprecation.
 _UNAVAILABLE = re.compile(r"unavailable in v1\.(\d+)\+")
-# Others are never removed.
+# Stable versions are never removed.
 _UNSTABLE = re.compile(r"v\d+(alpha|beta)\d+$")
 _OWN = ("kube-", "kubelet")
 _TIMEOUT = 30
 
 
 class SilentError(Exception):
-    """The API does not answer; the message says what it was asked."""
+    """The API does not answer; the message has the request."""
 
 
 def main() -> None:
@@ -93,7 +93,7 @@ def _writers(entry: dict[str, Any], version: str) -> set[str]:
 
 
 def _ask(path: str) -> tuple[Any, str]:
-    """Return the answer of the API, and its warnings."""
+    """Return the response of the API, and its warnings."""
     command = [membership.MICROK8S, "kubectl", f"--request-timeout={_TIMEOUT}s", "get", "--raw", path]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

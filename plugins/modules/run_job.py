@@ -18,7 +18,7 @@ options:
     type: dict
     required: true
   timeout:
-    description: Seconds it may take, without the time to pull its image.
+    description: Seconds that it may take, without the time to pull its image.
     type: int
     default: 300
   wait:
@@ -26,7 +26,7 @@ options:
     type: bool
     default: true
   attach:
-    description: Whether O(definition) is RV(definition) of a task that only started it.
+    description: Whether O(definition) is the RV(definition) of a task that only started it.
     type: bool
     default: false
 attributes:

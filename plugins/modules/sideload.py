@@ -7,8 +7,8 @@ module: sideload
 short_description: Loads image archives on the host into containerd
 description:
   - The containerd of MicroK8s checks its sideload directory every few seconds, loads every archive there and
-    then renames it. With a timeout, images are loaded by a command instead, which starts at once.
-  - Roles use P(homeserver.stack.load_images#module), and this module is its part on the host.
+    then renames it. With a timeout, a command loads the images immediately instead.
+  - Roles use P(homeserver.stack.load_images#module). This module is its part on the host.
 options:
   images:
     type: list
@@ -32,8 +32,8 @@ options:
     type: bool
     default: false
     description:
-      - Whether these images stay when the disk is nearly full and no pod uses them.
-      - The kubelet may remove an earlier version of them again, and what an earlier bundle had.
+      - Whether these images are kept when the disk is nearly full and no pod uses them.
+      - Earlier versions of them, and images of an earlier bundle, are no longer protected.
   timeout:
     type: int
     default: 600
@@ -95,7 +95,7 @@ class Archive(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The name by which the kubelet asks containerd for the image."""
+        """The name that the kubelet uses for the image in containerd."""
         return parse(self.reference).exact
 
     @property
@@ -117,7 +117,7 @@ class Archive(NamedTuple):
         return part
 
     def lay_out(self, file: Path) -> None:
-        """Let containerd load a file at its next check, which may be at its first start."""
+        """Let containerd load a file at its next check, which may be its first start."""
         self.receive(file).rename(self.path)
 
     def load(self, file: Path, timeout: int) -> None:
@@ -136,7 +136,7 @@ class Archive(NamedTuple):
         part.rename(self.loaded)
 
     def give_name(self) -> None:
-        """Name the loaded image by its digest, if it is asked for by that: its archive has only its tag."""
+        """Name the loaded image by its digest if pods reference it so. Its archive only has the tag."""
         if digest := parse(self.reference).digest:
             names = _images("ls", "--quiet", f"target.digest=={digest}").stdout.split()
             if names and self.name not in names:
@@ -209,7 +209,7 @@ class Sideload:
             archive.loaded.unlink()
 
     def keep(self) -> None:
-        """Pin these images, so that the kubelet keeps them, and unpin those that they replace."""
+        """Pin these images, so the kubelet keeps them, and unpin those that they replace."""
         wanted = {archive.name for archive in self._archives}
         if not wanted:
             return
@@ -222,7 +222,7 @@ class Sideload:
 
 
 def _replaced(kept: set[str], wanted: set[str]) -> list[str]:
-    """Return the images whose place others take: a bundle has all, and a role what it has built."""
+    """Return the images that others replace: those of an earlier bundle, or earlier builds of a role."""
     names = {parse(reference).name for reference in wanted}
     is_bundle = any(not reference.startswith(_BUILT) for reference in wanted)
     return [
@@ -233,7 +233,7 @@ def _replaced(kept: set[str], wanted: set[str]) -> list[str]:
 
 
 def _present() -> set[str]:
-    """Return the images that containerd has; none before it is installed. Wait for it while it starts."""
+    """Return containerd's images, after waiting for its start; none before it is installed."""
     if not Path(_MICROK8S).exists():
         return set()
     for _ in range(60):

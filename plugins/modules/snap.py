@@ -6,8 +6,8 @@ DOCUMENTATION = """
 module: snap
 short_description: Runs snap without showing keys
 description:
-  - Runs C(snap) and waits for it. When a hook of a snap fails, snapd shows its trace, which may hold keys.
-    They are left out of the message.
+  - Runs C(snap) and waits for it. If a hook of a snap fails, snapd prints its trace, which may contain keys.
+    The message does not include them.
 options:
   arguments:
     type: list
@@ -17,7 +17,7 @@ options:
   timeout:
     type: int
     default: 900
-    description: Seconds to wait at most.
+    description: Maximum seconds to wait.
 author: The homeserver.stack maintainers (!UNKNOWN)
 attributes:
   check_mode:
@@ -39,7 +39,7 @@ import subprocess
 from ansible.module_utils.basic import AnsibleModule
 
 _PEM = re.compile(r"-----BEGIN [^-]*KEY-----.*?(-----END [^-]*KEY-----|\Z)", re.DOTALL)
-# Base64 as of a key, or hexadecimal digits as of a token. A long path has no capital letter.
+# Base64 as in a key, or hexadecimal digits as in a token. A long path has no capital letter.
 _KEY = re.compile(r"(?=[a-z0-9+/]*[A-Z])[A-Za-z0-9+/]{40,}=*|\b[0-9a-f]{32,}\b")
 _HIDDEN = "(hidden)"
 _LINES = 20
@@ -72,7 +72,7 @@ def _run(arguments: list[str], timeout: int) -> str:
 
 
 def without_keys(text: str) -> str:
-    """Return the last lines of a program's output without what may be a key or a token."""
+    """Return the last lines of a program's output without possible keys and tokens."""
     lines = _KEY.sub(_HIDDEN, _PEM.sub(_HIDDEN, text)).strip().splitlines()
     return "\n".join(lines[-_LINES:])
 

@@ -4,7 +4,7 @@ DOCUMENTATION = """
 module: summary
 short_description: Lists what runs in a home, and whether it is healthy
 description:
-  - Reads everything from the cluster that this collection applied, and asks every host that Traefik serves.
+  - Reads everything that this collection applied to the cluster, and requests every host that Traefik serves.
   - Runs on the control machine and changes nothing.
 options:
   address:
@@ -20,18 +20,18 @@ options:
     default: text
     choices: [text, json]
     description:
-      - C(json) also prints one line of JSON, which begins with a brace, even if the cluster does not answer.
+      - C(json) also prints one line of JSON, which starts with a brace, even if the cluster does not answer.
   left_out:
     type: list
     elements: str
     default: []
-    description: Those of O(machines) that the run goes on without. It is no fault that their nodes are away.
+    description: Those of O(machines) that are not part of the run. Their nodes may be unreachable.
   machines:
     type: dict
     default: {}
     description:
-      - The machines in the inventory, each by its name there with the address or name Ansible connects to.
-      - A node of the cluster that is none of them is told. The others are asked for a page at their address.
+      - The machines in the inventory, by name, each with the address or name that Ansible connects to.
+      - Nodes of the cluster without a machine are reported. A page is requested from each of the other nodes.
   secrets_dir:
     type: path
     required: true
@@ -39,7 +39,7 @@ options:
   timeout:
     type: int
     default: 60
-    description: Seconds a service may take until it answers without an error.
+    description: Seconds within which a service must respond without an error.
 author: The homeserver.stack maintainers (!UNKNOWN)
 extends_documentation_fragment:
   - homeserver.stack.cluster
@@ -59,13 +59,13 @@ EXAMPLES = """
 RETURN = """
 report:
   description: >-
-    Lines for a reader. Pages come first, then the cluster, then what has no page.
-    Of several nodes there is a table at the end, and the volumes on each.
+    Lines for a reader. Pages come first, then the cluster, then components without a page.
+    With several nodes, a table at the end lists them and the volumes on each.
   type: list
   elements: str
   returned: always
 status:
-  description: The same for a program.
+  description: The same data for a program.
   type: dict
   returned: always
 unhealthy:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 DOCUMENTATION = """
 module: workloads
-short_description: Tells which workloads of the cluster run, or waits for them
+short_description: Returns the workloads of the cluster that run, or waits for them
 description:
   - Asks the control plane on this host. Changes nothing.
 options:
@@ -12,11 +12,11 @@ options:
     type: list
     elements: str
     default: []
-    description: Workloads to wait for, as this module returns them. One that no longer exists is not awaited.
+    description: Workloads to wait for, as returned by this module. Those that no longer exist are ignored.
   timeout:
     type: int
     default: 600
-    description: Seconds without progress, which is one more of them that runs.
+    description: Maximum seconds until one more of them runs.
 author: The homeserver.stack maintainers (!UNKNOWN)
 extends_documentation_fragment: homeserver.stack.read_only
 """
@@ -30,7 +30,7 @@ EXAMPLES = """
 
 RETURN = """
 running:
-  description: The workloads all of whose pods run, as in C(Deployment traefik/traefik).
+  description: The workloads of which all pods run, such as C(Deployment traefik/traefik).
   type: list
   elements: str
   returned: always

@@ -19,10 +19,10 @@ from ansible_collections.homeserver.stack.plugins.plugin_utils.rendering import 
 
 
 class Wanted(NamedTuple):
-    """What becomes of an application."""
+    """The wanted state of an application."""
 
     application: str
-    """Its name, which its objects carry as a label."""
+    """Its name, which is a label of its objects."""
     state: str
     """`present` or `absent`."""
     timeout: int
@@ -79,7 +79,7 @@ class ApplyAction(ClusterAction):
         """Read a manifest, found like the files of a role.
 
         Raises:
-            ManifestError: it has something else than Kubernetes objects.
+            ManifestError: it contains something other than Kubernetes objects.
             AnsibleError: it is not found.
         """
         return list(read(Path(self._find_needle("files", name)).read_text(), name))
@@ -88,7 +88,7 @@ class ApplyAction(ClusterAction):
         """Render a template of manifests, found like the templates of a role.
 
         Raises:
-            ManifestError: it makes something else than Kubernetes objects.
+            ManifestError: it renders something other than Kubernetes objects.
             AnsibleError: it is not found, or cannot be rendered.
         """
         text = render(self._templar, self._loader, self._find_needle("templates", name), task_vars)

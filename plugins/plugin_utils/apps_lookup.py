@@ -11,11 +11,11 @@ from .role_defaults import role_defaults
 
 
 class AppsLookup(LookupBase):
-    """A lookup that reads variables of several roles, of which not all are part of the play."""
+    """A lookup that reads variables of several roles, even if a role is not part of the play."""
 
     def values(self, names: Iterable[str], variables: dict[str, Any] | None) -> Iterator[Any]:
         """Return the values of variables."""
-        # The default of apps, and what entries of an owner's may refer to.
+        # The default of apps, and variables that an owner's entries may refer to.
         defaults = role_defaults(self._loader, "apps")
         known = {"traefik_routes": [], **defaults, **(variables or {}), "role_path": defaults["role_path"]}
         templar = self._templar.copy_with_new_env(available_variables=known)

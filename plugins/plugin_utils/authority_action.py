@@ -22,14 +22,14 @@ class AuthorityAction(ActionBase):
     """
 
     SPEC: ClassVar[dict[str, Any]]
-    """What the action takes, as the keyword arguments of `validate_argument_spec`."""
+    """The options of the action, as the keyword arguments of `validate_argument_spec`."""
 
     _supports_check_mode = True
     _requires_connection = False
 
     @abstractmethod
     def act(self, authority: Authority, arguments: dict[str, Any]) -> bool:
-        """Do the work, and tell whether there was any."""
+        """Do the work, and return whether something changed."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Validate the arguments and act."""
@@ -51,9 +51,9 @@ def told(error: AuthorityError | OSError) -> str:
 
 
 def authority_of(templar: Templar, task_vars: Mapping[str, Any], *, dry_run: bool) -> Authority:
-    """Return the home's authority by the options of its role, which the role of the task need not have.
+    """Return the home's authority, from the options of its role, which need not be part of the play.
 
-    They are no arguments of an action: a result would show the passphrase.
+    They are not arguments of the action, because a result would show the passphrase.
     """
     variables = DataLoader().load_from_file(str(_DEFAULTS), trusted_as_template=True) | dict(task_vars)
     known = templar.copy_with_new_env(available_variables=variables)

@@ -20,13 +20,13 @@ Arguments = dict[str, Any]
 
 
 class ClusterAction(ActionBase):
-    """An action that runs on the control machine only: no Secret gets into a file or a log of a host.
+    """An action that only runs on the control machine: no Secret gets into a file or a log of a host.
 
     So its tasks need no delegation.
     """
 
     ARGUMENTS: ClassVar[dict[str, Arguments]]
-    """What the action takes besides `kubeconfig`."""
+    """The options of the action, besides `kubeconfig`."""
     SKIPPED_IN_CHECK_MODE: ClassVar[bool] = False
     """Whether a dry run does nothing."""
 
@@ -38,7 +38,7 @@ class ClusterAction(ActionBase):
         """Do the work, and return what to add to the task's result."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Validate the arguments and act; an error of the cluster fails the task with its message."""
+        """Validate the arguments and act; an error from the cluster fails the task with its message."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec({"kubeconfig": {"type": "path"}, **self.ARGUMENTS})
         if self._task.check_mode and self.SKIPPED_IN_CHECK_MODE:
@@ -55,11 +55,11 @@ class ClusterAction(ActionBase):
     def logins(self, task_vars: dict[str, Any]) -> list[Login]:
         """Return homeserver_registry_logins.
 
-        It is no argument: that a task left it out would only be noticed where an image is private.
+        It is not an argument: a missing one would only be noticed with a private image.
         """
         logins: list[Login] = self._templar.template(task_vars.get("homeserver_registry_logins", []))
         return logins
 
     def connect(self, kubeconfig: str) -> Cluster:
-        """Open the cluster. A dry run does not wait for it, since it may not exist yet."""
+        """Connect to the cluster. A dry run does not wait for it, because it may not exist yet."""
         return Cluster(kubeconfig, patient=not self._task.check_mode)

@@ -1,4 +1,4 @@
-"""How the plugins evaluate what components declare."""
+"""Evaluates the declarations of components, for plugins."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _ROLES = Path(__file__).parents[2] / "roles"
 
 
 def evaluator(templar: Templar, loader: DataLoader, variables: Mapping[str, Any]) -> Callable[[Any], Any]:
-    """Return what evaluates the texts in a part of a declaration.
+    """Return a function that evaluates the expressions in a part of a declaration.
 
-    The roles that are not part of the play have their defaults.
+    Roles that are not part of the play have their defaults.
     """
     files = [str(_ROLES / role / "defaults/main.yml") for role in components()]
     loaded = [loader.load_from_file(file, trusted_as_template=True) for file in files]

@@ -1,4 +1,4 @@
-"""How the plugins render the templates of roles."""
+"""Renders the templates of roles, for plugins."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ansible.template import Templar, trust_as_template
 
 
 def render(templar: Templar, loader: DataLoader, file: str, variables: Mapping[str, Any]) -> str:
-    """Return the text of a template. Ansible's own lookup copies all variables deeply before."""
+    """Return the text of a template. Ansible's own lookup first makes a deep copy of all variables."""
     source = trust_as_template(loader.get_text_file_contents(file))
     search = [str(Path(file).parent), *variables.get("ansible_search_path", [])]
     renderer = templar.copy_with_new_env(searchpath=search, available_variables=variables)

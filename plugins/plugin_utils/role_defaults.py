@@ -1,4 +1,4 @@
-"""The defaults of a role, for what runs outside of its plays."""
+"""The defaults of a role, for code that runs outside of its plays."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _ROLES = Path(__file__).parents[2] / "roles"
 
 
 def role_defaults(loader: DataLoader, role: str) -> dict[str, Any]:
-    """Return those of a role and of the roles that it depends on, with the path that they refer to."""
+    """Return the defaults of a role and of its dependencies, with the path that they refer to."""
 
     def read(file: str) -> dict[str, Any]:
         content: dict[str, Any] = loader.load_from_file(str(_ROLES / role / file), trusted_as_template=True)

@@ -1,1 +1,1 @@
-"""Backups as the control machine and the modules see them: keys, restic, volumes."""
+"""Backups from the perspective of the control machine and the modules: keys, restic, volumes."""

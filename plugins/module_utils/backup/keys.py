@@ -1,6 +1,6 @@
-"""What comes from the master, the password of all backups, which only the control machine has.
+"""Secrets derived from the master password of all backups, which only the control machine has.
 
-Each machine has a repository with a derived password. The control file is what the control machine knows.
+Each machine has a repository with a derived password. The control file has the control machine's files.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def machine_password(master: str, host: str) -> str:
 
 
 def machine_location(location: str, host: str) -> str:
-    """Return where a machine's own repository is, as restic writes it."""
+    """Return the location of a machine's own repository, in restic's syntax."""
     kind, _, rest = location.partition(":")
     if kind in _BUCKETS and ":" not in rest:
         return f"{location}:/{host}"
@@ -36,13 +36,13 @@ def machine_location(location: str, host: str) -> str:
 
 
 def sealed(files: dict[str, str], master: str) -> str:
-    """Encrypt what the control machine knows, always to the same text, so that a second run changes nothing.
+    """Encrypt the control machine's files deterministically, so a second run changes nothing.
 
     Args:
         files: the content of each file, in base64, by its name.
         master: the password of all backups.
     """
-    # Each task that uses a filter of the collection reads the files of all.
+    # Each task that uses a filter of the collection loads all its filter files.
     from cryptography.hazmat.primitives.ciphers.aead import AESSIV  # noqa: PLC0415
 
     key = AESSIV(_derived(master, _CONTROL, 64))
@@ -51,10 +51,10 @@ def sealed(files: dict[str, str], master: str) -> str:
 
 
 def unsealed(text: str, master: str) -> dict[str, str]:
-    """Return what `sealed` was given.
+    """Return the files that were passed to `sealed`.
 
     Raises:
-        SealError: the password is another one, or the text is not what this home's control machine wrote.
+        SealError: the password is wrong, or this home's control machine did not write the text.
     """
     from cryptography.exceptions import InvalidTag  # noqa: PLC0415
     from cryptography.hazmat.primitives.ciphers.aead import AESSIV  # noqa: PLC0415
@@ -74,7 +74,7 @@ def unsealed(text: str, master: str) -> dict[str, str]:
 
 @functools.cache
 def _derived(master: str, purpose: str, length: int) -> bytes:
-    # Slow on purpose: a machine knows its own password, and must not guess a weak master from it.
+    # Slow on purpose: a machine must not be able to guess a weak master from its own password.
     return hashlib.scrypt(
         master.encode(), salt=purpose.encode(), n=2**15, r=8, p=1, maxmem=2**26, dklen=length
     )

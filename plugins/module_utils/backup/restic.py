@@ -1,4 +1,4 @@
-"""Reads what backups of a home a restic repository has, and brings files back from it."""
+"""Lists the backups of a home in a restic repository, and restores files from them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import IO, Any
 
 TAG = "homeserver"
 _SHOWN = 5
-"""How many saves, or lines of an error, a message names."""
+"""Maximum number of backups, or lines of an error, in a message."""
 _NO_REPOSITORY = ("Is there a repository at the following location?", "unable to open config file")
 _DAMAGE = ("ciphertext verification failed", "unexpected EOF", "invalid data returned", "does not match")
 
@@ -24,7 +24,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "password": {"required": True, "no_log": True},
     "environment": {"type": "dict", "default": {}, "no_log": True},
 }
-"""What every module that reads a repository takes."""
+"""The arguments of every module that reads a repository."""
 
 
 class ResticError(Exception):
@@ -37,12 +37,12 @@ class NotFoundError(ResticError):
 
 @dataclass(frozen=True)
 class Save:
-    """What one backup of one machine saved."""
+    """One backup of one machine."""
 
     id: str
     host: str
     time: str
-    """As the machine's clock showed it, with its distance from UTC."""
+    """The time on the machine's clock, with its offset from UTC."""
 
     @property
     def seconds(self) -> float:
@@ -55,14 +55,14 @@ class Save:
 
 @dataclass(frozen=True)
 class Repository:
-    """Where backups are. Who reads it writes nothing, not even a lock: it may be a disk that is read-only."""
+    """A repository of backups. Reads write nothing, not even a lock: it may be a read-only disk."""
 
     location: str
     password: str = field(repr=False)
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def saves(self) -> list[Save]:
-        """Return the backups of all machines, the oldest first.
+        """Return the backups of all machines, oldest first.
 
         Raises:
             NotFoundError: there is no repository.
@@ -73,7 +73,7 @@ class Repository:
         return sorted(saves, key=lambda save: save.seconds)
 
     def names(self, save: Save, directory: str) -> set[str]:
-        """Return the names of what a directory had; none if it was not saved."""
+        """Return the names in a saved directory; none if it was not saved."""
         lines = map(json.loads, self._run("ls", "--json", save.id, directory).splitlines())
         return {each["name"] for each in lines if Path(each.get("path", "/")).parent == Path(directory)}
 
@@ -94,7 +94,7 @@ class Repository:
         self._run("dump", "--archive", "tar", save.id, directory, to=to)
 
     def restore(self, save: Save, paths: Iterable[str], to: Path) -> None:
-        """Write directories with all that is in them below another directory, under their whole path.
+        """Write directories with their content below another directory, under their full paths.
 
         Raises:
             ResticError: not everything was written.
@@ -103,17 +103,17 @@ class Repository:
         self._run("restore", save.id, "--target", str(to), *included)
 
     def forget(self, host: str, keep: Mapping[str, int], *, dry: bool = False) -> tuple[int, int]:
-        """Delete what is no longer kept of a machine, and return how many backups were kept and deleted.
+        """Delete expired backups of a machine, and return how many were kept and deleted.
 
         Args:
             host: the machine.
-            keep: how many of each period, such as `daily`, are kept.
+            keep: the number of backups to keep for each period, such as `daily`.
             dry: whether only to count.
 
         Raises:
             ResticError: the repository cannot be written.
         """
-        # Takes away only the locks of programs that are gone.
+        # Removes only the locks of programs that have exited.
         if not dry:
             self._run("unlock")
         kept = [f"--keep-{period}={number}" for period, number in keep.items() if number]
@@ -130,7 +130,7 @@ class Repository:
             raise ResticError("there is no restic on this machine -> sudo apt-get install restic")
         secret = {"RESTIC_PASSWORD": self.password, "RESTIC_REPOSITORY": self.location}
         environment = {**os.environ, **{k: str(v) for k, v in self.environment.items()}, **secret}
-        # Password and location, which may hold one, are not among the arguments, which every user may read.
+        # Every user can read the arguments, so they contain neither the password nor the location.
         done = subprocess.run(
             ["restic", *(() if locks else ("--no-lock",)), "--quiet", command, *arguments],
             env=environment,
@@ -168,14 +168,14 @@ class Repository:
 
 
 def chosen(saves: Iterable[Save], host: str, at: str = "") -> Save | None:
-    """Return a machine's newest backup, or the newest until the end of a day, an hour or a minute."""
+    """Return a machine's newest backup, or the newest before the end of a day, an hour or a minute."""
     until = at.replace(" ", "T")
     fitting = [s for s in saves if s.host == host and (not until or s.time[: len(until)] <= until)]
     return fitting[-1] if fitting else None
 
 
 def missing(saves: Iterable[Save], host: str, at: str, location: str) -> str:
-    """Say that a machine has no such backup, and what there is."""
+    """Return the message that a machine has no such backup, with the existing backups."""
     there = list(saves)
     mine = [save for save in there if save.host == host]
     if mine:

@@ -1,6 +1,6 @@
-"""Fills the directories of volumes from a backup, and remembers which are filled if that is interrupted.
+"""Fills the directories of volumes from a backup, and records which are filled in case of an interruption.
 
-What is in volumes and in backups of them is hostile: no symbolic link there is followed.
+The contents of volumes and backups are untrusted: symbolic links in them are never followed.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from .restic import (
 )
 
 STORAGE = Path("/var/snap/microk8s/common/default-storage")
-"""Where MicroK8s has the directory of each volume."""
+"""The parent directory of MicroK8s' volumes."""
 DIRECTORY = Path("/var/lib/homeserver-backup")
-"""Where a backup finds files that must not be copied while in use."""
+"""The directory with copies of files that must not be saved while in use."""
 MARKER = "restoring"
-"""The name of the file in there that tells of a restore that is not finished."""
+"""The name of the file in it that records an unfinished restore."""
 
 _SCRATCH = ".homeserver-restore"
 _ASIDE = "aside"
 _BESIDE_DATABASE = ("-journal", "-shm", "-wal")
-"""What SQLite has beside a database in use; it does not belong to a copy of it."""
+"""Files that SQLite has next to a database in use. They are not part of a copy."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class Volume:
     """A volume to fill.
 
     Attributes:
-        name: what it was called when it was saved.
-        claim: whose it is, as namespace/name.
-        source: its directory at that time.
+        name: its name when it was saved.
+        claim: its claim, as namespace/name.
+        source: its directory when it was saved.
         path: its directory now.
     """
 
@@ -61,7 +61,7 @@ class Newer:
 
 
 class Progress:
-    """The record of a restore, which is there until it is finished."""
+    """The record of a restore, which exists until the restore has finished."""
 
     def __init__(self, directory: Path = DIRECTORY) -> None:
         self._file = directory / MARKER
@@ -75,12 +75,12 @@ class Progress:
         return found
 
     def begin(self, save: str) -> None:
-        """Note that a backup is being restored."""
+        """Record that a backup is being restored."""
         if self.read().get("save") != save:
             self._write({"save": save, "filled": []})
 
     def note(self, claim: str) -> None:
-        """Note that a volume is filled."""
+        """Record that a volume is filled."""
         record = self.read()
         self._write({**record, "filled": [*record.get("filled", []), claim]})
 
@@ -101,7 +101,7 @@ def newer(volume: Volume, save: Save) -> Newer | None:
 
 
 def _changes(directory: str) -> Iterator[tuple[float, str]]:
-    """Tell when each file was changed."""
+    """Yield each file's modification time and path."""
     if not os.path.lexists(directory):
         return
     for parent, _, names, opened in os.fwalk(directory):
@@ -112,14 +112,14 @@ def _changes(directory: str) -> Iterator[tuple[float, str]]:
 
 
 def fill(repository: Repository, save: Save, volume: Volume, directory: Path = DIRECTORY) -> list[str]:
-    """Replace what a volume has by what was saved. Before it is complete, the volume is not touched.
+    """Replace the content of a volume with the backup, once the backup has been read completely.
 
     Returns:
-        What was not restored, because it was in the way of a copy that was made to be saved, or is a link
-        in one.
+        The paths that were not restored, because they conflicted with a copy that was made for the backup, or
+        are links in a copy.
 
     Raises:
-        ResticError: not everything could be read, or a link is where a directory has to be.
+        ResticError: not everything could be read, or there is a link instead of a directory.
     """
     target = Path(volume.path)
     scratch = target.parent / _SCRATCH
@@ -129,7 +129,7 @@ def fill(repository: Repository, save: Save, volume: Volume, directory: Path = D
     copies = directory / "volumes" / volume.name
     repository.restore(save, [volume.source, str(copies)], scratch)
     made = scratch / volume.source.lstrip("/")
-    if not os.path.lexists(made):  # all of it was a copy
+    if not os.path.lexists(made):  # the volume only had copies
         made.mkdir(parents=True)
         made.chmod(0o777)
     left_out = []
@@ -168,18 +168,18 @@ def _opened(path: str | Path, within: int | None = None) -> Iterator[int]:
 
 @dataclass
 class _Overlay:
-    """Puts copies that were made to be saved in the place of what was copied while it was in use.
+    """Replaces files that were saved while in use with the copies that were made for the backup.
 
     Attributes:
-        aside: the directory that gets what is in their way.
-        left_out: the paths in the volume of what is in there, and of links among the copies.
+        aside: the directory for conflicting files.
+        left_out: the paths in the volume of these files, and of links among the copies.
     """
 
     aside: int
     left_out: list[str] = field(default_factory=list)
 
     def lay(self, copies: int, made: int, below: str) -> None:
-        """Move what one directory has to another."""
+        """Move the content of one directory to another."""
         for name in sorted(os.listdir(copies)):
             path = f"{below}{name}"
             mode = os.stat(name, dir_fd=copies, follow_symlinks=False).st_mode

@@ -62,7 +62,7 @@ class _Step(NamedTuple):
 
 
 class Application:
-    """All objects in a cluster that carry the labels of one application."""
+    """All objects in a cluster with the labels of one application."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Application:
 
         Args:
             cluster: where the application lives.
-            name: its value of the label app.kubernetes.io/part-of.
+            name: the value of the label app.kubernetes.io/part-of.
             timeout: seconds for all waiting together, without the time to pull images.
             check_mode: change nothing, and let the API server report what would change.
             say: reports from time to time what is awaited.
@@ -217,7 +217,7 @@ class Application:
             raise
 
     def _plan_successor(self, obj: Object, before: Object) -> _Step:
-        """Have everything checked but the name of the service, which only another object can have."""
+        """Let the API server check everything except the immutable name of the service."""
         named = {**obj, "spec": {**obj["spec"], "serviceName": before["spec"]["serviceName"]}}
         after = self._cluster.apply(named, dry_run=True)
         return _Step(
@@ -225,7 +225,7 @@ class Application:
         )
 
     def _plan_unresized(self, claim: Object, before: Object, refusal: ApiError) -> _Step:
-        """Keep the size of a volume when that was the refused change: few can grow, none can shrink."""
+        """Keep the size of a volume if the resize was rejected: few volumes can grow, none can shrink."""
         resized = {**claim, "spec": {**claim["spec"], "resources": before["spec"]["resources"]}}
         try:
             step = _Step(resized, before, self._cluster.apply(resized, dry_run=True))
@@ -239,7 +239,7 @@ class Application:
             self._cluster.delete(step.before)
             self._wait.gone([step.before])
         elif step.before and _has_another_service(step.wanted, step.before):
-            # Its pods run on, and belong to its successor.
+            # Its pods keep running and are adopted by its successor.
             self._cluster.delete(step.before, orphan=True)
             self._wait.gone([step.before])
         try:
@@ -271,7 +271,7 @@ def without_cluster(application: str, definitions: Iterable[Object]) -> Outcome:
 
 
 def _unwanted(objects: list[Object], live: dict[Identity, Object], kept: Iterable[str]) -> list[Object]:
-    """Return what this project applied earlier and no longer renders, in the order of its deletion."""
+    """Return the objects that this project applied earlier and no longer renders, in deletion order."""
     wanted = {identity(obj) for obj in objects}
     unwanted = [
         obj for key, obj in live.items() if key not in wanted and obj["kind"] not in kept and is_ours(obj)
@@ -280,19 +280,19 @@ def _unwanted(objects: list[Object], live: dict[Identity, Object], kept: Iterabl
 
 
 def _place(workload: Object) -> Identity:
-    """Return what a workload shares with one of another kind that takes its place."""
+    """Return the identity that a workload shares with a successor of another kind."""
     return identity(workload)._replace(kind="")
 
 
 def _is_outdated_job(wanted: Object, before: Object | None) -> bool:
-    """Tell whether a Job has to be replaced: it failed, or its pod template, which is immutable, differs."""
+    """Return whether a Job must be replaced: it failed, or its immutable pod template differs."""
     if wanted["kind"] != "Job" or before is None:
         return False
     return template_hash(wanted) != template_hash(before) or bool(failure(before))
 
 
 def _has_another_service(wanted: Object, before: Object) -> bool:
-    """Tell whether a StatefulSet gets another service, whose name is immutable."""
+    """Return whether a StatefulSet gets another service, whose name is immutable."""
     if wanted["kind"] != "StatefulSet":
         return False
     return bool(wanted["spec"].get("serviceName") != before["spec"].get("serviceName"))

@@ -34,7 +34,7 @@ _FINAL: Object = {
 
 
 class Check(NamedTuple):
-    """What to check, and with what."""
+    """A configuration and the program that checks it."""
 
     application: str
     """Whose configuration it is."""
@@ -69,12 +69,12 @@ def check_unless_live(
     timeout: float,
     say: Say = say_nothing,
 ) -> None:
-    """Check a configuration, unless the cluster has it already.
+    """Check a configuration, unless the cluster already has it.
 
     Args:
         cluster: where the check runs.
         check: what to run.
-        live: the objects that hold the configuration, as in `ConfigMap/monitoring/prometheus`.
+        live: the objects that contain the configuration, as in `ConfigMap/monitoring/prometheus`.
         initially: whether to check it while none of them exists.
         timeout: seconds it may take, without the time to pull its image.
         say: reports from time to time what is awaited.
@@ -95,8 +95,8 @@ def _holder(place: str) -> Object:
 def run(cluster: Cluster, check: Check, timeout: float, say: Say = say_nothing) -> None:
     """Run a check, and remove everything that it created, except its namespace.
 
-    The namespace is only for checks: that of the configuration may not exist yet, and elsewhere somebody
-    might read the secrets.
+    The namespace is only for checks: that of the configuration may not exist yet, and in another one, others
+    might be able to read the secrets.
 
     Args:
         cluster: where it runs.
@@ -128,7 +128,7 @@ def _objects(check: Check) -> list[Object]:
         "kind": "Job",
         "metadata": metadata,
         "spec": {
-            # A refusal is final, but a pod that was killed or evicted is replaced.
+            # A rejected configuration is final, but a killed or evicted pod is replaced.
             "backoffLimit": 3,
             "podFailurePolicy": {"rules": [_FINAL]},
             "ttlSecondsAfterFinished": _LEFTOVER_SECONDS,

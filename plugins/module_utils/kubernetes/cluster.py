@@ -69,7 +69,7 @@ class Kind(NamedTuple):
 
     @property
     def full_name(self) -> str:
-        """The kind in all its versions, such as Deployment.apps."""
+        """The name of the kind in all versions, such as Deployment.apps."""
         return kind_of({"apiVersion": self.api_version, "kind": self.name})
 
     def path(self, namespace: str = "", name: str = "") -> str:
@@ -94,7 +94,7 @@ class Cluster:
             patient: retry requests for a while when the API server does not answer.
 
         Raises:
-            UnreachableError: the file does not exist or names no cluster, or nothing answers at its address.
+            UnreachableError: the file does not exist or has no cluster, or the cluster does not answer.
             ApiError: the API server rejects its credentials.
         """
         self.warnings: list[str] = []
@@ -131,12 +131,12 @@ class Cluster:
     def of_application(
         self, application: str, objects: Iterable[Object] = (), kinds: Container[str] | None = None
     ) -> dict[Identity, Object]:
-        """Return the objects that carry an application's labels.
+        """Return the objects with an application's labels.
 
         Args:
             application: the value of the part-of label.
             objects: their kinds are read in their versions, other kinds in the preferred version.
-            kinds: which are read besides those, such as Deployment.apps; None for all.
+            kinds: additional kinds to read, such as Deployment.apps; None for all.
         """
         wanted = dict.fromkeys(filter(None, map(self.kind, objects)))
         others = (kind for kind in self._kinds.values() if kinds is None or kind.full_name in kinds)
@@ -177,7 +177,7 @@ class Cluster:
         return applied
 
     def delete(self, obj: Object, *, orphan: bool = False) -> None:
-        """Start to delete an object; Kubernetes removes it after everything that it owns, or leaves that."""
+        """Start to delete an object. Kubernetes first removes its dependents, or orphans them."""
         policy = "Orphan" if orphan else "Foreground"
         try:
             self._request("delete", self._path(obj), propagation_policy=policy)
@@ -186,7 +186,7 @@ class Cluster:
                 raise
 
     def find(self, api_version: str, kind: str, namespace: str = "", **selectors: str) -> list[Object]:
-        """Return the objects of a kind, none when the cluster does not serve it.
+        """Return the objects of a kind; none if the cluster does not serve it.
 
         Args:
             api_version: the version to read them in.
@@ -217,7 +217,7 @@ class Cluster:
         return [f"{e.get('reason')}: {e.get('message')}" for e in about]
 
     def log(self, pod: Object, container: str, *, previous: bool, lines: int = _LOG_LINES) -> list[str]:
-        """Return the last lines that a container wrote; none when it never ran."""
+        """Return the last log lines of a container; none if it never ran."""
         query = {"container": container, "tailLines": lines, "previous": str(previous).lower()}
         try:
             response = self._send("get", f"{self._path(pod)}/log", query_params=list(query.items()))
@@ -227,7 +227,7 @@ class Cluster:
         return [line for line in written if not line.startswith(_NO_LOG)]
 
     def ask(self, namespace: str, service: str, path: str) -> str:
-        """Return the answer of a Service to a GET; the name includes the port, as in `web:80`.
+        """Return the response of a Service to a GET request; the name includes the port, as in `web:80`.
 
         Raises:
             ApiError: the Service answered with an error, or has no pod that answers.
@@ -238,7 +238,7 @@ class Cluster:
         return bytes(answer.data).decode(errors="replace")
 
     def touch_pod(self, namespace: str, name: str) -> None:
-        """Let the kubelet update a pod's volumes now, which it otherwise does once a minute."""
+        """Make the kubelet update a pod's volumes now instead of at its next sync, up to a minute later."""
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": namespace, "name": name}}
         annotations = {"homeserver.stack/touched": str(time.time())}
         form = "application/merge-patch+json"
@@ -248,7 +248,7 @@ class Cluster:
             )
 
     def stats(self, node: str) -> Object:
-        """Return what the kubelet of a node measures, or nothing if it does not answer."""
+        """Return the stats of a node's kubelet, or nothing if it does not answer."""
         try:
             measured: Object = self._request("get", f"/api/v1/nodes/{node}/proxy/stats/summary")
         except (ApiError, UnreachableError):
@@ -308,7 +308,7 @@ def _configuration(kubeconfig: str) -> client.Configuration:
     """Read the current context of a kubeconfig file.
 
     Raises:
-        UnreachableError: there is no such file, or it names no cluster.
+        UnreachableError: the file does not exist or has no cluster.
     """
     configuration = client.Configuration()
     try:
@@ -320,7 +320,7 @@ def _configuration(kubeconfig: str) -> client.Configuration:
 
 
 def check_reachable(url: str) -> None:
-    """Connect and hang up: the client itself waits minutes for a host that is switched off.
+    """Connect and disconnect: the client itself waits minutes for a host that is switched off.
 
     Raises:
         OSError: nothing answers there.
@@ -330,7 +330,7 @@ def check_reachable(url: str) -> None:
 
 
 def _api_error(error: dynamic.exceptions.DynamicApiError) -> ApiError:
-    """Read the Status object that the API sent; use the messages of single fields where there are any."""
+    """Read the Status object that the API sent; prefer the messages of single fields."""
     try:
         status = json.loads(error.body)
     except (TypeError, ValueError):

@@ -30,7 +30,7 @@ def run(
 ) -> None:
     """Run a Job, and remove it and the objects that it needs.
 
-    Those belong to the Job, so that Kubernetes removes them with it if this run is killed.
+    The Job owns these objects, so Kubernetes removes them with it if this run is killed.
 
     Args:
         cluster: where it runs.

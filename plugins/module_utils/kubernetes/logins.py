@@ -1,4 +1,4 @@
-"""Lets pods pull images from registries that ask for a login."""
+"""Lets pods pull images from registries that require a login."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from ..registry.image_reference import (
 from .objects import Object
 
 Login = Mapping[str, str]
-"""A `registry` with the `username` and the `password` that it asks for."""
+"""A `registry` with its `username` and `password`."""
 
 _KEYS = {DOCKER_HUB: "https://index.docker.io/v1/"}
-"""How a Docker configuration calls a registry, if not by its name."""
+"""Names of registries in a Docker configuration, if different."""
 
 
 def with_pull_secrets(application: str, objects: Iterable[Object], logins: Iterable[Login]) -> list[Object]:
-    """Return the objects with a Secret in each namespace where an image needs a login.
+    """Return the objects, with a Secret for each namespace in which an image needs a login.
 
     Args:
-        application: names the Secrets: several applications share a namespace.
-        objects: what pulls images. Their pods get the name of the Secret.
-        logins: all there are; a Secret holds those that its namespace needs.
+        application: part of the Secrets' names, because several applications can share a namespace.
+        objects: all objects. Their pods get the name of the Secret.
+        logins: all logins; a Secret contains those that its namespace needs.
     """
     known = {login["registry"]: login for login in logins}
     name = f"{application.replace('_', '-')}-registry-logins"
@@ -42,7 +42,7 @@ def with_pull_secrets(application: str, objects: Iterable[Object], logins: Itera
 
 
 def _pods(node: Any) -> Iterator[Object]:
-    """Find the pods of an object: what has containers."""
+    """Find the pod specs in an object: everything with containers."""
     if isinstance(node, dict):
         if isinstance(node.get("containers"), list):
             yield node

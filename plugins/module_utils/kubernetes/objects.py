@@ -150,7 +150,7 @@ def read(text: str, source: str) -> list[Object]:
 
 
 def _explain(error: yaml.MarkedYAMLError, text: str) -> str:
-    """Say where the YAML is invalid, and quote the line unless it may belong to a Secret."""
+    """Return where the YAML is invalid, with the line unless it may belong to a Secret."""
     mark = error.problem_mark
     if mark is None:
         return str(error)
@@ -215,7 +215,7 @@ def _encode(secret: Object) -> None:
 
 
 def _move_soon(workload: Object) -> None:
-    """Let pods leave a dead node soon, unless they have data there: those can run nowhere else."""
+    """Let pods leave a dead node soon, unless they have data there: then they cannot run elsewhere."""
     spec = workload.get("spec") or {}
     spec = (spec.get("jobTemplate") or {}).get("spec") or spec
     pod = (spec.get("template") or {}).get("spec") or {}
@@ -230,8 +230,8 @@ def _move_soon(workload: Object) -> None:
 def _stamp(objects: list[Object]) -> None:
     """Annotate every pod template with a hash of itself and of the configuration it uses.
 
-    A changed ConfigMap or Secret then rolls the pods that use it, and the annotation of a pod shows
-    which manifest it belongs to.
+    A changed ConfigMap or Secret then restarts the pods that use it, and the annotation of a pod identifies
+    its manifest.
     """
     content = {
         (obj["kind"], obj["metadata"].get("namespace"), obj["metadata"]["name"]): [
@@ -285,7 +285,7 @@ def needs(workload: Object) -> set[str]:
 
 
 def is_ours(obj: Object) -> bool:
-    """Tell whether this project applied an object; a controller may have copied our labels to another."""
+    """Return whether this project applied an object; a controller may copy our labels to other objects."""
     fields = obj["metadata"].get("managedFields") or []
     return any(entry.get("manager") == MANAGER and entry.get("operation") == "Apply" for entry in fields)
 

@@ -1,6 +1,6 @@
-"""Follows which images are being pulled; also on the host, without a connection of its own.
+"""Tracks which images are being pulled. It also runs on hosts, because it opens no connection itself.
 
-The status of a pod says that a container waits; only the kubelet's events say that its image is being pulled.
+The status of a pod shows that a container waits. Only the kubelet's events show an image pull.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Container(NamedTuple):
 
 
 class Events(Protocol):
-    """Where to read events."""
+    """A source of events."""
 
     def events(self, namespace: str, field_selector: str) -> list[Object]:
         """Return the events of a namespace whose fields match, unordered."""
@@ -38,13 +38,13 @@ class Pulls:
     """The pulls of the containers that wait for an image."""
 
     def __init__(self, cluster: Events):
-        """Start without any pull."""
+        """Start without pulls."""
         self._cluster = cluster
         self._looked: dict[str, float] = {}
         self._since: dict[Container, float] = {}
 
     def look(self, found: Iterable[tuple[Object, Trouble]], now: float) -> set[Container]:
-        """Return those of the containers whose image is being pulled, unless it takes too long.
+        """Return the containers whose image is being pulled, unless the pull takes too long.
 
         Args:
             found: pods, each with the trouble of one of its containers.
@@ -66,7 +66,7 @@ class Pulls:
         events = self._cluster.events(namespace, "involvedObject.kind=Pod")
         latest = {container: reason for _, _, container, reason in sorted(_about_images(events))}
         for container in waiting:
-            # A pull can take longer than Kubernetes keeps its event: without a new event it still goes on.
+            # A pull can outlast its event in Kubernetes: without a new event, it is still running.
             reason = latest.get(container, _PULLING if container in self._since else "")
             if reason == _PULLING:
                 self._since.setdefault(container, now)

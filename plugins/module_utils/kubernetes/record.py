@@ -1,6 +1,6 @@
-"""Which kinds of objects an application has, so that a run lists only these instead of all in the cluster.
+"""The kinds of objects of an application, so a run lists only these instead of all kinds.
 
-kubectl keeps the same for its ApplySets (KEP-3659). Without a record all kinds are listed.
+kubectl does the same for its ApplySets (KEP-3659). Without a record, all kinds are listed.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from .objects import (
 
 
 class Record:
-    """What is kept about one application, in a ConfigMap.
+    """The record of one application, in a ConfigMap.
 
     Attributes:
-        kinds: names such as Deployment.apps; None if nothing is kept yet.
+        kinds: names such as Deployment.apps; None if there is no record yet.
     """
 
     def __init__(self, cluster: Cluster, application: str):
-        """Read what is kept."""
+        """Read the record."""
         self._cluster = cluster
         name = f"homeserver-{application.replace('_', '-')}"
         self._object: Object = {
@@ -35,18 +35,18 @@ class Record:
         self.kinds = frozenset((found.get("data") or {}).get("kinds", "").split()) if found else None
 
     def add(self, kinds: Set[str]) -> None:
-        """Keep more kinds before their objects are applied, should the run be interrupted."""
+        """Record more kinds before their objects are applied, in case the run is interrupted."""
         if self.kinds is not None and not kinds <= self.kinds:
             self.replace(kinds | self.kinds)
 
     def replace(self, kinds: Set[str]) -> None:
-        """Keep these kinds, of which there are objects."""
+        """Record exactly these kinds, which have objects."""
         if kinds != self.kinds:
             self._cluster.apply({**self._object, "data": {"kinds": " ".join(sorted(kinds))}}, dry_run=False)
             self.kinds = frozenset(kinds)
 
     def remove(self) -> None:
-        """Keep nothing."""
+        """Remove the record."""
         if self.kinds is not None:
             self._cluster.delete(self._object)
             self.kinds = None

@@ -1,4 +1,4 @@
-"""Judges whether a workload runs, and if not, why. It only reads objects, and sends no request."""
+"""Determines whether a workload runs, and if not, why. It only inspects objects and sends no requests."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CRASHES = 3
 _LOOP = "CrashLoopBackOff"
 """It has crashed twice in a row since the kubelet started."""
 _BY_REBOOT = "Unknown"
-"""Why a container ended that a power cut ended, which counts as a restart, too."""
+"""The reason in the status of a container that a power cut ended. This also counts as a restart."""
 
 _PATIENCE = 20.0
 """How many seconds other trouble may last, such as a Secret that arrives late."""
@@ -55,14 +55,14 @@ class Trouble(NamedTuple):
 
     def __str__(self) -> str:
         where = f"container {self.container}: " if self.container else ""
-        # Of an image with a tag and a digest, containerd leaves out the tag.
+        # For an image with a tag and a digest, containerd omits the tag.
         names_image = self.reason not in _PULL_FAILED or self.image in self.message
         reason = self.reason if names_image else f"{self.reason} {self.image}"
         return where + ": ".join(filter(None, (reason, self.message)))
 
 
 def unfinished(obj: Object, away: int = 0) -> str:
-    """Say why the rollout of a workload is not done; an empty text when it is done.
+    """Return why the rollout of a workload is not done; an empty text when it is done.
 
     Args:
         obj: the workload.
@@ -90,7 +90,7 @@ def unfinished(obj: Object, away: int = 0) -> str:
 
 
 def is_away(workload: Object) -> bool:
-    """Tell whether none of the pods that a workload should have is available."""
+    """Return whether none of the pods that a workload should have is available."""
     spec, status = workload["spec"], workload.get("status") or {}
     if workload["kind"] == "DaemonSet":
         return bool(status.get("desiredNumberScheduled") and not status.get("numberAvailable"))
@@ -98,25 +98,25 @@ def is_away(workload: Object) -> bool:
 
 
 def is_ready(obj: Object) -> bool:
-    """Tell whether a node or a pod is ready."""
+    """Return whether a node or a pod is ready."""
     return bool(readiness(obj)["status"] == "True")
 
 
 def readiness(obj: Object) -> Object:
-    """Return the condition of a node or a pod that tells whether it is ready, as `status` and `message`."""
+    """Return the Ready condition of a node or a pod, as `status` and `message`."""
     conditions = (obj.get("status") or {}).get("conditions") or []
     found: Object = next((state for state in conditions if state["type"] == "Ready"), {})
     return {"status": "Unknown", "message": "its kubelet has told nothing yet", **found}
 
 
 def is_probed(workload: Object) -> bool:
-    """Tell whether a finished rollout proves that the workload works: all have probes, or it is a Job."""
+    """Return whether a finished rollout shows that the workload works: all have probes, or it is a Job."""
     containers = workload["spec"]["template"]["spec"]["containers"]
     return workload["kind"] == "Job" or all("readinessProbe" in container for container in containers)
 
 
 def failure(workload: Object) -> str:
-    """Say why a Job has failed for good; an empty text for every other workload."""
+    """Return why a Job has failed for good; an empty text for every other workload."""
     condition = _condition(workload, "Failed") if workload["kind"] == "Job" else None
     return ": ".join(filter(None, (condition.get("reason"), condition.get("message")))) if condition else ""
 
@@ -128,7 +128,7 @@ def _condition(obj: Object, name: str) -> Object | None:
 
 
 def troubles(pod: Object) -> Iterator[Trouble]:
-    """Find what keeps a pod from being ready, in the order in which it has to be solved."""
+    """Find the reasons why a pod is not ready, in the order in which they must be solved."""
     status = pod.get("status") or {}
     if status.get("phase") == "Succeeded":
         return
@@ -158,7 +158,7 @@ def _container_trouble(container: Object) -> Iterator[Trouble]:
     elif "terminated" in state:
         if state["terminated"].get("exitCode"):
             reason = state["terminated"].get("reason", "Error")
-            # It is a loop long before the kubelet says so: that may take minutes.
+            # The kubelet only reports a crash loop after minutes.
             in_a_row = _crashed(state) and _crashed(container.get("lastState") or {})
             hopeless = in_a_row and restarts + 1 >= _CRASHES
             yield Trouble(name, reason, _end(ended), 0.0 if hopeless else None, crashed=True)
@@ -178,7 +178,7 @@ def _container_trouble(container: Object) -> Iterator[Trouble]:
 
 
 def _crashed(state: Object) -> bool:
-    """Tell whether a container ended with an error, and not by a power cut."""
+    """Return whether a container ended with an error, and not because of a power cut."""
     ended = state.get("terminated") or {}
     return bool(ended.get("exitCode")) and ended.get("reason") != _BY_REBOOT
 

@@ -1,4 +1,4 @@
-"""Asks Services through the API server, which reaches every Service."""
+"""Sends requests to Services through the API server, which reaches every Service."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def wait_for_answer(cluster: Cluster, service: str, path: str, contains: str, ti
     Args:
         cluster: where it is.
         service: its namespace, name and port, as in `monitoring/prometheus:9090`.
-        path: what to ask for.
-        contains: what the answer has to have.
+        path: the path to request.
+        contains: text that the response must contain.
         timeout: seconds to wait.
 
     Raises:
-        ApplicationError: it has not, with the last answer.
+        ApplicationError: it does not, with the last response.
     """
     namespace, _, name = service.partition("/")
     deadline = time.monotonic() + timeout

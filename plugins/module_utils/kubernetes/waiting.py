@@ -48,7 +48,7 @@ def say_nothing(_text: str) -> None:
 
 
 class ApplicationError(Exception):
-    """An object is refused, stays or does not run; the message says which, why, and its last log lines."""
+    """An object is rejected, not deleted or does not run; the message has the reason and last log lines."""
 
 
 class Waiting:
@@ -76,7 +76,7 @@ class Waiting:
         """Wait until objects that are being deleted are gone.
 
         Raises:
-            ApplicationError: one is still there; the message says what holds it.
+            ApplicationError: an object still exists; the message says why.
         """
         for _ in self._polls():
             current = [(obj, self._cluster.get(obj)) for obj in objects]
@@ -138,7 +138,7 @@ class Waiting:
         )
 
     def _unfinished(self, workload: Object) -> str:
-        """Say why a rollout is not done. What belongs on a node that does not answer is not awaited."""
+        """Return why a rollout is not done. Pods on unreachable nodes are not awaited."""
         away = 0
         if workload["kind"] == "DaemonSet" and unfinished(workload):
             away = sum(not is_ready(node) for node in self._cluster.nodes())
@@ -221,14 +221,14 @@ class _Rollout:
         self.hopeless: list[Object] = []
 
     def look(self, pending: list[Object], now: float) -> float:
-        """Check the workloads that are not rolled out.
+        """Check the workloads that are not rolled out yet.
 
         Args:
             pending: the workloads as they are in the cluster.
             now: seconds, of the monotonic clock.
 
         Returns:
-            The seconds since the last check if an image is awaited, else 0.
+            The seconds since the last check if an image is being pulled, else 0.
         """
         passed = now - self._looked if self._looked else 0.0
         self._looked, self._pending = now, pending
@@ -274,7 +274,7 @@ class _Rollout:
         pulling: set[Container],
         passed: float,
     ) -> bool:
-        """Tell whether the trouble of a workload has lasted too long."""
+        """Return whether the trouble of a workload has lasted too long."""
         if failure(workload):
             return True
         hopeless = False
@@ -304,7 +304,7 @@ class _Rollout:
 
 
 def _was_there(workload: Object) -> bool:
-    """Tell whether it is a later version of a workload, and no Job, which nobody is served by."""
+    """Return whether a workload existed before, and is not a Job, because a Job serves no requests."""
     return bool(workload["kind"] != "Job" and workload["metadata"].get("generation", 1) > 1)
 
 
@@ -331,7 +331,7 @@ def _kinds(crd: Object) -> list[Object]:
 
 
 def _holding(obj: Object) -> str:
-    """Say what keeps an object from being deleted."""
+    """Return what prevents the deletion of an object."""
     conditions = (obj.get("status") or {}).get("conditions") or []
     said = [c["message"] for c in conditions if c.get("status") == "True" and c.get("message")]
     finalizers = obj["metadata"].get("finalizers") or []

@@ -1,1 +1,1 @@
-"""What one machine of the home is: its snap, its membership in the cluster, its certificates."""
+"""The state of one machine of the home: its snap, its cluster membership, its certificates."""

@@ -1,4 +1,4 @@
-"""The certificates of MicroK8s on this host, and how long each is valid."""
+"""The certificates of MicroK8s on this host, and their remaining validity."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .membership import (
 CERTIFICATES = DATA / "certs"
 _DAY = 86400
 _FOUNDERS_AUTHORITIES = ("ca", "front-proxy-ca")
-# They are created with the authorities and last as long. Only `refresh-certs -e ca.crt` replaces them.
+# Created with the authorities and valid as long. Only `refresh-certs -e ca.crt` replaces them.
 _WITH_THE_AUTHORITIES = ("apiserver-kubelet-client", "client", "controller", "scheduler")
 _SIGNED_BY = {
     "front-proxy-client": "front-proxy-ca",
@@ -30,11 +30,11 @@ _SIGNED_DAYS = 3650
 
 
 class Bearer(NamedTuple):
-    """Who a certificate is for.
+    """The identity in a certificate.
 
     Attributes:
-        subject: the user of Kubernetes that it is.
-        names: the names and addresses at which it serves, as OpenSSL writes them; empty if it does not.
+        subject: the Kubernetes user.
+        names: its names and addresses as a server, in OpenSSL's syntax; empty for a client.
     """
 
     subject: str
@@ -42,7 +42,7 @@ class Bearer(NamedTuple):
 
 
 def bearer(name: str, node: str, address: str) -> Bearer:
-    """Return who one of the certificates is for.
+    """Return the identity for one of the certificates.
 
     Raises:
         ValueError: If a node cannot have this name.
@@ -56,10 +56,10 @@ def bearer(name: str, node: str, address: str) -> Bearer:
 
 
 def sign(name: str, public_key: str, whom: Bearer, directory: Path = CERTIFICATES) -> str:
-    """Return a certificate of this cluster for a public key, of which nothing else is read.
+    """Return a certificate of this cluster for a public key. Nothing else is taken from the input.
 
     Raises:
-        ValueError: If it is no public key, or OpenSSL fails for another reason, which it tells.
+        ValueError: If it is not a public key, or OpenSSL fails for another reason; with its output.
     """
     extensions = {
         "basicConstraints": "critical,CA:FALSE",
@@ -85,27 +85,27 @@ def sign(name: str, public_key: str, whom: Bearer, directory: Path = CERTIFICATE
 
 
 def authority() -> Path:
-    """Return the file of the certificate authority that this host trusts, its cluster's."""
+    """Return the file of the cluster's certificate authority, which this host trusts."""
     return _file("ca.remote" if is_worker() else "ca")
 
 
 def days_left() -> dict[str, int]:
-    """Return the whole days until each certificate that this host needs expires, negative if one has."""
+    """Return the whole days until each certificate that this host needs expires, negative if it has."""
     names = (*_renewable(), *(() if is_worker() else (*_FOUNDERS_AUTHORITIES, *_WITH_THE_AUTHORITIES)))
     return {name: _days_left(_file(name)) for name in sorted(names) if _file(name).exists()}
 
 
 def expiring(days: int) -> list[str]:
-    """Return those that expire within so many days and can be renewed."""
+    """Return the certificates that expire within this number of days and can be renewed."""
     return _ours(_soon(days_left(), days))
 
 
 def warnings(left: dict[str, int], days: int) -> list[str]:
-    """Return a sentence for each that expires within so many days, with what renews it.
+    """Return a sentence for each certificate that expires within this number of days, with the fix.
 
     Args:
-        left: the days until each expires, by its name.
-        days: how many are too few.
+        left: the days until expiry, by name.
+        days: the threshold.
     """
     soon = _soon(left, days)
     ours = _ours(soon)
@@ -132,13 +132,13 @@ def _renewal(name: str, ours: list[str]) -> str:
 
 
 def _renewable() -> list[str]:
-    """Return the names of those signed by an authority whose key the founder has."""
-    # A worker has a server.crt, too, of the cluster that it was before it joined.
+    """Return the certificates that are signed by an authority whose key the founder has."""
+    # A worker also has a server.crt, from its own cluster before it joined.
     return ["kubelet", "proxy"] if is_worker() else sorted(_SIGNED_BY)
 
 
 def _is_signed_here(name: str) -> bool:
-    """Tell whether the cluster's own authority signed it; one of the owner's own is his to renew."""
+    """Return whether the cluster's own authority signed it; owners renew their own certificates."""
     signer = authority() if _SIGNED_BY[name] == "ca" else _file(_SIGNED_BY[name])
     trusted = ("-no_check_time", "-partial_chain", "-trusted", str(signer))
     return _openssl("verify", *trusted, str(_file(name))).returncode == 0

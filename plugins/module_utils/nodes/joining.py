@@ -1,4 +1,4 @@
-"""Which machine joins the cluster, leaves it, or may do neither. Nothing here touches a host."""
+"""Decides whether a machine may join or leave the cluster. Nothing here accesses a host."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..versions import minor
 from .membership import HOST_LABEL, NODE_NAME
 
 Facts = Mapping[str, Any]
-"""What `membership.membership()` tells about a host, or `membership.cluster()` about a cluster."""
+"""The result of `membership.membership()` for a host, or of `membership.cluster()` for a cluster."""
 
 Taint = Mapping[str, Any]
 
@@ -23,14 +23,14 @@ _ONE_CONTROL_PLANE = (
 
 
 def own_node(member: Facts, cluster: Facts, name: str) -> Facts:
-    """Return the node of the cluster that a host is, or nothing.
+    """Return the cluster node of a host, or nothing.
 
-    The founder has recorded which node is which host of the inventory, and what a host says of itself does
-    not change that. Only a node without such a record is told by its name.
+    The founder has recorded which node belongs to which host of the inventory, and a host's own claims do
+    not change that. Only a node without such a record is identified by its name.
 
     Args:
-        member: what the host says.
-        cluster: what the founder says.
+        member: data from the host.
+        cluster: data from the founder.
         name: the host in the inventory.
     """
     founder = cluster["member"]
@@ -47,10 +47,10 @@ def own_node(member: Facts, cluster: Facts, name: str) -> Facts:
 
 
 def why_join(member: Facts, cluster: Facts, name: str) -> str:
-    """Return why a host has to join a cluster, or to join once more; an empty text if it is part of it.
+    """Return why a host must join or rejoin a cluster; an empty text if it is a member.
 
-    Joining takes a token, which makes its owner the owner of the cluster. So a host that the founder knows
-    as a node gets none, whatever it says.
+    Joining requires a token, which gives full control of the cluster. So a host that the founder knows
+    as a node gets no token, whatever it reports.
     """
     node = own_node(member, cluster, name)
     if node and (node["host"] or node["ready"]):
@@ -63,17 +63,17 @@ def why_join(member: Facts, cluster: Facts, name: str) -> str:
 
 
 def is_astray(member: Facts, cluster: Facts) -> bool:
-    """Tell whether a worker looks for the cluster where its founder is not."""
+    """Return whether a worker uses an outdated address of the founder."""
     address = cluster["member"]["address"]
     return bool(member["worker"] and address and address not in member["servers"])
 
 
 def cannot_join(own: Facts, cluster: Facts, name: str, home: str) -> Iterator[Problem]:
-    """Name what forbids a host to join, or to stay.
+    """Report why a host must not join or stay.
 
     Args:
-        own: the `member` and the `workloads` of a cluster of its own.
-        cluster: the `member` and the `nodes` of the founder. Before it is installed it has no authority.
+        own: the `member` and the `workloads` of its own cluster.
+        cluster: the `member` and the `nodes` of the founder. Before its installation it has no authority.
         name: the host in the inventory.
         home: the founder in the inventory.
     """
@@ -107,13 +107,13 @@ def cannot_join(own: Facts, cluster: Facts, name: str, home: str) -> Iterator[Pr
 
 
 def _namesake(node: Facts, member: Facts, founder: Facts, *, trusted: bool) -> Iterator[Problem]:
-    """Name the node that has the name of a host, and is another host's."""
+    """Report a node that has the name of this host but belongs to another."""
     name, other = node["name"], "on the host: hostnamectl set-hostname OTHER"
     if node["host"]:
         wrong = f"its host name is {name!r}, and that node is the host {node['host']} of the inventory"
         unlink = f"kubectl label node {name} {HOST_LABEL}-"
         yield Problem(wrong, f"{other}; or, if you have renamed it in the inventory: {unlink}")
-    # A member that has got another address since, also seems to be one of two.
+    # A member whose address has changed also looks like a second machine.
     elif name == founder["node"] or (
         node["ready"] and node["address"] not in member["addresses"] and not trusted
     ):
@@ -121,12 +121,12 @@ def _namesake(node: Facts, member: Facts, founder: Facts, *, trusted: bool) -> I
 
 
 def strangers(before: Facts, now: Facts, node: Facts) -> list[str]:
-    """Return the names of the nodes that came while a host joined as a worker, and are not this worker.
+    """Return the names of other nodes that appeared while a host joined as a worker.
 
     Args:
-        before: what the founder said before it made a token.
-        now: what it says now.
-        node: the node that the host is.
+        before: data from the founder before it created a token.
+        now: data from the founder now.
+        node: the node of the host.
     """
     known = {entry["name"] for entry in before["nodes"]}
     return [
@@ -140,11 +140,11 @@ _SERVICES = ip_network("10.152.183.0/24")
 
 
 def cannot_certify(address: str, node: Facts, cluster: Facts) -> Iterator[Problem]:
-    """Tell whether an address, which a host says it has, is one for which its node gets no certificate.
+    """Report if a node must not get a certificate for the address that its host reports.
 
     Args:
-        address: what the host says; empty if it says nothing.
-        node: the node that it is; nothing for the founder.
+        address: the reported address; empty if there is none.
+        node: the node of the host; nothing for the founder.
         cluster: what the founder says.
     """
     if address and node and (why := _not_its_own(address, node, cluster)):
@@ -168,7 +168,7 @@ def _not_its_own(address: str, node: Facts, cluster: Facts) -> str:
 
 
 def cannot_found(member: Facts, name: str) -> Iterator[Problem]:
-    """Tell whether the founder is a worker of another cluster."""
+    """Report if the founder is a worker of another cluster."""
     if member["worker"]:
         there = ", ".join(member["servers"]) or "an unknown address"
         wrong = f"it is a worker of the cluster at {there}, and cannot be the control plane of another"
@@ -176,13 +176,13 @@ def cannot_found(member: Facts, name: str) -> Iterator[Problem]:
 
 
 def second_control_plane(name: str) -> Problem:
-    """Refuse another host in the group control_plane."""
+    """Reject another host in the group control_plane."""
     fix = f"move {name} to the group workers; what helps when the control plane dies is in docs/machines.md"
     return Problem(f"it is the second host in the group control_plane: {_ONE_CONTROL_PLANE}", fix)
 
 
 def other_minor(wanted: str, founders: str, home: str) -> Iterator[Problem]:
-    """Tell whether a host would join with another minor version than the founder has."""
+    """Report if a host would join with a minor version that differs from the founder's."""
     if minor(wanted) != minor(founders):
         wrong = f"it would join with MicroK8s {wanted}, and {home} has {founders}"
         yield Problem(
@@ -192,7 +192,7 @@ def other_minor(wanted: str, founders: str, home: str) -> Iterator[Problem]:
 
 
 def dead_members(nodes: Iterable[Facts], coming: Iterable[str]) -> Iterator[Problem]:
-    """Name the nodes that do not answer; those of the names `coming` are mended by this run."""
+    """Report nodes that do not answer, except the nodes in `coming`, which this run repairs."""
     for node in nodes:
         if not node["ready"] and node["name"] not in set(coming):
             wrong = f"the node {node['name']} does not answer ({node['reason']}), and nothing joins beside it"
@@ -200,7 +200,7 @@ def dead_members(nodes: Iterable[Facts], coming: Iterable[str]) -> Iterator[Prob
 
 
 def unknown_nodes(nodes: Iterable[Facts], names: set[str], addresses: set[str]) -> Iterator[Problem]:
-    """Name the nodes of the cluster that are no machine of the inventory, by name or address."""
+    """Report nodes of the cluster that match no machine of the inventory, by name or address."""
     for node in nodes:
         if node["name"] not in names and node["address"] not in addresses:
             wrong = f"the node {node['name']} ({node['address']}) is in the cluster and not in the inventory"
@@ -218,7 +218,7 @@ def _forgetting(node: Facts) -> str:
 
 
 def lost_volumes(volumes: Iterable[Facts], node: str, abandoned: Iterable[str]) -> list[str]:
-    """Return the claims, as namespace/name, whose data are on a node and are not to be abandoned."""
+    """Return the claims, as namespace/name, whose data are on a node and must not be abandoned."""
     return sorted({volume["claim"] for volume in volumes if volume["node"] == node} - set(abandoned))
 
 
@@ -228,7 +228,7 @@ def given_up(volumes: Iterable[Facts], node: str, abandoned: Iterable[str]) -> l
 
 
 def cannot_forget(node: str, cluster: Facts, founder: str, abandoned: Iterable[str]) -> Iterator[Problem]:
-    """Name what forbids to remove a node from the cluster without its machine."""
+    """Report why a node must not be removed from the cluster without its machine."""
     nodes = {entry["name"]: entry for entry in cluster["nodes"]}
     if node not in nodes:
         others = ", ".join(sorted(nodes.keys() - {founder})) or "none but the founder"
@@ -242,7 +242,7 @@ def cannot_forget(node: str, cluster: Facts, founder: str, abandoned: Iterable[s
 
 
 def would_lose(claims: list[str], node: str) -> Iterator[Problem]:
-    """Refuse to give up the data of claims that nobody has named."""
+    """Refuse to abandon the data of claims that the owner has not listed."""
     if claims:
         wrong = f"the data of {', '.join(claims)} are on {node} and nowhere else"
         fix = f"save what you need; to give it up: -e '{json.dumps({'microk8s_abandon_volumes': claims})}'"
@@ -260,9 +260,9 @@ def workers_left(nodes: Iterable[Facts], founder: str) -> Iterator[Problem]:
 
 
 def node_patch(node: Facts, labels: Mapping[str, str], taints: list[Taint]) -> dict[str, Any]:
-    """Return the merge patch that gives a node labels and taints, and takes those of earlier calls; or {}.
+    """Return the merge patch that sets labels and taints of a node and removes earlier ones, or {}.
 
-    What others have given the node stays. An annotation remembers what is ours.
+    Labels and taints from other sources stay. An annotation records ours.
     """
     metadata, present = node["metadata"], node["spec"].get("taints", [])
     remembered = metadata.get("annotations", {}).get(_OURS, _NOTHING)
@@ -282,7 +282,7 @@ def node_patch(node: Facts, labels: Mapping[str, str], taints: list[Taint]) -> d
     if sorted(map(_whole, wanted)) != sorted(map(_whole, present)):
         patch["spec"] = {"taints": wanted}
     if patch:
-        # Kubernetes itself taints nodes: a list that is no longer the latest is refused.
+        # Kubernetes also taints nodes, so an outdated list must be rejected.
         patch["metadata"] = {**change, "resourceVersion": metadata["resourceVersion"]}
     return patch
 

@@ -1,4 +1,4 @@
-"""Which cluster the MicroK8s of this host belongs to, and what its own API tells about a cluster."""
+"""The cluster that this host's MicroK8s belongs to, and data from its API."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ DATA = Path("/var/snap/microk8s/current")
 DEFAULTS = Path("/snap/microk8s/current/default-args/kubelet")
 MICROK8S = "/snap/bin/microk8s"
 _OWN_NAMESPACE = "kube-system"
-# Both are named in Calico's libcalico-go/lib/backend/k8s/resources/node.go, which takes the key away where
-# Felix does not encrypt.
+# Calico defines both in libcalico-go/lib/backend/k8s/resources/node.go. It removes the key if Felix does
+# not encrypt.
 _CALICO_ADDRESS = "projectcalico.org/IPv4Address"
 _CALICO_KEY = "projectcalico.org/WireguardPublicKey"
 _TIMEOUT = 30
 NODE_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
-# A kubelet may change most labels of its node, and none with this prefix.
+# A kubelet may change most labels of its node, but none with this prefix.
 HOST_LABEL = "node-restriction.kubernetes.io/homeserver-host"
 _WORKER_LABEL = "node.kubernetes.io/microk8s-worker"
 
@@ -34,12 +34,12 @@ def node_name() -> str:
 
 
 def is_worker() -> bool:
-    """Tell whether MicroK8s runs here without a control plane of its own."""
+    """Return whether MicroK8s runs here without a control plane of its own."""
     return (DATA / "var/lock/clustered.lock").exists()
 
 
 def membership() -> dict[str, Any]:
-    """Read from the files of MicroK8s, which may be missing, what this host is part of."""
+    """Read this host's membership from the files of MicroK8s, which may be missing."""
     worker = is_worker()
     proxied = _read(DATA / "args/traefik/provider.yaml") if worker else ""
     return {
@@ -70,13 +70,13 @@ def _flags(text: str) -> dict[str, str]:
 
 
 def cluster() -> dict[str, Any]:
-    """Return what the control plane on this host tells; `running` is false if none answers here.
+    """Return data from the control plane on this host; `running` is false if none answers.
 
-    Nodes have their `name`, `ready`, `reason`, `address`, `version`, `kernel` and `calico` address, whether
+    Nodes have a `name`, `ready`, `reason`, `address`, `version`, `kernel` and `calico` address, whether
     new pods may run there (`schedulable`), whether Calico `encrypts` there, whether it joined as a `worker`,
-    and the `host` of the inventory that the founder knows it to be; volumes their `name`, `claim`, `node`
-    and `path`; and pods their `name`, `namespace`, `node`, `address` and whether it `runs`, without those
-    that have the network of their node.
+    and the `host` of the inventory that the founder has recorded. Volumes have a `name`, `claim`, `node`
+    and `path`. Pods have a `name`, `namespace`, `node`, `address` and whether the pod `runs`. Pods in the
+    host network are not included.
     """
     silent: dict[str, Any] = {"running": False, "nodes": [], "volumes": [], "pods": []}
     told = kubectl("get", "nodes,persistentvolumes,pods", "--all-namespaces", "--output=json")
@@ -92,7 +92,7 @@ def cluster() -> dict[str, Any]:
 
 
 def workloads(pods: list[dict[str, Any]]) -> list[str]:
-    """Return the namespaces in which something of an owner's runs."""
+    """Return the namespaces with pods of the owner."""
     return sorted({pod["namespace"] for pod in pods} - {_OWN_NAMESPACE})
 
 
@@ -148,7 +148,7 @@ def _pod(pod: dict[str, Any]) -> dict[str, Any]:
 
 
 def kubectl(*arguments: str) -> str | None:
-    """Return what kubectl answers, or None if it fails. A worker has none, and says so with exit code 0."""
+    """Return kubectl's output, or None if it fails. A worker only prints a message, with exit code 0."""
     if is_worker() or not Path(MICROK8S).exists():
         return None
     command = [MICROK8S, "kubectl", f"--request-timeout={_TIMEOUT}s", *arguments]

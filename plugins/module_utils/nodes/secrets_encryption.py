@@ -18,10 +18,10 @@ _ARGUMENTS = Path("/var/snap/microk8s/current/args/kube-apiserver")
 
 
 class Key(NamedTuple):
-    """A key, or what reads Secrets that are not encrypted: `NOTHING`.
+    """A key, or `NOTHING`, which reads Secrets that are not encrypted.
 
     Attributes:
-        name: Stands in the datastore before each Secret that is encrypted with it.
+        name: Prefix in the datastore of each Secret that is encrypted with it.
         secret: 32 bytes, in base64.
     """
 
@@ -33,9 +33,9 @@ NOTHING = Key(PLAIN, "")
 
 
 def key_of(password: str) -> Key:
-    """Return the key that is made of a password; each run makes the same."""
+    """Derive the key from a password, deterministically."""
     secret = hashlib.sha256(password.encode()).digest()
-    # The name is no secret. The role knows it by the same rule.
+    # The name is not a secret. The role derives it in the same way.
     name = hashlib.sha256(f"name of {password}".encode()).hexdigest()[:12]
     return Key(f"key-{name}", base64.b64encode(secret).decode())
 
@@ -52,7 +52,7 @@ def read() -> list[Key]:
 
 
 def write(keys: list[Key]) -> None:
-    """Replace the file as a whole, for root alone. The API server reads it when it starts."""
+    """Replace the file atomically, readable by root only. The API server reads it when it starts."""
     FILE.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     handle, beside = tempfile.mkstemp(dir=FILE.parent, prefix=f".{FILE.name}.")  # for its owner alone
     with os.fdopen(handle, "w") as file:
@@ -64,7 +64,7 @@ def write(keys: list[Key]) -> None:
 
 
 def _configuration(keys: list[Key]) -> dict[str, object]:
-    # JSON is YAML, and the host may have no Python library for the latter.
+    # JSON is valid YAML, and the host may lack a YAML library for Python.
     providers: list[dict[str, object]] = [
         {PLAIN: {}} if key == NOTHING else {"secretbox": {"keys": [key._asdict()]}} for key in keys
     ]
@@ -76,6 +76,6 @@ def _configuration(keys: list[Key]) -> dict[str, object]:
 
 
 def stores_plain() -> bool:
-    """Tell whether there is an API server that encrypts nothing: of an older home, or after a snap revert."""
+    """Return whether an API server exists that encrypts nothing: in an older home, or after a snap revert."""
     given = rf"^{FLAG}[= ]{FILE}$"
     return _ARGUMENTS.exists() and not re.search(given, _ARGUMENTS.read_text(), re.MULTILINE)

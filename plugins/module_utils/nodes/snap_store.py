@@ -1,4 +1,4 @@
-"""Snaps of a store, with the assertions by which snapd trusts them."""
+"""Snaps from a store, with the assertions that snapd needs to trust them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..registry.downloads import (
 
 SERIES = "16"
 _FIELDS = "architecture,base,channel,confinement,download,revision,type,version"
-# snapd has these itself, and refuses others of the same name.
+# snapd includes these accounts, and rejects others with the same name.
 _KNOWN_ACCOUNTS = {"canonical", "generic"}
 
 
@@ -31,23 +31,23 @@ class Snap(NamedTuple):
 
     @property
     def stem(self) -> str:
-        """What the names of its files begin with."""
+        """The prefix of its file names."""
         return f"{self.name}_{self.revision}"
 
 
 class Store:
-    """The snap store, or what stands in for it."""
+    """The snap store, or a substitute."""
 
     def __init__(self, web: Web, url: str) -> None:
-        """Ask at a URL, which is that of the store for all but tests and proxies."""
+        """Use a URL: that of the store, except for tests and proxies."""
         self._web = web
         self._url = url.rstrip("/")
 
     def find(self, name: str, channel: str, architecture: str) -> Snap:
-        """Return what a channel such as `1.35/stable` has.
+        """Return the snap in a channel such as `1.35/stable`.
 
         Raises:
-            DownloadError: it has nothing, or the store does not answer.
+            DownloadError: the channel has no snap, or the store does not answer.
         """
         url = f"{self._url}/v2/snaps/info/{name}?architecture={architecture}&fields={_FIELDS}"
         series = {"Snap-Device-Series": SERIES}
@@ -66,7 +66,7 @@ class Store:
         """Download a snap and its assertions, and return their files.
 
         Raises:
-            DownloadError: one is not there, or not what its checksum says.
+            DownloadError: a file is missing or does not match its checksum.
         """
         file, assertions = (folder / f"{snap.stem}.{ending}" for ending in ("snap", "assert"))
         self._web.fetch(snap.url, file, Checksum("sha3_384", snap.sha3_384))
@@ -77,7 +77,7 @@ class Store:
         return file, assertions
 
     def _assertions(self, snap: Snap) -> list[str]:
-        """Return what snapd has to believe, each after what it rests on."""
+        """Return the assertions that snapd needs, each after those it depends on."""
         digest = base64.urlsafe_b64encode(bytes.fromhex(snap.sha3_384)).decode().rstrip("=")
         revision = self._assertion("snap-revision", digest)
         declaration = self._assertion("snap-declaration", SERIES, _header(revision, "snap-id"))
@@ -90,7 +90,7 @@ class Store:
         return [*keys.values(), *last]
 
     def _add_keys(self, assertion: str, keys: dict[str, str]) -> None:
-        """Add the key that signed an assertion, unless it is one that snapd has: those sign themselves."""
+        """Add the key that signed an assertion, except snapd's own keys, which sign themselves."""
         name = _header(assertion, "sign-key-sha3-384")
         if name in keys:
             return
@@ -106,7 +106,7 @@ class Store:
 
 
 def _snap(name: str, entry: dict[str, Any]) -> Snap:
-    # What has no base stands on core; a base stands on nothing.
+    # A snap without a base depends on core; a base has no dependency.
     base = entry.get("base") or ("core" if entry.get("type", "app") == "app" else "")
     download = entry["download"]
     return Snap(

@@ -1,4 +1,4 @@
-"""Asks snapd on this host through its socket: the output of its commands is meant for people."""
+"""Queries snapd on this host through its socket, because the output of its commands is for people."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _RUNNING = "/v2/changes?select=in-progress"
 
 
 class SnapdError(Exception):
-    """The snap daemon does not answer, or it answers with the error in the message."""
+    """The snap daemon does not answer, or it returns the error in the message."""
 
 
 class Snap(NamedTuple):
@@ -26,10 +26,10 @@ class Snap(NamedTuple):
 
 
 def request(path: str, timeout: float = 30) -> Any:
-    """Ask snapd for a path of its API, and wait at most `timeout` seconds.
+    """Request a path of snapd's API, and wait at most `timeout` seconds.
 
     Raises:
-        SnapdError: it does not answer, or refuses.
+        SnapdError: it does not answer, or returns an error.
     """
     connection = _UnixConnection("localhost", timeout=timeout)
     try:
@@ -54,7 +54,7 @@ class _UnixConnection(http.client.HTTPConnection):
 def version() -> str:
     """Return the version of snapd, or an empty text if it is not installed.
 
-    A socket without a daemon behind it counts as none too: systemd starts the daemon at the first question.
+    A socket without a daemon also counts as not installed: systemd starts the daemon at the first request.
     """
     try:
         return str(request("/v2/system-info")["version"])
@@ -81,7 +81,7 @@ def wait_for_snaps(timeout: float) -> None:
     """Wait until snapd has finished installing, refreshing and removing, at most `timeout` seconds.
 
     Raises:
-        SnapdError: it still does by then; the text says which.
+        SnapdError: it has not finished by then; the text lists the changes.
     """
     deadline = time.monotonic() + timeout
     while changes := [change for change in request(_RUNNING) or [] if _is_of_snap(change)]:
@@ -91,7 +91,7 @@ def wait_for_snaps(timeout: float) -> None:
 
 
 def _is_of_snap(change: dict[str, Any]) -> bool:
-    """Tell whether a change concerns a snap. The device registration does not, and it never ends offline."""
+    """Return whether a change concerns a snap. Device registration does not, and never ends offline."""
     return str(change["kind"]).endswith("-snap")
 
 

@@ -1,1 +1,1 @@
-"""What preflight judges: values, relations between them, the machines, and files of other programs."""
+"""The checks of preflight: values, relations between them, machines, and files of other programs."""

@@ -1,4 +1,4 @@
-"""What would make an installation fail, found out before it starts. Nothing here touches a host."""
+"""Finds reasons why an installation would fail, before it starts. Nothing here accesses a host."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Specs = Mapping[str, Mapping[str, Any]]
 
 
 class Limits(NamedTuple):
-    """What a host must have; `distributions` is the oldest release of each by the ID in /etc/os-release."""
+    """Requirements of a host; `distributions` has the oldest release of each ID in /etc/os-release."""
 
     distributions: Mapping[str, str]
     memory_mib: int
@@ -50,7 +50,7 @@ PACKAGES = (
     "pathspec",
     "segno",
 )
-"""What the roles need on the control machine."""
+"""Requirements of the roles on the control machine."""
 
 RENAMED = {
     "disk_cleanup_pause_minutes": "disk_cleanup_cooldown_minutes",
@@ -80,19 +80,19 @@ DEPRECATED = {
     "flask_app_state": "apps_state",
     "tracing_spans_per_second": "tracing_max_spans_per_second",
 }
-"""Options by their former names, which go on working for one release: defaults refer to them."""
+"""Options by their former names, which continue to work for one release, because defaults refer to them."""
 
 GONE = {
     "homeserver_python_image": "set homeserver_version_overrides.images.python instead",
     "traefik_replicas": "remove it: Traefik runs on every node",
 }
-"""What to do about options that are no more."""
+"""The fixes for options that were removed."""
 
 # ---- the control machine
 
 
 def missing_on_control_machine() -> Iterator[Problem]:
-    """Name the Python packages and collections that the roles need and this machine has not."""
+    """Report missing Python packages and collections that the roles need."""
     for package in PACKAGES:
         if importlib.util.find_spec(package.replace("-", "_")) is None:
             yield Problem(f"the Python package {package} is missing", "pip install -r requirements.txt")
@@ -103,7 +103,7 @@ def missing_on_control_machine() -> Iterator[Problem]:
 
 
 def trusts_facts(injected: bool) -> Iterator[Problem]:
-    """Tell whether a machine sets any variable of a run by calling it a fact of its own."""
+    """Report if a machine could set any variable of a run by returning it as a fact."""
     if injected:
         wrong = "inject_facts_as_vars is true in Ansible's configuration (expected false)"
         fix = "in ansible.cfg, below [defaults]: inject_facts_as_vars = false"
@@ -114,25 +114,25 @@ def trusts_facts(injected: bool) -> Iterator[Problem]:
 
 
 def unknown_variables(names: Iterable[str], specs: Specs) -> Iterator[Problem]:
-    """Name the variables that look like a role's and are not, also if its prefix is misspelt."""
+    """Report unknown variables that look like a role's, even with a misspelt prefix."""
     known = [option for options in specs.values() for option in options]
     names = set(names) - DEPRECATED.keys()
     prefixes = tuple("homeserver_" if role == "common" else f"{role}_" for role in specs)
     for name in sorted(names - set(known)):
-        # An owner's own variable may well be called my_traefik_routes.
+        # An owner's variable may legitimately be called my_traefik_routes.
         alike = (option for option in known if option[0] == name[0])
         if name.startswith(prefixes) or difflib.get_close_matches(name, alike, n=1, cutoff=0.88):
             yield Problem(f"unknown variable {name}", _right_name(name, known))
 
 
 def deprecated_variables(names: Iterable[str]) -> Iterator[Problem]:
-    """Name the variables that have a new name."""
+    """Report variables that have a new name."""
     for name in sorted(DEPRECATED.keys() & set(names)):
         yield Problem(f"{name} is called {DEPRECATED[name]} now", "rename it: a later release refuses it")
 
 
 def doubled_variables(names: Iterable[str]) -> Iterator[Problem]:
-    """Name the variables that are set by both of their names, of which only the new one counts."""
+    """Report variables that are set under both names. Only the new name counts."""
     names = set(names)
     for former in sorted(DEPRECATED.keys() & names):
         if DEPRECATED[former] in names:
@@ -150,7 +150,7 @@ def _right_name(name: str, known: Iterable[str]) -> str:
 
 
 def unknown_overrides(overrides: Mapping[str, Any], pinned: Mapping[str, Any]) -> Iterator[Problem]:
-    """Name the images and manifests that are overridden but not installed."""
+    """Report images and manifests that are overridden but not installed."""
     for section in ("images", "manifests"):
         known = pinned[section]
         for name in sorted((overrides.get(section) or {}).keys() - known):
@@ -159,7 +159,7 @@ def unknown_overrides(overrides: Mapping[str, Any], pinned: Mapping[str, Any]) -
 
 
 def repeated_routes(routes: Iterable[tuple[str, str, str]]) -> Iterator[Problem]:
-    """Name the routes that want the same host and path; a route is its host, its path and where it is set."""
+    """Report routes with the same host and path; a route is its host, its path and where it is set."""
     owners: dict[tuple[str, str], str] = {}
     for host, path, owner in routes:
         address = (host.lower(), "/" + path.strip("/"))
@@ -172,7 +172,7 @@ def repeated_routes(routes: Iterable[tuple[str, str, str]]) -> Iterator[Problem]
 def wrong_bundle(
     flaws: Iterable[str], held: Mapping[str, Iterable[str]], needed: Mapping[str, Iterable[str]]
 ) -> Iterator[Problem]:
-    """Name what is broken in a bundle, and what it lacks of each kind (images, manifests)."""
+    """Report errors in a bundle, and its missing images and manifests."""
     again = "make the bundle again, or copy it again"
     yield from (Problem(f"{flaw} (homeserver_bundle)", again) for flaw in flaws)
     for kind, names in needed.items():
@@ -184,7 +184,7 @@ def wrong_bundle(
 
 
 def unfit_host(host: Mapping[str, Any], limits: Limits) -> Iterator[Problem]:
-    """Name what a host lacks, from what the module host_probe found on it."""
+    """Report unmet requirements of a host, from the result of the module host_probe."""
     yield from _wrong_system(host, limits)
     yield from _wrong_resources(host, limits)
     yield from _wrong_network(host)
@@ -246,7 +246,7 @@ def _wrong_network(host: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def doubtful_host(host: Mapping[str, Any], address: str) -> Iterator[Problem]:
-    """Name what works today but may fail tomorrow; `address` is what the inventory calls the host."""
+    """Report problems that may occur later; `address` is the host's address in the inventory."""
     for own, about in host["addresses"].items():
         if about["dynamic"] and about["interface"] == host["interface"]:
             yield Problem(
@@ -261,7 +261,7 @@ def doubtful_host(host: Mapping[str, Any], address: str) -> Iterator[Problem]:
 
 
 def fails_on_cgroup_v1(host: Mapping[str, Any], kubelet_arguments: Mapping[str, Any]) -> Iterator[Problem]:
-    """Tell whether the kubelet would refuse the host's old control groups."""
+    """Report if the kubelet would reject the host's version of control groups."""
     tolerated = str(kubelet_arguments.get("--fail-cgroupv1")).lower() == "false"
     if host["cgroups"]["version"] == 1 and not tolerated:
         fix = "boot with systemd.unified_cgroup_hierarchy=1 on the kernel's command line"
@@ -271,7 +271,7 @@ def fails_on_cgroup_v1(host: Mapping[str, Any], kubelet_arguments: Mapping[str, 
 def missing_directories(
     host: Mapping[str, Any], repositories: Iterable[Mapping[str, Any]]
 ) -> Iterator[Problem]:
-    """Name the new repositories of backups that have no directory on a host."""
+    """Report new backup repositories without a directory on a host."""
     for number, location in _missing(host, repositories):
         if location not in host["saves_to"]:
             wrong = f"it has no directory {location} (backup_repositories[{number}].location)"
@@ -281,7 +281,7 @@ def missing_directories(
 def absent_repositories(
     host: Mapping[str, Any], repositories: Iterable[Mapping[str, Any]]
 ) -> Iterator[Problem]:
-    """Name those that are away today, which is no reason to leave the home as it is."""
+    """Report repositories that are unavailable now, which does not prevent a run."""
     for number, location in _missing(host, repositories):
         if location in host["saves_to"]:
             wrong = f"{location} is away, so nothing is saved there (backup_repositories[{number}].location)"
@@ -295,7 +295,7 @@ def _missing(host: Mapping[str, Any], repositories: Iterable[Mapping[str, Any]])
 
 
 def untrusted_bundle(bundle: Bundle, pinned: Mapping[str, str], *, unsigned_snaps: bool) -> Iterator[Problem]:
-    """Name what only the bundle itself says to be right; `pinned` has the SHA-256 of each manifest."""
+    """Report files that only the bundle itself vouches for; `pinned` has the SHA-256 of each manifest."""
     for snap in bundle.snaps:
         if not unsigned_snaps and not snap.get("assertion"):
             wrong = (
@@ -314,12 +314,12 @@ def untrusted_bundle(bundle: Bundle, pinned: Mapping[str, str], *, unsigned_snap
 
 
 def plain_mirrors(mirrors: Mapping[str, str], images: Iterable[str], own: Iterable[str]) -> Iterator[Problem]:
-    """Name the images that anybody on the line to a mirror can replace: those without a digest.
+    """Report images that an attacker on the way to a mirror could replace: those without a digest.
 
     Args:
         mirrors: the URL of the mirror of each registry.
-        images: what the home pulls, as far as it is known with digests.
-        own: what MicroK8s pulls itself, by tags.
+        images: images that the home pulls, with their digests if known.
+        own: images that MicroK8s itself pulls, by tag.
     """
     for registry, url in mirrors.items():
         if urlsplit(url).scheme != "http" or urlsplit(url).hostname in _LOOPBACK:
@@ -339,7 +339,7 @@ def _comes_from(registry: str, image: str) -> bool:
 
 
 def cannot_encrypt(host: Mapping[str, Any], encrypt: str) -> Iterator[Problem]:
-    """Tell whether a host lacks what Calico always has to encrypt with."""
+    """Report if a host lacks WireGuard although encryption is required."""
     if encrypt == "always" and not host["wireguard"]:
         wrong = "its kernel has no WireGuard (microk8s_encrypt_between_nodes)"
         fix = "install the kernel of your distribution, or set microk8s_encrypt_between_nodes: auto"
@@ -347,7 +347,7 @@ def cannot_encrypt(host: Mapping[str, Any], encrypt: str) -> Iterator[Problem]:
 
 
 def sends_clear_text(host: Mapping[str, Any], encrypt: str) -> Iterator[Problem]:
-    """Tell whether a host of several lacks what Calico encrypts with where it can."""
+    """Report if one of several hosts lacks WireGuard, so its traffic is not encrypted."""
     if encrypt == "auto" and not host["wireguard"]:
         wrong = "its kernel has no WireGuard: its pods exchange clear text with those of other machines"
         fix = "install the kernel of your distribution, or set microk8s_encrypt_between_nodes: never"
@@ -355,7 +355,7 @@ def sends_clear_text(host: Mapping[str, Any], encrypt: str) -> Iterator[Problem]
 
 
 def wrong_upgrade(installed: str, wanted: str) -> Iterator[Problem]:
-    """Tell whether the way from one MicroK8s version to another is none Kubernetes allows."""
+    """Report if Kubernetes does not support an upgrade between two MicroK8s versions."""
     hop = minor(wanted) - minor(installed)
     if hop not in (0, 1):
         fix = (
@@ -366,7 +366,7 @@ def wrong_upgrade(installed: str, wanted: str) -> Iterator[Problem]:
 
 
 def missing_channel(channel: str, found: list[str] | str | None) -> Iterator[Problem]:
-    """Tell whether the snap store has no such channel; `found` is its channels, or why they are not known."""
+    """Report if the snap store has no such channel; `found` has its channels, or why they are unknown."""
     where = f"(homeserver_version_overrides.microk8s_channel, {channel!r})"
     if isinstance(found, str):
         fix = "give the host internet, or set homeserver_bundle"
@@ -379,11 +379,11 @@ def missing_channel(channel: str, found: list[str] | str | None) -> Iterator[Pro
 
 
 def wrong_architecture(host: Mapping[str, Any], platform: str, bundle: str) -> Iterator[Problem]:
-    """Tell whether images are built for other machines than the host, or a bundle is made for others.
+    """Report if images or a bundle are for an architecture that differs from the host's.
 
     Args:
-        host: what the module host_probe found.
-        platform: what images are built for, such as linux/amd64; empty if that comes from the host.
+        host: the result of the module host_probe.
+        platform: the platform of built images, such as linux/amd64; empty for that of the host.
         bundle: the architecture of the bundle, such as amd64; empty for any.
     """
     own = ARCHITECTURES.get(host["machine"], host["machine"])

@@ -1,7 +1,7 @@
-"""What is wrong with the values of options, by their argument specs and the constraints beside them.
+"""Validates the values of options against argument specs and the constraints next to them.
 
-Constraints are JSON Schema. An empty text is one that is not set: it is right whatever its format or pattern,
-unless `minLength` forbids it.
+Constraints are JSON Schema. An empty text means that the option is not set: it is valid for every format and
+pattern, unless `minLength` forbids it.
 """
 
 from __future__ import annotations
@@ -85,14 +85,14 @@ def _merged(one: Schema, other: Schema) -> Schema:
 
 
 def expected(node: Schema) -> str:
-    """Say in words what a JSON Schema expects."""
+    """Describe what a JSON Schema expects."""
     kinds = node.get("type", [])
     kind = " or ".join(_KINDS[each] for each in ([kinds] if isinstance(kinds, str) else kinds))
     return meaning(node) or f"{kind} {size(node)}".strip()
 
 
 def meaning(node: Schema) -> str:
-    """Say in words what a value is, if its JSON Schema tells more than a type and a size."""
+    """Describe the meaning of a value, if its JSON Schema defines more than a type and a size."""
     if "description" in node:
         examples = f" such as {node['examples'][0]}" if "examples" in node else ""
         return f"{node['description']}{examples}"
@@ -102,7 +102,7 @@ def meaning(node: Schema) -> str:
 
 
 def size(node: Schema) -> str:
-    """Say in words which sizes a JSON Schema allows, or nothing."""
+    """Describe the sizes that a JSON Schema allows, or return nothing."""
     if "minimum" in node and "maximum" in node:
         return f"from {node['minimum']} to {node['maximum']}"
     return " and ".join(text.format(node[key]) for key, text in _SIZES.items() if key in node)
@@ -112,7 +112,7 @@ def size(node: Schema) -> str:
 
 
 def wrong_value(name: str, option: Option, constraint: Schema | None, value: Any) -> list[Problem]:
-    """Name everything that is wrong with the value of an option."""
+    """Return all problems with the value of an option."""
     whole = schema(option, constraint)
     value = normal(whole, value)
     validator, formats = _judges()
@@ -125,7 +125,7 @@ def wrong_value(name: str, option: Option, constraint: Schema | None, value: Any
 
 
 def normal(node: Schema, value: Any) -> Any:
-    """Return a value with numbers in quotes, and texts that look like numbers, as Ansible takes them."""
+    """Convert quoted numbers, and numbers where a text is expected, as Ansible does."""
     kind = node.get("type")
     if isinstance(value, Mapping):
         inner, other = node.get("properties", {}), node.get("additionalProperties") or {}
@@ -151,7 +151,7 @@ def _judges() -> tuple[Any, Any]:
         formats.checks(name)(partial(_fits, name))
 
     def pattern(_: Any, expression: str, value: Any, __: Schema) -> Iterator[ValidationError]:
-        # In JSON Schema, a $ does not stand before a newline.
+        # In JSON Schema, a $ does not match before a newline.
         if isinstance(value, str) and value and not re.search(re.sub(r"\$$", r"\\Z", expression), value):
             yield ValidationError("no match")
 
@@ -163,7 +163,7 @@ def _fits(name: str, value: object) -> bool:
 
 
 def _problems(name: str, option: Option, error: Any) -> Iterator[Problem]:
-    """Say what an error of jsonschema means."""
+    """Translate an error of jsonschema."""
     path: Path = tuple(error.absolute_path)
     inner, secret = _find(option, path)
     place = _place(name, path)
@@ -182,7 +182,7 @@ def _problems(name: str, option: Option, error: Any) -> Iterator[Problem]:
 
 
 def _find(option: Option, path: Path) -> tuple[Option, bool]:
-    """Return the option that is nearest to a path, and whether the value there has or may have a secret."""
+    """Return the option that is nearest to a path, and whether its value may contain a secret."""
     secret = bool(option.get("no_log"))
     for step in path:
         option = option.get("options", {}).get(step, option)
@@ -216,13 +216,13 @@ def _description(option: Option) -> str:
 
 
 def nearest(name: str, known: Collection[str]) -> str:
-    """Name what may have been meant."""
+    """Suggest a similar known name."""
     close = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {close[0]}?" if close else f"known are: {', '.join(known)}"
 
 
 def _wrong_groups(name: str, option: Option, value: Any) -> Iterator[Problem]:
-    """Name the keys that do not go together, or lack each other."""
+    """Report keys that are mutually exclusive or require each other."""
     entries = [((number,), entry) for number, entry in enumerate(value)] if isinstance(value, list) else []
     for path, entry in entries:
         place = _place(name, path)

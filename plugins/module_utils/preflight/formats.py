@@ -1,4 +1,4 @@
-"""The formats of texts that constraints of options name, each with what to say about it."""
+"""The text formats for constraints of options, each with a description."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 
 class Format(NamedTuple):
-    """What is expected, and the function that finds out whether a text is it, or raises why it is not."""
+    """A description, and a function that returns whether a text has the format, or raises the reason."""
 
     expected: str
     fits: Callable[[str], object]
@@ -30,34 +30,34 @@ _CRON_PART = re.compile(r"(\*|(\d+)(?:-(\d+))?)(?:/([1-9]\d*))?")
 
 
 def is_dns_name(name: str) -> bool:
-    """Tell whether this is a name DNS can hold, in small letters and without a dot at its end."""
+    """Return whether this is a valid DNS name, in lower case and without a trailing dot."""
     return len(name) <= 253 and all(_LABEL.fullmatch(label) for label in name.split("."))
 
 
 def is_host_name(name: str) -> bool:
-    """Tell whether this is a DNS name, and no address: the last label of one is a number."""
+    """Return whether this is a DNS name and not an address, whose last label is a number."""
     return is_dns_name(name) and not name.rpartition(".")[2].isdigit()
 
 
 def is_address(text: str) -> bool:
-    """Tell whether this is an IPv4 or IPv6 address."""
+    """Return whether this is an IPv4 or IPv6 address."""
     return bool(ipaddress.ip_address(text))
 
 
 def is_host(text: str) -> bool:
-    """Tell whether this is a host name or an address."""
+    """Return whether this is a host name or an address."""
     return is_host_name(text) or is_address(text)
 
 
 def is_url(url: str, schemes: tuple[str, ...] = ("http", "https")) -> bool:
-    """Tell whether this is a URL with a host, and a port that can be one."""
+    """Return whether this is a URL with a host and, if it has a port, a valid one."""
     parts = urlsplit(url)
     _ = parts.port  # raises
     return parts.scheme in schemes and bool(parts.hostname) and not re.search(r"\s", url)
 
 
 def is_host_with_port(text: str) -> bool:
-    """Tell whether this is a host and a port, and nothing else."""
+    """Return whether this is a host and a port, and nothing else."""
     parts = urlsplit(f"//{text}")
     return bool(parts.hostname and parts.port) and parts.netloc == text and "@" not in text
 
@@ -88,7 +88,7 @@ _CALENDAR_WORDS = ("hourly", "daily", "weekly", "monthly", "quarterly", "semiann
 
 
 def _is_calendar(text: str) -> bool:
-    """Tell whether systemd takes this as a time that comes again: days of the week, date, time, time zone."""
+    """Return whether systemd accepts this as a recurring time: weekdays, date, time, time zone."""
     parts = text.split()
     if text.lower() in _CALENDAR_WORDS:
         return True
@@ -111,7 +111,7 @@ def _is_calendar(text: str) -> bool:
 
 
 def _within(field: str, low: int, high: int) -> bool:
-    """Tell whether a field of a calendar has only numbers that there are."""
+    """Return whether all numbers in a calendar field are in range."""
     numbers = [number for part in field.split(",") for number in re.split(r"\.\.", part.partition("/")[0])]
     steps = re.findall(r"/(\d+)", field)
     return all(
@@ -126,7 +126,7 @@ _BACKUP_KINDS = (
     r"rest:https?://\S+",
 )
 _BACKUP_LOCATION = re.compile("|".join(_BACKUP_KINDS))
-# A backup must not be inside what it saves.
+# A repository must not be inside a directory that is backed up.
 _SAVED = ("/var/lib/homeserver-backup", "/var/snap/microk8s")
 
 
@@ -221,7 +221,7 @@ FORMATS = {
 
 
 def fits(name: str, text: str) -> bool:
-    """Tell whether a text has a format."""
+    """Return whether a text has a format."""
     try:
         return bool(FORMATS[name].fits(text))
     except (ValueError, OSError, RuntimeError):  # no number, no permission, no such user

@@ -31,12 +31,12 @@ def load(paths: Iterable[str]) -> list[Dashboard]:
 
 
 def flaws(paths: Iterable[str], taken: Iterable[str], missing: Iterable[str]) -> Iterator[Problem]:
-    """Return everything that is wrong with the dashboards of an owner.
+    """Return all problems with the dashboards of an owner.
 
     Args:
         paths: their files.
         taken: the uids that other dashboards have.
-        missing: the uids of the data sources that this home does without.
+        missing: the uids of the data sources that this home does not have.
     """
     owners = dict.fromkeys(taken, "a dashboard of this project")
     for path in paths:
@@ -60,7 +60,7 @@ def _read(path: str) -> dict[str, Any]:
     """Read one file.
 
     Raises:
-        ValueError: it is no dashboard; the message continues a sentence that begins with its name.
+        ValueError: it is not a dashboard; the message continues a sentence that begins with its name.
     """
     try:
         content = json.loads(_path(path).read_text())
@@ -85,7 +85,7 @@ def _path(path: str) -> Path:
 
 
 def _dashboard(content: Mapping[str, Any]) -> Dashboard:
-    """Fill in the data sources of this home where an exported dashboard leaves the choice."""
+    """Replace placeholders in an exported dashboard with the data sources of this home."""
     text = json.dumps({key: value for key, value in content.items() if key != "__inputs"}, ensure_ascii=False)
     for asked in content.get("__inputs", []):
         if asked.get("type") == "datasource":

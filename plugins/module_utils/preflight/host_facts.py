@@ -51,7 +51,7 @@ def cgroups(root: Path = Path("/sys/fs/cgroup"), table: Path = Path("/proc/cgrou
 
 
 def has_wireguard(modules: Path = Path("/sys/module"), modprobe: str = "/usr/sbin/modprobe") -> bool:
-    """Tell whether the kernel has WireGuard, built in or as a module that can be loaded."""
+    """Return whether the kernel has WireGuard, built in or as a module that can be loaded."""
     if (modules / "wireguard").exists():
         return True
     command = [modprobe, "--dry-run", "--quiet", "wireguard"]
@@ -65,7 +65,7 @@ def default_interface(routes: str) -> str:
 
 def default_gateway(routes: str) -> str:
     """Return the gateway of the IPv4 default route in /proc/net/route, or an empty text."""
-    # The kernel writes the address as a number, in the order of bytes of the processor.
+    # The kernel writes the address as a number in the processor's byte order.
     gateway = bytes.fromhex(_default_route(routes)[2])[::-1]
     return socket.inet_ntoa(gateway) if any(gateway) else ""
 
@@ -94,7 +94,7 @@ def ip_addresses() -> dict[str, dict[str, Any]]:
 
 
 def has_idle_nftables(etc: Path = Path("/etc")) -> bool:
-    """Tell whether nftables.service starts with the host and has no rule of its own."""
+    """Return whether nftables.service is enabled but has no rules."""
     configuration = etc / "nftables.conf"
     if not (any((etc / "systemd/system").glob("*.wants/nftables.service")) and configuration.exists()):
         return False
@@ -102,9 +102,9 @@ def has_idle_nftables(etc: Path = Path("/etc")) -> bool:
 
 
 def later_settings(ours: str, places: Sequence[Path] = _SYSCTL) -> dict[str, str]:
-    """Return the kernel settings of the files that are applied after ours: in order of their names.
+    """Return the kernel settings from files that are applied after ours, in the order of their names.
 
-    A file hides those of its name in later places. `sysctl --system` applies sysctl.conf last.
+    A file overrides files of the same name in later directories. `sysctl --system` applies sysctl.conf last.
     """
     found: dict[str, Path] = {}
     for place in places:
@@ -122,7 +122,7 @@ def _lines(file: Path) -> list[str]:
 
 
 def own_addresses() -> list[str]:
-    """Return the IPv4 addresses of the host without those of loopback and pods, the default route's first."""
+    """Return the host's IPv4 addresses without loopback and pod networks, that of the default route first."""
     routes = Path("/proc/net/route").read_text()
     default = default_interface(routes)
     found = {
@@ -144,7 +144,7 @@ def listening(tables: Iterable[str]) -> Iterator[tuple[int, str]]:
 
 
 def taken_ports(ports: Iterable[int], proc: Path = Path("/proc")) -> list[dict[str, Any]]:
-    """Return the ports on which something other than MicroK8s and its pods listens, and what it is."""
+    """Return the ports on which a program other than MicroK8s and its pods listens, with the program."""
     tables = [table.read_text() for name in ("tcp", "tcp6") if (table := proc / "net" / name).exists()]
     wanted = set(ports)
     inodes = {inode: port for port, inode in listening(tables) if port in wanted}

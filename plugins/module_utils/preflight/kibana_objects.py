@@ -26,11 +26,11 @@ def load(paths: Iterable[str]) -> list[str]:
 
 
 def flaws(paths: Iterable[str], taken: Iterable[Iterable[str]]) -> Iterator[Problem]:
-    """Return everything that is wrong with the files of an owner.
+    """Return all problems with the files of an owner.
 
     Args:
         paths: the files.
-        taken: type and id of the objects that this project has.
+        taken: type and id of this project's own objects.
     """
     owners: dict[Place, str] = dict.fromkeys(
         ((kind, name) for kind, name in taken), "an object of this project"

@@ -1,16 +1,16 @@
-"""The filters of an owner: says why Logstash cannot read them."""
+"""Checks whether Logstash can parse the filters of an owner."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-# A text or a comment, in which a brace has no meaning, or a brace.
+# A string or a comment, in which braces have no meaning, or a brace.
 _TOKEN = re.compile(r""""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\#[^\n]*|[{}"']""")
 
 
 def flaw(filters: str) -> str:
-    """Say why Logstash cannot read these filters; an empty text if it can.
+    """Return why Logstash cannot parse these filters; an empty text if it can.
 
     Args:
         filters: the text between the braces of a section `filter`.
@@ -35,7 +35,7 @@ def flaw(filters: str) -> str:
 
 
 def _statements(filters: str) -> Iterator[tuple[int, str]]:
-    """Yield each filter with the number of its first line; a condition with its branches is one."""
+    """Yield each filter with the number of its first line; a condition with all branches is one filter."""
     start = depth = 0
     for found in _TOKEN.finditer(filters):
         depth += {"{": 1, "}": -1}.get(found.group(), 0)

@@ -1,4 +1,4 @@
-"""What does not go together of the machines of a home. Nothing here touches one of them."""
+"""Checks the machines of a home against each other. Nothing here accesses a machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .checks import ARCHITECTURES
 from .problem import Problem
 
 Found = tuple[str, Problem]
-"""The name of a machine in the inventory, and what is wrong with it."""
+"""The name of a machine in the inventory, and its problem."""
 
 _CLOCK_SKEW_SECONDS = 1
 _API_PORT = 16443
@@ -18,14 +18,14 @@ _AGENT_PORT = 25000
 
 
 class Machine(NamedTuple):
-    """A machine that was looked at.
+    """A machine that was probed.
 
     Attributes:
-        name: in the inventory.
-        address: as the inventory has it.
-        host: what the module host_probe found.
+        name: its name in the inventory.
+        address: its address in the inventory.
+        host: the result of the module host_probe.
         closed: the ports of other machines that the module port_probe found closed.
-        channel: of MicroK8s; empty if it is not known.
+        channel: its channel of MicroK8s; empty if unknown.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Machine(NamedTuple):
 
 
 def problems(founder: Machine, workers: list[Machine]) -> Iterator[Found]:
-    """Name what would make a worker's way into the cluster fail."""
+    """Report problems that would prevent a worker from joining the cluster."""
     machines = [founder, *workers]
     yield from _repeated_names(machines)
     for problem in joining.cannot_found(founder.host["member"], founder.name):
@@ -57,11 +57,11 @@ def problems(founder: Machine, workers: list[Machine]) -> Iterator[Found]:
 
 
 def doubts(founder: Machine, workers: list[Machine], others: Mapping[str, str]) -> Iterator[Found]:
-    """Name the nodes that the inventory does not know, and the ports that could not be checked.
+    """Report nodes that are not in the inventory, and ports that could not be checked.
 
     Args:
         founder: the founder.
-        workers: the workers that were looked at.
+        workers: the workers that were probed.
         others: the address of each other machine of the inventory, by its name.
     """
     machines = [founder, *workers]
@@ -69,7 +69,7 @@ def doubts(founder: Machine, workers: list[Machine], others: Mapping[str, str]) 
     addresses = {*others.values(), *(machine.address for machine in machines)}
     for problem in joining.unknown_nodes(founder.host["cluster"]["nodes"], names, addresses):
         yield founder.name, problem
-    # What listens on a port of UDP need not answer.
+    # A program that listens on a UDP port need not answer.
     fresh = [machine for machine in machines if not _runs(machine)]
     told = _closed_ports(machines, "udp")
     yield from ((name, problem) for name, problem in told if name in [machine.name for machine in fresh])
@@ -113,7 +113,7 @@ def _against_founder(worker: Machine, founder: Machine) -> Iterator[Problem]:
 
 
 def _closed_ports(machines: list[Machine], protocol: str) -> Iterator[Found]:
-    """Name the ports that a firewall closes, other than that of this project, which the run changes first.
+    """Report ports that a firewall closes, except this project's firewall, which the run updates first.
 
     The founder is the first machine.
     """
@@ -135,6 +135,6 @@ def _runs(machine: Machine) -> bool:
 
 
 def _is_ours_to_open(server: Machine, client: Machine, port: int) -> bool:
-    """Tell whether the firewall of this project closes a port: that of the agent, until a machine joins."""
+    """Return whether this project's firewall closes a port: that of the agent, until a machine joins."""
     rules = server.host["firewall"]
     return bool(rules) and (port == _AGENT_PORT or client.address not in rules)

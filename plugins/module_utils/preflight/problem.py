@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Problem(NamedTuple):
-    """What is wrong, and how to fix it."""
+    """A problem and its fix."""
 
     wrong: str
     fix: str

@@ -1,4 +1,4 @@
-"""What promtool says of an owner's rules and scrape configurations, if it is on the control machine."""
+"""Checks an owner's rules and scrape configurations with promtool, if the control machine has it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from .problem import Problem
 
 
 def flaws(rules: Iterable[str], scrape_configs: Sequence[Any]) -> Iterator[Problem]:
-    """Name the files of rules and the scrape configurations that Prometheus would refuse."""
+    """Report rule files and scrape configurations that Prometheus would reject."""
     program = shutil.which("promtool")
     if program is None:
-        return  # the cluster's own checks them before they are applied
+        return  # promtool in the cluster checks them before they are applied
     for path in rules:
         if said := _said(program, "check", "rules", str(Path(path).expanduser())):
             yield Problem(
@@ -27,7 +27,7 @@ def flaws(rules: Iterable[str], scrape_configs: Sequence[Any]) -> Iterator[Probl
     if not scrape_configs:
         return
     with tempfile.TemporaryDirectory() as directory:
-        # JSON is YAML. Files of targets are not beside it.
+        # JSON is valid YAML. The target files are not in this directory.
         file = Path(directory) / "prometheus.yml"
         file.write_text(json.dumps({"scrape_configs": scrape_configs}))
         if said := _said(program, "check", "config", "--syntax-only", str(file)):

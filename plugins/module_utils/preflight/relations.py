@@ -1,4 +1,4 @@
-"""What does not go together of what is set, each value for itself being right."""
+"""Checks options against each other. Each value is already valid on its own."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from .formats import FORMATS, fits
 from .problem import Problem
 
 Value = Callable[[str], Any]
-"""Gives the value of a variable."""
+"""Returns the value of a variable."""
 
 Placed = tuple[str, Any]
-"""Where something is in a list, and what it is."""
+"""The position of an item in a list, and the item."""
 
 _PRIVATE = re.compile(r"(.*\.)?(home\.arpa|local|lan|internal|localdomain|localhost|test)")
-_LONGEST_CRON_JOB = 52  # characters that Kubernetes takes
+_LONGEST_CRON_JOB = 52  # characters that Kubernetes allows
 _TEMPORARY = "/tmp"  # noqa: S108 (in the pod)
 
 
 def wrong_relations(value: Value) -> Iterator[Problem]:
-    """Name everything that does not go together."""
+    """Report all conflicting options."""
     for find in _RELATIONS:
         yield from find(value)
 
@@ -141,7 +141,7 @@ def _apps(value: Value) -> Iterator[Problem]:
 
 
 def _app_names(apps: list[Placed]) -> Iterator[Problem]:
-    """What an app has is in Kubernetes by the name of both, beside what the others have."""
+    """Report conflicts between the Kubernetes names that are derived from apps and their parts."""
     pods, volumes = [], []
     for place, app in apps:
         pods.append((place, app["name"]))
@@ -156,7 +156,7 @@ def _app_names(apps: list[Placed]) -> Iterator[Problem]:
         volumes += [(inner, f"{app['name']}-{volume['name']}") for inner, volume in own]
         paths = ((inner, volume["path"].rstrip("/")) for inner, volume in own)
         yield from _repeated("path", paths, [_TEMPORARY])
-    # The name of a network policy of the namespace.
+    # The namespace already has a network policy with this name.
     yield from _repeated("name", pods, ["default-deny"])
     yield from _repeated("name", volumes)
 
@@ -167,7 +167,7 @@ def _host_ports(apps: list[Placed]) -> Iterator[Problem]:
         for place, app in apps
         for inner, port in _placed(f"{place}.ports", app.get("ports", []))
     ]
-    # Traefik's two, and that of Kubernetes.
+    # The ports of Traefik and Kubernetes.
     yield from _repeated("port", opened, ["tcp 80", "tcp 443", "tcp 16443"])
 
 
@@ -193,7 +193,7 @@ def _scaling(place: str, app: App, *, metrics: bool) -> Iterator[Problem]:
 
 def _scraping(value: Value) -> Iterator[Problem]:
     jobs = value("prometheus_scrape_configs")
-    # To know them, the whole configuration has to be rendered.
+    # This renders the whole configuration.
     taken = value("_prometheus_job_names") if jobs else []
     for number, job in enumerate(jobs):
         if taken.count(job["job_name"]) > 1:
@@ -202,7 +202,7 @@ def _scraping(value: Value) -> Iterator[Problem]:
             )
             yield Problem(wrong, "give it a name that no other job of yours or of this project has")
     rules, targets = value("prometheus_rules_extra"), value("prometheus_target_files")
-    # In the cluster they end in .rules.yml.
+    # In the cluster, their names end in .rules.yml.
     stems = _placed("prometheus_rules_extra", (Path(path).stem for path in rules))
     yield from _repeated("file name", stems)
     names = _placed("prometheus_target_files", (Path(path).name for path in targets))

@@ -22,13 +22,13 @@ class Bundle(NamedTuple):
     images: list[dict[str, Any]]
     manifests: dict[str, str]
     architecture: str = ""
-    """What it runs on, such as amd64; empty if it does not say."""
+    """Its architecture, such as amd64; empty if unknown."""
     sha256: str = ""
-    """Of its manifest, which has the checksums of all the rest."""
+    """Checksum of its manifest, which has the checksums of all other files."""
 
 
 def read_bundle(directory: Path) -> tuple[Bundle, list[str]]:
-    """Read a bundle and check all its files; return it with a sentence about each flaw."""
+    """Read a bundle and check all its files; return it with a sentence for each flaw."""
     empty = Bundle([], [], {})
     try:
         manifest = (directory / MANIFEST).read_bytes()
@@ -70,15 +70,15 @@ def _flaw(entry: dict[str, Any]) -> str:
 
 
 def _digests(archive: Path) -> set[str]:
-    """Return the digests of the images in an archive whose manifests have them.
+    """Return the digests of the images in an archive, if its manifests have them.
 
-    Containerd compares all that a manifest names when it loads the archive.
+    When containerd loads the archive, it verifies everything that a manifest references.
     """
     try:
         with tarfile.open(archive) as tar:
             listed = {str(image["digest"]) for image in json.loads(_read(tar, "index.json"))["manifests"]}
             return {digest for digest in listed if _digest(_read(tar, _blob(digest))) == digest}
-    # One in Docker's own format has no digests.
+    # An archive in Docker's own format has no digests.
     except (tarfile.TarError, KeyError, ValueError):
         return set()
 

@@ -18,16 +18,16 @@ from .image_reference import parse
 
 _FOLDERS = ("snaps", "images", "manifests")
 _SCRATCH = ".unfinished"
-# MicroK8s' snap runs with any snapd, but that is a snap itself where the distribution's is too old.
+# MicroK8s' snap runs with any snapd, but if the distribution's is too old, snapd is a snap itself.
 _SNAPD = "snapd"
 _STABLE = "latest/stable"
 
 
 class Wanted(NamedTuple):
-    """What a home installs."""
+    """Everything that a home installs."""
 
     channel: str
-    """Of the snap microk8s."""
+    """Channel of the snap microk8s."""
     images: Mapping[str, str]
     """The purpose of each image, empty for most, by its full name."""
     manifests: Mapping[str, Mapping[str, str]]
@@ -35,7 +35,7 @@ class Wanted(NamedTuple):
 
 
 class Sources(NamedTuple):
-    """Where it comes from."""
+    """The sources of the downloads."""
 
     web: Web
     store: Store
@@ -43,12 +43,12 @@ class Sources(NamedTuple):
 
 
 def make(directory: Path, platform: str, wanted: Wanted, sources: Sources, say: Say) -> bool:
-    """Download what is missing of a bundle, and return whether it is another one than before.
+    """Download the missing parts of a bundle, and return whether it has changed.
 
-    Whatever is whole is there under its own name, so the next call goes on where this one was interrupted.
+    A file only gets its final name when it is complete, so the next call continues after an interruption.
 
     Raises:
-        DownloadError: a server does not give what it should.
+        DownloadError: a server does not return the expected file.
         OSError: a file cannot be written.
     """
     for folder in (*_FOLDERS, _SCRATCH):
@@ -83,7 +83,7 @@ class _Maker:
         self._say = say
 
     def snaps(self, channel: str) -> Iterator[dict[str, Any]]:
-        """MicroK8s last, after what it stands on."""
+        """Yield the snaps, with MicroK8s after its dependencies."""
         architecture = self._platform.rpartition("/")[2]
         store = self._sources.store
         microk8s = store.find("microk8s", channel, architecture)
@@ -104,7 +104,7 @@ class _Maker:
         }
 
     def images(self, purposes: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-        """Each is asked for by its name first, which may have become that of another image."""
+        """Yield the images. Each is looked up by its name first, because the name may have moved."""
         for number, (reference, purpose) in enumerate(purposes.items(), start=1):
             self._say(f"{self._platform}: image {number} of {len(purposes)}, {reference}")
             found = self._sources.registries.find(reference, self._platform)
@@ -119,7 +119,7 @@ class _Maker:
             }
 
     def manifests(self, wanted: Mapping[str, Mapping[str, str]]) -> Iterator[dict[str, Any]]:
-        """Each has its checksum in this collection."""
+        """Yield the manifests. This collection has their checksums."""
         for name, manifest in wanted.items():
             file = self._directory / "manifests" / f"{name}-{manifest['sha256'][:12]}.yml"
             self._sources.web.fetch(manifest["url"], file, Checksum("sha256", manifest["sha256"]))
@@ -130,13 +130,13 @@ class _Maker:
 
 
 def _file_name(reference: str, digest: str) -> str:
-    """Return a name that another image of the same name does not have."""
+    """Return a file name that is unique for this image, even among images of the same name."""
     readable = re.sub(r"[^\w.]+", "-", parse(reference).tagged)
     return f"{readable}-{digest.partition(':')[2][:12]}.tar"
 
 
 def _tidy(directory: Path, content: Mapping[str, Any]) -> None:
-    """Remove what an earlier bundle here had, and this one has not."""
+    """Remove files of an earlier bundle that are not part of this one."""
     entries = [entry for folder in _FOLDERS for entry in content[folder]]
     kept = {directory / entry[key] for entry in entries for key in ("file", "assertion") if key in entry}
     for folder in _FOLDERS:

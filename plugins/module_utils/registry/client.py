@@ -1,4 +1,4 @@
-"""Images of registries, by the HTTP API of OCI's Distribution Specification.
+"""Images in registries, through the HTTP API of OCI's Distribution Specification.
 
 skopeo and crane are no Python packages: an owner would have to install one on the control machine.
 """
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import requests
 
 Login = Mapping[str, str]
-"""A `registry` with the `username` and the `password` that it asks for."""
+"""A `registry` with its `username` and `password`."""
 
 _INDICES = (
     "application/vnd.oci.image.index.v1+json",
@@ -55,16 +55,16 @@ class Content(NamedTuple):
 
     @property
     def fields(self) -> Any:
-        """What it says."""
+        """Its parsed content."""
         return json.loads(self.body)
 
     def described(self, **more: Any) -> dict[str, Any]:
-        """Return how an index names it."""
+        """Return its descriptor for an index."""
         return {"mediaType": self.kind, "digest": self.digest, "size": len(self.body), **more}
 
 
 class Found(NamedTuple):
-    """An image for one platform; `top` is what its name stands for, maybe for many."""
+    """An image for one platform; `top` is the target of its name, which may cover many platforms."""
 
     reference: str
     top: Content
@@ -78,18 +78,18 @@ class Found(NamedTuple):
 
 
 class Registries:
-    """Asks registries, or what stands in for them."""
+    """A client for registries, or their mirrors."""
 
     def __init__(self, web: Web, mirrors: Mapping[str, str], logins: Iterable[Login]) -> None:
-        """Ask at the URL of its mirror for what a registry has; each registry with its login."""
+        """Use the mirror's URL for each registry that has one, and each registry's login."""
         self._web = web
         self._mirrors = mirrors
         self._logins = {login["registry"]: login for login in logins}
         self._granted: dict[str, str] = {}
-        """What to say to a registry about an image, by the URL of the image's repository."""
+        """The Authorization headers, by the URL of the image's repository."""
 
     def find(self, reference: str, platform: str) -> Found:
-        """Return the image that a name stands for on a platform such as `linux/arm64`.
+        """Return the image of a name for a platform such as `linux/arm64`.
 
         Raises:
             DownloadError: there is none.
@@ -108,7 +108,7 @@ class Registries:
         )
 
     def digest(self, reference: str) -> str:
-        """Return the digest that a name stands for, on any platform.
+        """Return the digest of a name, for all platforms.
 
         Raises:
             DownloadError: there is none.
@@ -116,7 +116,7 @@ class Registries:
         repository, which = self._repository(reference), parse(reference).tag or "latest"
         url = f"{repository}/manifests/{which}"
         accepted = {"Accept": ", ".join((*_INDICES, *_MANIFESTS))}
-        # Docker Hub limits how often a manifest is read, not how often it is asked for its digest.
+        # Docker Hub limits how often a manifest is read, but not requests for its digest.
         answer = self._web.get(
             url, lambda headers: self._ask(url, repository, {**accepted, **headers}, "HEAD")
         )
@@ -127,7 +127,7 @@ class Registries:
         """Write an image as an archive in OCI's layout.
 
         Raises:
-            DownloadError: a part of it is not there, or not what its digest says.
+            DownloadError: a part of it is missing or does not match its digest.
         """
         files = {blob["digest"]: scratch / blob["digest"].replace(":", "-") for blob in found.blobs}
         repository = self._repository(found.reference)
@@ -171,7 +171,7 @@ class Registries:
     def _ask(
         self, url: str, repository: str, headers: Mapping[str, str], method: str = "GET"
     ) -> requests.Response:
-        """Request something of a repository, with the Authorization header that it wants."""
+        """Send a request about a repository, with the required Authorization header."""
         answer = self._web.ask(url, {**headers, **self._authorization(repository)}, method)
         if answer.status_code != http.client.UNAUTHORIZED:
             return answer
@@ -212,7 +212,7 @@ class Registries:
 
 
 def _index(found: Found) -> bytes:
-    """Return what an archive has; a name with a digest has to lead to what has that digest."""
+    """Return the index of an archive; a name with a digest must refer to the content with this digest."""
     image = parse(found.reference)
     top = found.top if image.digest else found.manifest
     names = {"io.containerd.image.name": image.tagged, "org.opencontainers.image.ref.name": image.tagged}

@@ -1,4 +1,4 @@
-"""Downloads that go on where they were interrupted, and are what they should be."""
+"""Downloads that resume after an interruption, and whose checksums are verified."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ Ask = Callable[[Mapping[str, str]], "requests.Response"]
 """Sends a request with more headers; the body of the answer is not read yet."""
 
 _PATIENCE = 300.0
-"""Seconds without any progress after which a server is given up."""
+"""Seconds without progress after which a download fails."""
 _LONGEST_PAUSE = 30.0
 _TIMEOUT = (20, 60)
-"""Seconds until a connection is there, and between two pieces of an answer."""
+"""Timeout in seconds for a connection, and between two pieces of a response."""
 _PIECE = 2**16
 _LATER = (http.client.TOO_MANY_REQUESTS, *range(500, 600))
 _NAMES = {"sha256": "SHA-256", "sha3_384": "SHA3-384"}
 
 
 class DownloadError(Exception):
-    """A server does not give what was asked for; the message says what, and what to do."""
+    """A server does not return the requested file; the message says which, and what to do."""
 
 
 class _AwayError(Exception):
@@ -40,19 +40,19 @@ class _AwayError(Exception):
 
 
 class Checksum(NamedTuple):
-    """What a file has to be: an algorithm of hashlib, and its result in hex."""
+    """The expected checksum of a file: an algorithm of hashlib, and its result in hex."""
 
     algorithm: str
     value: str
 
 
 class Web:
-    """Asks servers, and asks them again while they are away."""
+    """An HTTP client that retries while a server is unavailable."""
 
     def __init__(self, say: Say, patience: float = _PATIENCE) -> None:
-        """Ask as the environment says, which may name a proxy and the authorities to trust."""
+        """Use the proxy and the trusted authorities of the environment, if it sets them."""
         self._session = requests.Session()
-        # The logins of registries are told, and a .netrc would replace their tokens.
+        # Registry logins are passed explicitly, and a .netrc would replace their tokens.
         self._session.auth = _keep_headers
         self._say = say
         self._patience = patience
@@ -60,20 +60,20 @@ class Web:
     def ask(
         self, url: str, headers: Mapping[str, str] | None = None, method: str = "GET"
     ) -> requests.Response:
-        """Send one request; the answer may be any.
+        """Send one request; any response is returned.
 
         Raises:
-            requests.RequestException: there is none.
+            requests.RequestException: there is no response.
         """
         return self._session.request(
             method, url, headers=dict(headers or {}), stream=True, timeout=_TIMEOUT, allow_redirects=True
         )
 
     def get(self, url: str, ask: Ask | None = None) -> requests.Response:
-        """Return an answer with its whole body, which tells of no error.
+        """Return a successful response with its whole body.
 
         Raises:
-            DownloadError: there is none, or one that tells of an error.
+            DownloadError: there is no response, or an error.
         """
         waiting = _Waiting(url, self._patience, self._say)
         while True:
@@ -88,10 +88,10 @@ class Web:
                 waiting.pause(_cause(error))
 
     def fetch(self, url: str, target: Path, checksum: Checksum, ask: Ask | None = None) -> None:
-        """Download a file, unless it is there already; what an earlier attempt left is not asked for again.
+        """Download a file, unless it exists; an interrupted download resumes.
 
         Raises:
-            DownloadError: the server does not give it, or gives another one.
+            DownloadError: the server does not return it, or returns a different file.
             OSError: it cannot be written.
         """
         if target.exists():
@@ -111,7 +111,7 @@ class Web:
                 part.replace(target)
                 return
             part.unlink()
-            # What an earlier attempt left may be of something else.
+            # The partial file of an earlier attempt may belong to different content.
             if not begun:
                 name = _NAMES[checksum.algorithm]
                 raise DownloadError(f"{url} has {name} {found}, not {checksum.value} -> try again later")
@@ -121,7 +121,7 @@ class Web:
             if answer.status_code in _LATER:
                 raise _AwayError(f"answers {answer.status_code}")
             if answer.status_code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
-                return  # it is whole, or not what it should be
+                return  # it is complete, or its checksum will not match
             _require_success(url, answer)
             goes_on = answer.status_code == http.client.PARTIAL_CONTENT
             with part.open("ab" if goes_on else "wb") as file:
@@ -131,7 +131,7 @@ class Web:
 
 
 class _Waiting:
-    """Waits longer and longer for a server, as long as something arrives from time to time."""
+    """Waits with increasing pauses for a server, as long as data arrive from time to time."""
 
     def __init__(self, url: str, patience: float, say: Say) -> None:
         self._url, self._patience, self._say = url, patience, say

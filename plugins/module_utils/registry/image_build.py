@@ -66,10 +66,10 @@ class Image:
 
     Attributes:
         name: its name without a tag.
-        source: directory with a Dockerfile.
+        source: a directory with a Dockerfile.
         base: reference of the image that the Dockerfile gets as BASE.
         platform: operating system and architecture, such as linux/amd64.
-        within: directory that no link of the source leaves; None for the source itself.
+        within: the directory that links in the source must not leave; None for the source itself.
     """
 
     name: str
@@ -112,7 +112,7 @@ class Image:
                 yield path
 
     def _require_within(self, path: Path) -> None:
-        """Refuse a link to what is not of the source: it would give the app a file of the owner's.
+        """Reject a link out of the source: it could expose a file of the owner to the app.
 
         Raises:
             BuildError: it is such a link.
@@ -128,7 +128,7 @@ class Image:
 
 
 def _of_git(path: Path) -> bool:
-    """Tell whether this is of git itself, which keeps the login of a clone."""
+    """Return whether this is part of .git, which contains the login of a clone."""
     return any(part.lower() == ".git" for part in path.parts)
 
 
@@ -169,7 +169,7 @@ def build(image: Image, archive: Path, base_archive: Path | None) -> None:
     with exclusive_lock(archive.parent):
         if archive.exists():
             return
-        for left in archive.parent.glob(f"{_SCRATCH}*"):  # of a build that was killed
+        for left in archive.parent.glob(f"{_SCRATCH}*"):  # left by a killed build
             shutil.rmtree(left)
         with tempfile.TemporaryDirectory(dir=archive.parent, prefix=_SCRATCH) as scratch:
             partial = _build(builder, image, base_archive, Path(scratch))
@@ -181,7 +181,7 @@ def build(image: Image, archive: Path, base_archive: Path | None) -> None:
 
 @contextmanager
 def exclusive_lock(directory: Path) -> Iterator[None]:
-    """Hold the lock of a directory. It is released when the process ends, however it ends."""
+    """Hold the lock of a directory. It is released even if the process is killed."""
     directory.mkdir(parents=True, exist_ok=True)
     lock = os.open(directory, os.O_RDONLY)
     try:
@@ -199,7 +199,7 @@ def _build(builder: str, image: Image, base_archive: Path | None, scratch: Path)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, target)
     _install_packages(image, context, scratch)
-    # Not every builder takes a tag with a digest. An archive, whose digest was compared, has the tag.
+    # Not every builder accepts a tag with a digest. An archive has the tag, and its digest was verified.
     base = parse(image.base).tagged if base_archive else parse(image.base).exact
     try:
         if base_archive:
@@ -217,7 +217,7 @@ def _build(builder: str, image: Image, base_archive: Path | None, scratch: Path)
         )
         _run(save_command(builder, image.reference, archive))
     finally:
-        # Only the archives are kept: the store of the builder would grow forever.
+        # Only the archives are kept. Otherwise the builder's store would grow forever.
         for reference in (image.reference, base) if base_archive else (image.reference,):
             subprocess.run([builder, "rmi", reference], capture_output=True, check=False)
     return archive
@@ -231,7 +231,7 @@ def _install_packages(image: Image, context: Path, scratch: Path) -> None:
     """Install the requirements of a Python source into the context, for the Python of the image.
 
     Raises:
-        BuildError: they are more than names, cannot be installed, or would run something.
+        BuildError: a requirement is not just a name, cannot be installed, or would run code.
     """
     python = re.search(r"(?:^|/)python:(\d+\.\d+)", image.base)
     named = image.source / "requirements.txt"
@@ -258,7 +258,7 @@ def _install_packages(image: Image, context: Path, scratch: Path) -> None:
 
 
 def _run(command: list[str], name: str = "") -> None:
-    """Run one step; its name is otherwise how its command begins.
+    """Run one step; its default name is the beginning of its command.
 
     Raises:
         BuildError: it failed or took too long; with its last lines.

@@ -30,7 +30,7 @@ def find_builder() -> str:
 
 
 def _docker_runs() -> bool:
-    """Tell whether docker's daemon answers; its command can be there without one."""
+    """Return whether the docker daemon answers; the command can exist without it."""
     try:
         answer = subprocess.run(["docker", "version"], capture_output=True, timeout=30, check=False)
     except subprocess.TimeoutExpired:
@@ -39,7 +39,7 @@ def _docker_runs() -> bool:
 
 
 def load_command(builder: str, archive: Path) -> list[str]:
-    """Return how to load an image from an archive."""
+    """Return the command that loads an image from an archive."""
     if builder != "buildah":
         return [builder, "load", f"--input={archive}"]
     with tarfile.open(archive) as tar:
@@ -48,7 +48,7 @@ def load_command(builder: str, archive: Path) -> list[str]:
 
 
 def save_command(builder: str, reference: str, archive: Path) -> list[str]:
-    """Return how to save an image as an archive."""
+    """Return the command that saves an image as an archive."""
     if builder == "buildah":
         return [builder, "push", "--quiet", reference, f"docker-archive:{archive}:{reference}"]
     return [builder, "save", f"--output={archive}", reference]

@@ -1,4 +1,4 @@
-"""What the tags of images stood for when they were first installed: a file beside the inventory."""
+"""The digests of image tags at their first installation, in a file next to the inventory."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ except ImportError as error:
 Lock = Mapping[str, str]
 """The digest of each image by its name, as the inventory or this collection writes it."""
 Resolve = Callable[[str], str]
-"""Asks a registry for the digest that a name stands for now, or raises DownloadError."""
+"""Returns the current digest of a name from its registry, or raises DownloadError."""
 
-# Ansible reads a directory of an inventory as a whole: the file has to be an inventory, too.
+# Ansible reads all files of an inventory directory, so this file must also be a valid inventory.
 _VARIABLE = "images_lock"
 _HEAD = """\
 ---
@@ -29,29 +29,29 @@ _HEAD = """\
 # playbooks/lock_images.yml takes what the tags stand for now.
 """
 _LOOK_EVERY = 7 * 24 * 3600
-"""Seconds after which a run asks whether tags have moved: each asks all registries."""
+"""Seconds between checks for moved tags, each of which contacts all registries."""
 _AT_ONCE = 8
 
 
 class LockError(Exception):
-    """A lock is no such file; the message says why and how to fix it."""
+    """A lock file is invalid; the message says why and how to fix it."""
 
 
 class Locked(NamedTuple):
-    """What became of a lock."""
+    """The result of an update of a lock."""
 
     lock: Lock
     moved: Mapping[str, tuple[str, str]]
-    """What the tag of an image stood for, and what it stands for now."""
+    """The former and the current digest of an image's tag."""
     unknown: Mapping[str, str]
-    """Why a registry could not be asked for an image."""
+    """The error of the request to an image's registry."""
 
 
 def read_lock(file: Path) -> Lock:
-    """Return the lock in a file; an empty one if there is no such file.
+    """Return the lock in a file; an empty one if the file does not exist.
 
     Raises:
-        LockError: it has something else.
+        LockError: the file contains something else.
         OSError: it cannot be read.
     """
     if not file.exists():
@@ -65,7 +65,7 @@ def read_lock(file: Path) -> Lock:
 
 
 def write_lock(file: Path, lock: Lock) -> bool:
-    """Write a lock, and return whether it is another one than before.
+    """Write a lock, and return whether it has changed.
 
     Raises:
         OSError: it cannot be written.
@@ -84,26 +84,26 @@ def write_lock(file: Path, lock: Lock) -> bool:
 
 
 def is_due(file: Path) -> bool:
-    """Tell whether it is long ago that a run has asked whether tags have moved."""
+    """Return whether the last check for moved tags was too long ago."""
     return file.exists() and time.time() - file.stat().st_mtime > _LOOK_EVERY
 
 
 def locked(image: str, lock: Lock) -> str:
-    """Return the name of an image with its digest, as far as that is known."""
+    """Return the name of an image with its digest, if that is known."""
     return f"{image}@{lock[image]}" if image in lock else image
 
 
 def update(lock: Lock, images: Iterable[str], resolve: Resolve, *, look: bool, take: bool) -> Locked:
-    """Lock images whose names have no digest, and no others any more.
+    """Lock images whose names have no digest, and remove all other entries.
 
     Args:
         lock: the digests that are known.
         images: the names of all images.
-        resolve: asks for the digest of one.
-        look: whether to ask also for those that are known.
-        take: whether a tag that has moved is locked to what it stands for now.
+        resolve: returns the digest of an image.
+        look: whether to resolve known images as well.
+        take: whether a moved tag is locked to its current digest.
     """
-    # It costs time, and a filter reads this file as well.
+    # The import takes time, and a filter also loads this file.
     from .downloads import DownloadError  # noqa: PLC0415
 
     # Without Ansible's tags, which YAML cannot represent.

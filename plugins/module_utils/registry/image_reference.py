@@ -21,7 +21,7 @@ class Reference(NamedTuple):
 
     @property
     def place(self) -> tuple[str, str]:
-        """The registry, and the name there; Docker Hub leaves out both its own and `library/`."""
+        """The registry, and the name there; names on Docker Hub omit the registry and `library/`."""
         first, _, rest = self.name.partition("/")
         if not rest or not (set(first) & set(".:") or first == "localhost"):
             first, rest = DOCKER_HUB, self.name
@@ -29,7 +29,7 @@ class Reference(NamedTuple):
 
     @property
     def exact(self) -> str:
-        """The name by which Kubernetes and builders look for it: a digest replaces the tag."""
+        """The name that Kubernetes and builders use: a digest replaces the tag."""
         return f"{self.name}@{self.digest}" if self.digest else self.tagged
 
 
