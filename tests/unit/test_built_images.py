@@ -32,8 +32,9 @@ def named(source: Path, directory: Path, platform: str = "linux/amd64") -> dict[
         "homeserver_platform": platform,
         "_apps_sources": {"wiki": str(source)},
     }
-    templar = Templar(loader=DataLoader(), variables=variables)
-    lookup = lookup_loader.get("homeserver.stack.images", templar=templar)
+    loader = DataLoader()
+    templar = Templar(loader=loader, variables=variables)
+    lookup = lookup_loader.get("homeserver.stack.images", loader=loader, templar=templar)
     (image,) = lookup.run(["apps"], variables)
     return dict(image)
 
