@@ -114,7 +114,7 @@ def first(
             push(image["reference"])
     traefik, whoami = push(home.image("traefik")), push(home.image("httpbin"), PRIVATE_IMAGE)
     names = home.versions["images"]
-    lock({names["traefik"]: traefik, names["whoami"]: whoami, PRIVATE_IMAGE: whoami})
+    lock({names["traefik"]: traefik, names["httpbin"]: whoami, PRIVATE_IMAGE: whoami})
     return install()
 
 
