@@ -12,8 +12,11 @@ import pytest
 from harness.home import ROOT, Home, Kubectl
 
 WORKLOADS = "deployments,statefulsets,daemonsets"
+# The pod of a Job that every run starts to look for a line that it has logged.
+ONCE = "arrival-"
+# The role of an application that has another name.
+ROLES = {"flask_app": "apps"}
 # What the pods of all roles are made of.
-FORMERLY = {"flask_app": "apps"}
 SHARED = ("roles/common", "roles/*/files", "images", "app", "plugins/module_utils/kubernetes")
 
 
@@ -52,7 +55,7 @@ def before(home: Home, kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactor
         own = os.environ | {"ANSIBLE_CONFIG": str(tree / "ansible.cfg")}
         done = subprocess.run(command, cwd=tree, env=own, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr
-    return {"workloads": _workloads(kubectl), "containers": kubectl.containers("arrival-")}
+    return {"workloads": _workloads(kubectl), "containers": kubectl.containers(ONCE)}
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +64,7 @@ def after(home: Home, kubectl: Kubectl, before: dict[str, Any]) -> dict[str, Any
     assert before
     done = home.play("site.yml")
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr
-    return {"workloads": _workloads(kubectl), "containers": kubectl.containers("arrival-")}
+    return {"workloads": _workloads(kubectl), "containers": kubectl.containers(ONCE)}
 
 
 def test_what_the_commit_does_not_change_stays_as_it_is(
@@ -78,7 +81,7 @@ def test_what_the_commit_does_not_change_stays_as_it_is(
     allowed = {
         name
         for name, (application, _) in before["workloads"].items()
-        if changed or FORMERLY.get(application, application) in roles
+        if changed or ROLES.get(application, application) in roles
     }
     assert changing - allowed == set()
     if not changing:
