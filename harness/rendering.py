@@ -37,7 +37,7 @@ class Role:
             "groups": {"control_plane": ["home"], "home_servers": ["home"]},
             "hostvars": {"home": {"ansible_host": "192.0.2.1"}},
         }
-        known |= role_defaults(loader, role)
+        known |= role_defaults(role)
         for path in (
             *sorted((ROOT / "roles/common/vars/main").glob("*.yml")),
             *sorted((self._path / "vars").rglob("*.yml")),

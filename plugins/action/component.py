@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from ansible_collections.homeserver.stack.plugins.module_utils.authority import AuthorityError
-from ansible_collections.homeserver.stack.plugins.module_utils.components import secret_files
+from ansible_collections.homeserver.stack.plugins.module_utils.components import components, secret_files
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.checks import (
     Check,
     check_unless_live,
@@ -29,37 +29,42 @@ class ActionModule(ApplyAction):
     def act(self, arguments: Arguments, task_vars: dict[str, Any]) -> dict[str, Any]:
         """Follow the role's declaration."""
         role = str(task_vars["ansible_role_name"]).rpartition(".")[2]
-        declared = _Declaration(Path(task_vars["role_path"]), self._loader, self._templar.template)
+        declared, evaluate = components()[role], evaluator(self._templar, task_vars)
         wanted = Wanted(
-            declared.value("application", role),
-            "present" if declared.value("enabled") else "absent",
-            int(self._templar.template(task_vars[f"{role}_rollout_timeout_seconds"])),
-            declared.value("volumes"),
+            declared.get("application", role),
+            "present" if evaluate(declared["enabled"]) else "absent",
+            int(evaluate(f"{{{{ {role}_rollout_timeout_seconds }}}}")),
+            evaluate(declared.get("volumes")),
         )
         kubeconfig = arguments["kubeconfig"]
         if wanted.state == "absent":
             result = self.apply(wanted, [], kubeconfig, task_vars)
             return result | {"changed": self._remove_secrets(role, task_vars) or result["changed"]}
         try:
-            issued = self._issue(declared, task_vars)
+            issued = self._issue(evaluate(declared.get("secrets", {})), task_vars)
         except (AuthorityError, OSError) as error:
             return {"failed": True, "msg": told(error)}
+        policies = network_policies(role, evaluate)
         if early := arguments["early"]:
-            objects = [*self._objects(role, [], early, task_vars)]
-            return self.apply(wanted._replace(partial=True), objects, kubeconfig, task_vars)
-        objects = [*self._objects(role, declared.value("manifests", []), declared.templates, task_vars)]
-        if not self._task.check_mode and (check := declared.value("check")):
+            objects = [*policies, *self._rendered(early, task_vars)]
+            result = self.apply(wanted._replace(partial=True), objects, kubeconfig, task_vars)
+            return result | {"changed": issued or result["changed"]}
+        manifests = [obj for name in evaluate(declared.get("manifests", [])) for obj in self.read_file(name)]
+        templates = sorted(path.name for path in Path(task_vars["role_path"]).glob("templates/*.yaml.j2"))
+        objects = [*manifests, *policies, *self._rendered(templates, task_vars)]
+        works = not self._task.check_mode
+        if works and (check := evaluate(declared.get("check"))):
             self._check(wanted, check, kubeconfig, task_vars)
         result = self.apply(wanted, objects, kubeconfig, task_vars)
-        if not self._task.check_mode and (answer := declared.value("answer")):
+        if works and (answer := evaluate(declared.get("answer"))):
             self._wait(answer, kubeconfig, changed=result["changed"])
         return result | {"changed": issued or result["changed"]}
 
-    def _issue(self, declared: _Declaration, task_vars: dict[str, Any]) -> bool:
+    def _issue(self, secrets: dict[str, Any], task_vars: dict[str, Any]) -> bool:
         """Issue its certificates, and return whether any was issued."""
         wanted = {
             name.removesuffix("_certificate"): secret
-            for name, secret in declared.value("secrets", {}).items()
+            for name, secret in secrets.items()
             if secret["kind"] == "certificate" and secret["for"]
         }
         if not wanted:
@@ -70,14 +75,8 @@ class ActionModule(ApplyAction):
             for name, secret in wanted.items()
         ]
 
-    def _objects(
-        self, role: str, files: list[str], templates: list[str], task_vars: dict[str, Any]
-    ) -> Iterator[Object]:
-        for name in files:
-            yield from self.read_file(name)
-        yield from network_policies(role, evaluator(self._templar, self._loader, task_vars))
-        for name in templates:
-            yield from self.render(name, task_vars)
+    def _rendered(self, templates: list[str], task_vars: dict[str, Any]) -> list[Object]:
+        return [obj for name in templates for obj in self.render(name, task_vars)]
 
     def _check(
         self, wanted: Wanted, check: Mapping[str, Any], kubeconfig: str, task_vars: dict[str, Any]
@@ -109,16 +108,3 @@ class ActionModule(ApplyAction):
             for file in there:
                 file.unlink()
         return bool(there)
-
-
-class _Declaration:
-    """A role's meta/component.yml. Its expressions are evaluated when they are read."""
-
-    def __init__(self, role: Path, loader: Any, evaluate: Callable[[Any], Any]) -> None:
-        file = role / "meta/component.yml"
-        self._declared: Mapping[str, Any] = loader.load_from_file(str(file), trusted_as_template=True)
-        self._evaluate = evaluate
-        self.templates = sorted(path.name for path in (role / "templates").glob("*.yaml.j2"))
-
-    def value(self, key: str, default: Any = None) -> Any:
-        return self._evaluate(self._declared[key]) if key in self._declared else default

@@ -86,7 +86,7 @@ class ActionModule(ActionBase):
             path.name: _Role(
                 _options(read(path / "meta/argument_specs.yml")["argument_specs"]),
                 read(path / "meta/constraints.yml"),
-                role_defaults(self._loader, path.name),
+                role_defaults(path.name),
                 {name: value for file in path.glob("vars/**/*.yml") for name, value in read(file).items()},
             )
             for path in sorted(_ROLES.iterdir())

@@ -20,6 +20,8 @@ from ansible.playbook import Playbook
 from ansible.plugins.callback import CallbackBase
 from ansible.plugins.loader import lookup_loader
 from ansible.template import Templar, trust_as_template
+from ansible_collections.homeserver.stack.plugins.module_utils.components import components
+from ansible_collections.homeserver.stack.plugins.plugin_utils.role_defaults import role_defaults
 
 # One filter of a collection loads all its filters.
 _EXPRESSION = "{{ {} | default({}) | homeserver.stack.flags is defined }}"
@@ -50,3 +52,5 @@ class CallbackModule(CallbackBase):
         Templar(loader=DataLoader()).template(trust_as_template(_EXPRESSION))
         for name in _LOOKUPS:
             lookup_loader.get(name)
+        for role in components():
+            role_defaults(role)

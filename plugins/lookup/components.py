@@ -67,5 +67,5 @@ class LookupModule(LookupBase):
                 return [secrets()]
             case "unrotatable_secrets":
                 return [unrotatable_secrets()]
-        evaluate = evaluator(self._templar, self._loader, variables or {})
+        evaluate = evaluator(self._templar, variables or {})
         return [_JUDGED[terms[0]](lambda _, condition: bool(evaluate(condition)))]

@@ -30,16 +30,16 @@ _raw:
   elements: dict
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-from ansible.template import Templar, trust_as_template
 from ansible_collections.homeserver.stack.plugins.module_utils.components import components
 from ansible_collections.homeserver.stack.plugins.module_utils.registry.image_build import Image, archive_path
 from ansible_collections.homeserver.stack.plugins.module_utils.registry.image_builders import BuildError
-from ansible_collections.homeserver.stack.plugins.plugin_utils.role_defaults import role_defaults
+from ansible_collections.homeserver.stack.plugins.plugin_utils.declarations import evaluator
 
 _IMAGES = Path(__file__).parents[2] / "images"
 
@@ -50,25 +50,24 @@ class LookupModule(LookupBase):
     def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[Any]:
         """List the images of a role, the only term."""
         self.set_options(var_options=variables, direct=kwargs)
-        # In the role common, that of another is not seen with all that it depends on.
-        known = role_defaults(self._loader, terms[0]) | (variables or {})
-        templar = self._templar.copy_with_new_env(available_variables=known)
-        base, platform, directory = (
-            templar.template(known[name])
-            for name in ("homeserver_python_image", "homeserver_platform", "homeserver_images_dir")
+        evaluate = evaluator(self._templar, variables or {})
+        base, platform, directory = evaluate(
+            ["{{ homeserver_python_image }}", "{{ homeserver_platform }}", "{{ homeserver_images_dir }}"]
         )
         return [
             _described(
                 Image(f"localhost/{name}", source, base, platform, within), Path(directory).expanduser()
             )
-            for name, source, within in _sources(components()[terms[0]].get("builds", {}), templar)
+            for name, source, within in _sources(components()[terms[0]].get("builds", {}), evaluate)
         ]
 
 
-def _sources(builds: dict[str, str] | str, templar: Templar) -> list[tuple[str, Path, Path | None]]:
+def _sources(
+    builds: dict[str, str] | str, evaluate: Callable[[Any], Any]
+) -> list[tuple[str, Path, Path | None]]:
     """Return the name of each image, its source, and the directory that links in it may lead to."""
     if isinstance(builds, str):
-        given = templar.template(trust_as_template(builds))
+        given = evaluate(builds)
         return [(name, Path(path).expanduser().resolve(), None) for name, path in given.items()]
     return [(name, (_IMAGES / directory).resolve(), _IMAGES) for name, directory in builds.items()]
 

@@ -40,4 +40,4 @@ class LookupModule(LookupBase):
     def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[Any]:
         """Generate the policies of a role, the only term."""
         self.set_options(var_options=variables, direct=kwargs)
-        return network_policies(terms[0], evaluator(self._templar, self._loader, variables or {}))
+        return network_policies(terms[0], evaluator(self._templar, variables or {}))

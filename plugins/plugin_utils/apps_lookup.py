@@ -16,7 +16,7 @@ class AppsLookup(LookupBase):
     def values(self, names: Iterable[str], variables: dict[str, Any] | None) -> Iterator[Any]:
         """Return the values of variables."""
         # The default of apps, and variables that an owner's entries may refer to.
-        defaults = role_defaults(self._loader, "apps")
+        defaults = role_defaults("apps")
         known = {"traefik_routes": [], **defaults, **(variables or {}), "role_path": defaults["role_path"]}
         templar = self._templar.copy_with_new_env(available_variables=known)
         return (templar.template(known[name]) for name in names)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar
 
-from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.action import ActionBase
 from ansible.template import Templar
 from ansible_collections.homeserver.stack.plugins.module_utils.authority import Authority, AuthorityError
 
-_DEFAULTS = Path(__file__).parents[2] / "roles/certificate_authority/defaults/main.yml"
+from .role_defaults import role_defaults
 
 
 class AuthorityAction(ActionBase):
@@ -55,6 +53,6 @@ def authority_of(templar: Templar, task_vars: Mapping[str, Any], *, dry_run: boo
 
     They are not arguments of the action, because a result would show the passphrase.
     """
-    variables = DataLoader().load_from_file(str(_DEFAULTS), trusted_as_template=True) | dict(task_vars)
+    variables = role_defaults("certificate_authority") | dict(task_vars)
     known = templar.copy_with_new_env(available_variables=variables)
     return Authority.of(lambda name: known.template(variables[name]), dry_run=dry_run)

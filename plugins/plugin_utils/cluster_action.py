@@ -30,6 +30,8 @@ class ClusterAction(ActionBase):
     SKIPPED_IN_CHECK_MODE: ClassVar[bool] = False
     """Whether a dry run does nothing."""
 
+    _cluster: Cluster | None = None
+
     _supports_check_mode = True
     _requires_connection = False
 
@@ -61,5 +63,7 @@ class ClusterAction(ActionBase):
         return logins
 
     def connect(self, kubeconfig: str) -> Cluster:
-        """Connect to the cluster. A dry run does not wait for it, because it may not exist yet."""
-        return Cluster(kubeconfig, patient=not self._task.check_mode)
+        """Connect to the cluster once. A dry run does not wait, because the cluster may not exist yet."""
+        if not self._cluster:
+            self._cluster = Cluster(kubeconfig, patient=not self._task.check_mode)
+        return self._cluster
