@@ -16,7 +16,7 @@ WORKLOADS = "deployments,statefulsets,daemonsets"
 ONCE = "arrival-"
 # The role of an application that has another name.
 ROLES = {"flask_app": "apps"}
-# What the pods of all roles are made of.
+# The pods of all roles depend on these files.
 SHARED = ("roles/common", "roles/*/files", "images", "app", "plugins/module_utils/kubernetes")
 
 
@@ -47,6 +47,10 @@ def _workloads(kubectl: Kubectl) -> dict[str, tuple[str, int]]:
     }
 
 
+def _state(kubectl: Kubectl) -> dict[str, Any]:
+    return {"workloads": _workloads(kubectl), "containers": kubectl.containers(ONCE)}
+
+
 @pytest.fixture(scope="module")
 def before(home: Home, kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Install the home with the commit before; return its workloads and its containers."""
@@ -55,7 +59,7 @@ def before(home: Home, kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactor
         own = os.environ | {"ANSIBLE_CONFIG": str(tree / "ansible.cfg")}
         done = subprocess.run(command, cwd=tree, env=own, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr
-    return {"workloads": _workloads(kubectl), "containers": kubectl.containers(ONCE)}
+    return _state(kubectl)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +68,7 @@ def after(home: Home, kubectl: Kubectl, before: dict[str, Any]) -> dict[str, Any
     assert before
     done = home.play("site.yml")
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr
-    return {"workloads": _workloads(kubectl), "containers": kubectl.containers(ONCE)}
+    return _state(kubectl)
 
 
 def test_what_the_commit_does_not_change_stays_as_it_is(
