@@ -221,7 +221,7 @@ def test_its_own_repository_is_not_made_while_the_disk_of_the_former_is_away(mac
     machine.target.rename(machine.root / "away")
     machine.target.mkdir()
 
-    assert "repository nas: what was there is gone -> mount its disk" in machine.fails("save")
+    assert "repository nas: it is gone -> mount its disk" in machine.fails("save")
     assert list(machine.target.iterdir()) == []
 
 
@@ -359,7 +359,7 @@ def test_links_in_the_directory_of_prometheus_are_left_out_and_named(
     os.mkfifo(root / "wal/pipe")
     told = machine.fails("save")
 
-    assert "all but 6 that are neither files nor directories" in told
+    assert "6 entries are neither files nor directories, all others are saved" in told
     assert f"{root}/wal/x" in told
     copy = machine.restored() / "saved/volumes" / METRICS.removeprefix("monitoring-prometheus-")
     assert _files(copy).keys() == {
@@ -400,7 +400,7 @@ def test_a_database_whose_reading_never_ends_does_not_stop_a_save(machine: Machi
     stuck = "COPY_SECONDS = 1\ndef copy_sqlite(database, copy): os.mkfifo(copy.parent.parent / 'p'); "
     done = _save_patched(machine, "databases", stuck + "(copy.parent.parent / 'p').open()")
 
-    assert "it is not done after 1 s, and no other of its volume is tried" in done.stdout
+    assert "it has not finished after 1 s, so the rest of its volume is not tried" in done.stdout
     for name in ("x.db", "y.db"):
         assert _page(machine.restored() / "volumes" / WIKI / name) == "kept"
 
@@ -440,7 +440,7 @@ def test_names_that_are_no_text_are_saved(machine: Machine) -> None:
     for name in (b"\xff", b"\xfe", b"\xfd\n.db"):
         path = machine.wiki / os.fsdecode(name)
         assert (restored / "volumes" / WIKI / path.name).read_bytes() == path.read_bytes()
-    assert "restored 6 files, 4 are as here, 2 have changed" in machine.done("drill")
+    assert "restored 6 files, 4 match the current ones, 2 have changed" in machine.done("drill")
 
 
 # ---- on the founder
@@ -601,7 +601,7 @@ def test_a_cluster_that_does_not_answer_is_told_and_the_rest_is_saved(founder: M
     (founder.root / "kubectl").write_text("#!/bin/sh\necho 'connection refused' >&2; exit 1\n")
     told = founder.fails("save")
 
-    assert "what the cluster has could not be saved: kubectl get persistentvolumes" in told
+    assert "the objects of the cluster could not be saved: kubectl get persistentvolumes" in told
     assert (founder.restored() / "volumes" / WIKI / "page").read_text() == "Hello"
 
 
@@ -609,7 +609,7 @@ def test_a_machine_without_a_cluster_is_saved(founder: Machine) -> None:
     (founder.wiki / "page").write_text("Hello")
     (founder.root / "kubectl").unlink()
 
-    assert "no app was told that it is saved: kubectl cannot be run" in founder.fails("save")
+    assert "no app has run its commands before a save: kubectl cannot be run" in founder.fails("save")
     assert (founder.restored() / "volumes" / WIKI / "page").read_text() == "Hello"
 
 
@@ -636,7 +636,7 @@ def test_a_wrong_password_is_told(machine: Machine) -> None:
     machine.configure(password="quite-another-password")
     told = machine.fails("save")
 
-    assert "repository nas: its password is another one -> put the password" in told
+    assert "repository nas: its password is a different one -> put the password" in told
     assert PASSWORD not in told
     assert "quite-another-password" not in told
     assert len(machine.copies()) == 1
@@ -652,7 +652,7 @@ def test_a_directory_that_is_not_mounted_is_not_filled(new: Machine) -> None:
     gone = new.target.rename(new.root / "gone")
     new.target.mkdir()
     told = new.fails("save")
-    assert "repository nas: what was there is gone -> mount its disk" in told
+    assert "repository nas: it is gone -> mount its disk" in told
     assert list(new.target.iterdir()) == []
 
     new.target.rmdir()
@@ -778,7 +778,7 @@ def test_a_drill_counts_what_changed_since(machine: Machine) -> None:
     (machine.wiki / "page").write_text("Hello again")
 
     # One lists what a copy has to have.
-    assert "restored 3 files, 2 are as here, 1 have changed here since" in machine.done("drill")
+    assert "restored 3 files, 2 match the current ones, 1 have changed since" in machine.done("drill")
 
 
 def test_a_drill_waits_for_no_pipe_that_came_in_the_place_of_a_file(machine: Machine) -> None:
@@ -790,7 +790,7 @@ def test_a_drill_waits_for_no_pipe_that_came_in_the_place_of_a_file(machine: Mac
     os.mkfifo(page)
     os.utime(page, ns=(about.st_atime_ns, about.st_mtime_ns))
 
-    assert "1 have changed here since" in machine.done("drill")
+    assert "1 have changed since" in machine.done("drill")
 
 
 LOST = """
@@ -878,7 +878,7 @@ def test_nothing_is_saved_over_a_restore(machine: Machine) -> None:
     machine.done("save")
     (machine.directory / "restoring").touch()
 
-    assert "a restore has begun and not ended" in machine.fails("save")
+    assert "a restore has started but not finished" in machine.fails("save")
     assert len(machine.copies()) == 1
 
 

@@ -1,7 +1,7 @@
-"""Saves a machine of the home with restic, and proves that it can be read again.
+"""Saves a machine of the home with restic, and proves that the backup can be restored.
 
-Run by homeserver-backup*.service. Saved are the volumes of the cluster, with consistent copies of what may
-not be copied while it is written, and on the founder what the cluster and the control machine know. Every
-repository is written each time; the first is the one that drills read. A failure of one does not stop the
-others.
+Run by homeserver-backup*.service. It saves the volumes of the cluster, with consistent copies of data that
+changes during the save. The founder also saves the cluster's objects and the control machine's inventory.
+Each save writes to all repositories, and drills read the first one. If a repository fails, the others are
+still written.
 """

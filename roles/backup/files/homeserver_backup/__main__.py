@@ -1,9 +1,9 @@
-"""Runs the program, also where Python is given only the path of this directory."""
+"""Runs the program, even if Python only gets the path of this directory."""
 
 import os
 import sys
 
-# Python then looks for modules in this directory, and not for the package itself.
+# In that case, Python searches this directory for modules and does not find the package itself.
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
 
 from homeserver_backup.cli import main  # noqa: E402

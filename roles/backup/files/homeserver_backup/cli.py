@@ -17,7 +17,7 @@ from .state import State, exclusive_lock
 
 
 def status(settings: Settings, state: State) -> list[str]:  # noqa: ARG001
-    """Print what is known, as JSON."""
+    """Print the state of the repositories, as JSON."""
     log(json.dumps(state.repositories))
     return []
 
@@ -26,7 +26,7 @@ JOBS = {"prepare": prepare, "save": save, "check": check, "drill": drill, "statu
 
 
 def main() -> None:
-    """Do one job, and tell what was wrong with it."""
+    """Run a job, and print its errors."""
     parser = argparse.ArgumentParser(
         prog="homeserver_backup", description=(description or "").splitlines()[0]
     )

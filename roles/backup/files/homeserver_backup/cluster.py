@@ -43,7 +43,7 @@ _ANNOTATIONS_OF_CLUSTER = (
 
 
 def kubectl(settings: Settings, *arguments: str, seconds: int = KUBECTL_SECONDS) -> str:
-    """Ask the cluster."""
+    """Run kubectl, and return its output."""
     try:
         done = subprocess.run(
             [*settings.kubectl, *arguments], capture_output=True, text=True, check=False, timeout=seconds
@@ -82,7 +82,7 @@ def write_objects(settings: Settings) -> None:
 
 
 def volumes(found: Iterable[Object]) -> list[Object]:
-    """Describe the bound volumes of the cluster's own storage."""
+    """Describe the bound volumes of the storage class microk8s-hostpath."""
     return [
         {
             "namespace": spec["claimRef"]["namespace"],
@@ -109,7 +109,7 @@ def _node(spec: Object) -> str:
 
 
 def is_made_by_owner(obj: Object) -> bool:
-    """Tell whether the owner made an object: neither this project, nor the cluster, nor a controller."""
+    """Return whether the owner created an object, not this project, the cluster or a controller."""
     metadata = obj["metadata"]
     if (metadata.get("labels") or {}).get(MANAGED_BY) == MANAGER or metadata.get("ownerReferences"):
         return False
@@ -121,7 +121,7 @@ def is_made_by_owner(obj: Object) -> bool:
 
 
 def without_server_fields(obj: Object) -> Object:
-    """Return an object without what the cluster adds to it."""
+    """Return an object without the fields that the cluster adds to it."""
     shown = {key: value for key, value in obj.items() if key != "status"}
     metadata = {key: value for key, value in obj["metadata"].items() if key not in _SET_BY_SERVER}
     annotations = {
@@ -131,7 +131,7 @@ def without_server_fields(obj: Object) -> Object:
     }
     shown["metadata"] = {**metadata, **({"annotations": annotations} if annotations else {})}
     if obj["kind"] == "Service" and obj["spec"].get("clusterIP") != "None":
-        # Those of another cluster may be in use.
+        # In another cluster, these addresses and ports may be in use.
         left = ("clusterIP", "clusterIPs", "healthCheckNodePort")
         shown["spec"] = {key: value for key, value in obj["spec"].items() if key not in left}
     if obj["kind"] == "Namespace":

@@ -1,4 +1,4 @@
-"""Restores the newest copy, and compares it with what is here."""
+"""Restores the newest copy, and compares it with the current files."""
 
 import contextlib
 import json
@@ -22,12 +22,12 @@ from .settings import TAG, Object, Repository, Settings
 from .state import State
 
 GIB = 2**30
-# Files, by path and size; two may have the same path as it is printed.
+# Files by path and size. Two files may have the same printed path.
 Files = Counter[tuple[str, int]]
 
 
 def drill(settings: Settings, state: State) -> list[str]:
-    """Restore the newest copy from the first repository, and compare it with what is here."""
+    """Restore the newest copy from the first repository, and compare it with the current files."""
     repository = settings.repositories[0]
     scratch = settings.directory.with_name(f"{settings.directory.name}-drill")
     shutil.rmtree(scratch, ignore_errors=True)
@@ -54,8 +54,8 @@ def drill(settings: Settings, state: State) -> list[str]:
         shutil.rmtree(scratch, ignore_errors=True)
     state.succeeded(repository.name, "drill", drill=time.time())
     log(
-        f"repository {repository.name}: restored {found.files} files, {found.same} are as here,"
-        f" {found.changed} have changed here since"
+        f"repository {repository.name}: restored {found.files} files, {found.same} match the current ones,"
+        f" {found.changed} have changed since"
     )
     return []
 
@@ -66,15 +66,15 @@ def _check_complete(
     settings: Settings,
     repository: Repository,
 ) -> None:
-    """Compare the volumes and databases that a copy has with those that it has to have.
+    """Compare the volumes and databases in a copy with its list of expected ones.
 
     Raises:
-        BackupError: It lacks some, or does not say what it has to have.
+        BackupError: The copy lacks some, or lacks the list.
     """
     there = {about["path"] for about in nodes if about["type"] in ("dir", "file")}
     if str(settings.expected) not in there:
         raise BackupError(
-            f"repository {repository.name}: the newest copy does not list what it has to have -> save again"
+            f"repository {repository.name}: the newest copy lacks the list of its contents -> save again"
         )
     expected = json.loads(dump(str(settings.expected)).stdout)
     if lacking := [path for path in expected if as_printed(path) not in there]:
@@ -86,7 +86,7 @@ def _check_complete(
 
 
 def group_files(nodes: Iterable[Object], settings: Settings) -> dict[Path, Files]:
-    """Group the files of a copy, with their sizes, by what is restored at a time."""
+    """Group the files of a copy and their sizes into parts that are restored one after the other."""
     found: dict[Path, Files] = {}
     for about in nodes:
         if about["type"] == "file":
@@ -107,7 +107,7 @@ def _check_room(size: int, scratch: Path) -> None:
     if size + GIB > free:
         raise BackupError(
             f"the drill needs {size / GIB + 1:.1f} GiB at {scratch}, and {free / GIB:.1f} GiB are free"
-            " -> free some, or mount a disk there"
+            " -> free some space, or mount a disk there"
         )
 
 
@@ -123,7 +123,7 @@ def _check_result(found: "Comparison", repository: Repository) -> None:
 
 
 class Comparison:
-    """What a drill found."""
+    """The result of a drill."""
 
     def __init__(self) -> None:
         self.files = 0
@@ -132,23 +132,21 @@ class Comparison:
         self.mismatches: list[str] = []
 
     def compare(self, scratch: Path, listed: Files) -> None:
-        """Compare what was restored with what was saved, and with what is here."""
+        """Compare restored files with the list of saved ones, and with the current files."""
         found = [Path(parent, name) for parent, _, names in os.walk(scratch) for name in names]
         restored = {
             path: Path("/", path.relative_to(scratch)) for path in found if is_file_or_directory(path)
         }
         there = Counter((as_printed(str(here)), path.stat().st_size) for path, here in restored.items())
         self.files += listed.total()
-        self.mismatches += [
-            f"{path} did not come back with its {size} bytes" for path, size in listed - there
-        ]
+        self.mismatches += [f"{path} was not restored with its {size} bytes" for path, size in listed - there]
         for path, here in restored.items():
             self._compare(path, here)
 
     def _compare(self, restored: Path, here: Path) -> None:
-        """Compare a restored file with what is here, as far as that has not changed since."""
+        """Compare a restored file with the current one, unless that has changed since."""
         if (error := _database_error(restored)) and not here.exists():
-            self.mismatches.append(f"{here} is no sound database: {error}")
+            self.mismatches.append(f"{here} is a damaged database: {error}")
         elif not _is_unchanged(restored, here):
             self.changed += 1
         elif _is_same(restored, here) or not _is_unchanged(restored, here):
@@ -158,7 +156,7 @@ class Comparison:
 
 
 def _is_unchanged(restored: Path, here: Path) -> bool:
-    """Tell whether a file here is as old and large as what was saved of it."""
+    """Return whether a current file has the time and size of the restored one."""
     try:
         ours, theirs = here.stat(), restored.stat()
     except OSError:
@@ -180,7 +178,7 @@ def _is_same(restored: Path, here: Path) -> bool:
 
 
 def _database_error(copy: Path) -> str:
-    """Return the error that SQLite finds in a file; empty for a sound database or another file."""
+    """Return the error that SQLite finds in a file; empty for an intact database or another file."""
     with copy.open("rb") as file:
         if file.read(16) != b"SQLite format 3\0":
             return ""

@@ -1,9 +1,9 @@
-"""What may go wrong with a backup."""
+"""Errors of backups."""
 
 
 class BackupError(Exception):
-    """What went wrong, and what to do about it."""
+    """A failed job. The message also says how to fix it."""
 
 
 class UnavailableError(BackupError):
-    """A repository that may be back tomorrow."""
+    """A repository that may only be unavailable temporarily."""

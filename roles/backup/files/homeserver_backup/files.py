@@ -1,4 +1,4 @@
-"""Reads and writes files safely: those of apps are hostile."""
+"""Reads and writes files safely, because those of apps may be hostile."""
 
 import contextlib
 import ctypes
@@ -20,10 +20,10 @@ _MOUNT_ATTR_NOSYMFOLLOW = 0x200000
 
 @contextlib.contextmanager
 def symlinks_refused(directory: Path) -> Iterator[None]:
-    """Let neither this process nor its children follow a symbolic link below a directory.
+    """Prevent this process and its children from following symbolic links below a directory.
 
-    An app may replace a directory by a link at any moment, also between two looks of SQLite's or restic's at
-    it. So the kernel refuses links, in a mount that only these processes see.
+    An app may replace a directory with a link at any moment, even while SQLite or restic reads it. So the
+    kernel refuses links, in a mount that only these processes see.
     """
     if not directory.is_dir():
         yield
@@ -56,20 +56,20 @@ def _mount_without_links(place: bytes) -> None:
 
 
 def open_regular(path: Path) -> IO[bytes]:
-    """Open a file for reading; nothing else, and nothing that lets its reader wait.
+    """Open a regular file for reading. Others, which might block, are refused.
 
     Raises:
-        OSError: It is not there, or something else.
+        OSError: It does not exist, or is not a regular file.
     """
     file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
-        raise OSError(f"{path} is no file")
+        raise OSError(f"{path} is not a file")
     return file
 
 
 def is_file_or_directory(path: Path) -> bool:
-    """Tell whether something is a file or a directory, or gone."""
+    """Return whether a path is a file, a directory or missing."""
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
@@ -78,7 +78,7 @@ def is_file_or_directory(path: Path) -> bool:
 
 
 def write_atomic(path: Path, text: str, mode: int) -> None:
-    """Write a file as a whole."""
+    """Write a file atomically."""
     beside = path.with_name(f".{path.name}.new")
     with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as file:  # noqa: PTH123
         file.write(text)

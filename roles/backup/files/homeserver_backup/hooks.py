@@ -1,4 +1,4 @@
-"""Lets apps and Elasticsearch write what is then saved."""
+"""Makes apps and Elasticsearch write their data into volumes before a save."""
 
 import json
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ SNAPSHOT_SECONDS = 1200
 
 
 def snapshot_logs(settings: Settings) -> None:
-    """Let Elasticsearch save itself, into a volume that is then saved."""
+    """Make Elasticsearch write a snapshot into a volume that is then saved."""
     namespace, _, name = settings.snapshot_job.partition("/")
     if not name or not kubectl(
         settings, "-n", namespace, "get", "cronjob", name, "--ignore-not-found", "--output=name"
@@ -32,20 +32,20 @@ def snapshot_logs(settings: Settings) -> None:
 
 
 class Hooks:
-    """Commands that apps have run in their pods before and after a save."""
+    """The commands of apps that run in their pods before and after a save."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._found: list[tuple[str, str, dict[str, list[list[str]]]]] = []
 
     def before(self) -> list[str]:
-        """Run those before."""
+        """Run the commands before a save."""
         if not self._settings.founder:
             return []
         try:
             listed = kubectl(self._settings, "get", "deployments", "--all-namespaces", "--output=json")
         except BackupError as error:
-            return [f"no app was told that it is saved: {error}"]
+            return [f"no app has run its commands before a save: {error}"]
         self._found = [
             (each["metadata"]["namespace"], each["metadata"]["name"], json.loads(hooks))
             for each in json.loads(listed)["items"]
@@ -55,7 +55,7 @@ class Hooks:
         return list(self._run("before"))
 
     def after(self) -> list[str]:
-        """Run those after."""
+        """Run the commands after a save."""
         return list(self._run("after"))
 
     def _run(self, when: str) -> Iterator[str]:

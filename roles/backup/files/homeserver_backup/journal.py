@@ -4,11 +4,11 @@ import sys
 
 
 def log(text: str) -> None:
-    """Tell something in the journal."""
+    """Write a line to the journal."""
     sys.stdout.write(f"{escaped(text)}\n")
     sys.stdout.flush()
 
 
 def escaped(text: str) -> str:
-    """Escape what ends a line or cannot be printed: apps name their files as they like."""
+    """Escape line breaks and unprintable characters, because apps choose the names of their files."""
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)

@@ -1,4 +1,4 @@
-"""Copies the data of a Prometheus that runs."""
+"""Copies the data of a running Prometheus."""
 
 import contextlib
 import os
@@ -13,7 +13,10 @@ ATTEMPTS = 5
 
 
 def copy_prometheus(volume: Path, copy: Path) -> None:
-    """Copy Prometheus' data while it runs: what is newest first, so that what moves on is there twice."""
+    """Copy Prometheus' data while it runs.
+
+    The newest data comes first. If Prometheus moves data meanwhile, the copy contains it twice, not never.
+    """
     irregular = [
         path
         for parent, folders, names in os.walk(volume)
@@ -30,17 +33,18 @@ def copy_prometheus(volume: Path, copy: Path) -> None:
     if irregular:
         few = ", ".join(map(str, irregular[:5]))
         raise BackupError(
-            f"all but {len(irregular)} that are neither files nor directories: {few} -> remove them"
+            f"{len(irregular)} entries are neither files nor directories, all others are saved: {few}"
+            " -> remove them"
         )
 
 
 def _irregular(directory: str, names: list[str]) -> list[str]:
-    """Name what is left out of a copy of a directory."""
+    """Return the names that are left out of a copy of a directory."""
     return [name for name in names if not is_file_or_directory(Path(directory, name))]
 
 
 def _copy_tree(source: Path, target: Path) -> None:
-    """Copy a directory, again if files are removed meanwhile."""
+    """Copy a directory, and start again if files are removed meanwhile."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             shutil.rmtree(target, ignore_errors=True)
@@ -66,7 +70,7 @@ def _blocks(root: Path) -> list[Path]:
 
 
 def _link_blocks(root: Path, beside: Path) -> None:
-    """Link the files of all blocks, which never change, until none has come or gone meanwhile."""
+    """Link the files of all blocks, which never change, and repeat until the set of blocks is stable."""
     for _ in range(ATTEMPTS):
         found = _blocks(root)
         for block in found:
@@ -87,14 +91,14 @@ def _link_file(source: str, target: str) -> str:
         os.link(source, target)
     except OSError:  # on another disk
         return _copy_file(source, target)
-    if not is_file_or_directory(Path(target)):  # since a moment ago
+    if not is_file_or_directory(Path(target)):  # it was replaced a moment ago
         Path(target).unlink()
-        raise OSError(f"{source} is no file")
+        raise OSError(f"{source} is not a file")
     return target
 
 
 def _copy_owners(source: Path, copy: Path) -> None:
-    """Give copies the owners of what they are copies of."""
+    """Give the copies the owners of the originals."""
     for parent, folders, files in os.walk(copy):
         for path in (Path(parent), *(Path(parent, name) for name in (*folders, *files))):
             origin = source / path.relative_to(copy)

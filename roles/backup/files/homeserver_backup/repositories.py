@@ -11,7 +11,7 @@ from .restic import Restic, explain
 from .settings import Repository, Settings, directory_of
 from .state import State
 
-# So many checks read all data once.
+# The number of checks that together read all data once.
 SUBSETS = 12
 _ABSENT = re.compile(
     r"is there a repository at the following location|unable to open config file|config file does not exist",
@@ -20,9 +20,9 @@ _ABSENT = re.compile(
 
 
 def open_or_init(settings: Settings, repository: Repository, state: State) -> Restic:
-    """Find a repository, and make it if there never was one.
+    """Open a repository, and create it if it never existed.
 
-    A repository that existed before is not created again: its disk is not mounted, or somebody removed it.
+    A repository that existed before is not created again. Its disk may not be mounted, or it was removed.
     """
     restic = Restic(settings, repository)
     directory = directory_of(repository)
@@ -37,11 +37,11 @@ def open_or_init(settings: Settings, repository: Repository, state: State) -> Re
     if done.returncode and _ABSENT.search(done.stderr):
         if known or (former and directory and not Path(directory, "config").exists()):
             raise UnavailableError(
-                f"repository {repository.name}: what was there is gone -> mount its disk; or, to start over"
+                f"repository {repository.name}: it is gone -> mount its disk; or, to start over"
                 " there, rename the entry in backup_repositories"
             )
         made = restic.run_unchecked("init")
-        # Another machine of the home may have been faster.
+        # Another machine of the home may have created it first.
         if made.returncode and "already" not in made.stderr:
             raise explain(repository, made.stderr)
         done = restic.run("--no-lock", "cat", "config")
@@ -50,8 +50,8 @@ def open_or_init(settings: Settings, repository: Repository, state: State) -> Re
     found = str(json.loads(done.stdout)["id"])
     if known and found != known:
         raise BackupError(
-            f"repository {repository.name}: another one than before is there -> mount the right disk; or, if"
-            " it is meant, rename the entry in backup_repositories"
+            f"repository {repository.name}: a different repository is there now -> mount the right disk;"
+            " or, if this is intended, rename the entry in backup_repositories"
         )
     if not known:
         if former:
@@ -62,7 +62,7 @@ def open_or_init(settings: Settings, repository: Repository, state: State) -> Re
 
 
 def prepare(settings: Settings, state: State) -> list[str]:
-    """Open or make all repositories. One that was there before and is away today only causes an alert."""
+    """Open or create all repositories. A known one that is unavailable now only causes an alert."""
     errors = []
     known = [about.get("id") for about in state.repositories.values()]
     for repository in settings.repositories:
@@ -80,14 +80,14 @@ def prepare(settings: Settings, state: State) -> list[str]:
 
 
 def check(settings: Settings, state: State) -> list[str]:
-    """Check every repository, with a part of its data, and let go what is no longer kept."""
+    """Check every repository with a part of its data, and delete data that is no longer kept."""
     errors = []
     part = int(time.time() // (7 * 86400)) % SUBSETS + 1
     for repository in settings.repositories:
         try:
             restic = open_or_init(settings, repository, state)
             restic.run("check", f"--read-data-subset={part}/{SUBSETS}")
-            # Only what is whole loses anything.
+            # Only an intact repository is pruned.
             if settings.prunes:
                 restic.run("prune")
         except BackupError as error:
@@ -95,5 +95,5 @@ def check(settings: Settings, state: State) -> list[str]:
             errors.append(str(error))
         else:
             state.succeeded(repository.name, "check", check=time.time())
-            log(f"repository {repository.name}: whole, with part {part} of {SUBSETS} of its data")
+            log(f"repository {repository.name}: intact, checked with part {part} of {SUBSETS} of its data")
     return errors

@@ -13,19 +13,19 @@ from .errors import BackupError, UnavailableError
 from .settings import Repository, Settings, directory_of
 
 REPOSITORY_LOCK_SECONDS = 1800
-# A restic that moves less in each second of so many is stuck. Debian's 0.14 is, now and then, when a
-# directory is full; with little room left it is ended sooner.
+# restic is stuck if it moves fewer bytes per second than this for IDLE_SECONDS. Debian's version 0.14
+# sometimes hangs if the disk is full, so it is killed sooner if little space is left.
 IDLE_BYTES = 1024
 IDLE_SECONDS = 3600
 IDLE_SECONDS_IF_FULL = 60
 NEARLY_FULL = 256 * 2**20
-# restic's exit code if it saved all but some files.
+# restic's exit code if it could not read some files.
 INCOMPLETE = 3
 _MEANINGS = (
     (
         r"wrong password or no key found",
-        "its password is another one -> put the password that it was made with into backup.password beside"
-        " the home's other secrets and run site.yml, or use an empty location",
+        "its password is a different one -> put the password that it was created with into backup.password"
+        " beside the home's other secrets and run site.yml, or use an empty location",
     ),
     (
         r"no space left on device|disk quota exceeded|insufficient storage|507 ",
@@ -40,7 +40,7 @@ _MEANINGS = (
         r"|not found in the index|repository contains errors|unexpected pack size|truncated|invalid ID",
         "it is damaged -> keep it as it is, check the disk, and see docs/runbooks/BackupFailing.md",
     ),
-    (r"repository is already locked", "another program has locked it -> see what restic list locks says"),
+    (r"repository is already locked", "another program has locked it -> see the output of restic list locks"),
     (r"read-only file system", "it cannot be written -> mount it writable"),
     (
         r"host key verification failed|permission denied \(publickey",
@@ -49,7 +49,7 @@ _MEANINGS = (
     (
         _UNREACHABLE := r"connection refused|no such host|i/o timeout|no route to host|network is unreachable"
         r"|connection reset|could not resolve|connection timed out|deadline exceeded"
-        # What ssh says of it may come too late for restic.
+        # ssh may print the reason too late for restic.
         r"|unable to start the sftp session",
         "it cannot be reached -> is it on, and is its name right?",
     ),
@@ -58,7 +58,7 @@ _MEANINGS = (
 
 
 def explain(repository: Repository, printed: str) -> BackupError:
-    """Say in a line what restic means, with its own words at the end."""
+    """Explain an error of restic in a line that ends with its own message."""
     lines = [line.strip() for line in printed.splitlines() if line.strip()]
     own = " / ".join(lines[-3:])[-600:] or "it printed nothing"
     for pattern, meaning in _MEANINGS:
@@ -69,7 +69,7 @@ def explain(repository: Repository, printed: str) -> BackupError:
 
 
 class Restic:
-    """Runs restic on one repository. What is secret goes by its environment, which only root can read."""
+    """Runs restic on one repository. Secrets are in its environment, which only root can read."""
 
     def __init__(self, settings: Settings, repository: Repository) -> None:
         self.repository = repository
@@ -85,11 +85,11 @@ class Restic:
         }
 
     def run(self, *arguments: str, accepted: Iterable[int] = (0,)) -> subprocess.CompletedProcess[str]:
-        """Run a command once others let it, or raise what it says."""
+        """Run a command when the repository is not locked, and raise its error."""
         deadline = time.monotonic() + REPOSITORY_LOCK_SECONDS
         done = self.run_unchecked(*arguments)
         while "repository is already locked" in done.stderr and time.monotonic() < deadline:
-            # Takes away only the locks of programs that are gone.
+            # This only removes the locks of programs that no longer run.
             if self.run_unchecked("unlock").returncode == 0:
                 done = self.run_unchecked(*arguments)
             if "repository is already locked" in done.stderr:
@@ -99,7 +99,7 @@ class Restic:
         return done
 
     def run_unchecked(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command, whatever comes of it."""
+        """Run a command, and ignore its exit code."""
         with subprocess.Popen(
             ["restic", "--quiet", *arguments],
             env=self._environment,
@@ -115,7 +115,7 @@ class Restic:
         )
 
     def _communicate(self, process: subprocess.Popen[str]) -> tuple[str, str, str]:
-        """Return what a command printed, and a line about it if it was stuck and had to be ended."""
+        """Return the output of a command, and a line that says why if it was stuck and killed."""
         since, before = time.monotonic(), 0.0
         while True:
             full = _is_nearly_full(self.repository)
@@ -128,7 +128,7 @@ class Restic:
                 since, before = now, did
             elif now - since > patience:
                 process.kill()
-                why = "no space left on device" if full else f"it did nothing for {patience} s, and was ended"
+                why = "no space left on device" if full else f"it did nothing for {patience} s and was killed"
                 return *process.communicate(), f"\n{why}"
 
     def _masked(self, text: str) -> str:
@@ -147,7 +147,7 @@ def _is_nearly_full(repository: Repository) -> bool:
 
 
 def _progress(process: int) -> float:
-    """Return how many bytes a process has moved; a second of computing is as good as some of them."""
+    """Return how many bytes a process has moved. CPU time counts as some bytes per second."""
     try:
         moved = Path(f"/proc/{process}/io").read_text()
         computed = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]
@@ -158,17 +158,17 @@ def _progress(process: int) -> float:
 
 
 def escape_pattern(path: Path) -> str:
-    """Write a path so that restic takes it as it is."""
+    """Escape a path, so that restic does not read it as a pattern."""
     return re.sub(r"([\\*?\[])", r"\\\1", str(path)).replace("$", "$$")
 
 
 def is_excludable(path: Path) -> bool:
-    """Tell whether restic reads a path from a line as it is: it takes away space at the end."""
+    """Return whether restic reads a path from a line unchanged: it removes spaces at both ends."""
     return "\n" not in str(path) and str(path) == str(path).strip()
 
 
 def unreadable_files(printed: str) -> list[str]:
-    """Find the files that could not be read, without those that were removed meanwhile."""
+    """Return the files that could not be read, except those that were removed meanwhile."""
     found = []
     for line in printed.splitlines():
         try:
@@ -185,5 +185,5 @@ def unreadable_files(printed: str) -> list[str]:
 
 
 def as_printed(path: str) -> str:
-    """Write a path as restic does: a byte that is no UTF-8 becomes a sign."""
+    """Return a path as restic prints it: invalid UTF-8 becomes replacement characters."""
     return re.sub("[\ud800-\udfff]", "\ufffd", path)

@@ -20,11 +20,10 @@ from .volumes import stage
 
 
 def save(settings: Settings, state: State) -> list[str]:
-    """Save all to every repository."""
+    """Save everything to every repository."""
     if (settings.directory / "restoring").exists():
         raise BackupError(
-            "a restore has begun and not ended, so nothing is saved over it"
-            " -> finish it: playbooks/restore.yml"
+            "a restore has started but not finished, so nothing is saved -> finish it: playbooks/restore.yml"
         )
     shutil.rmtree(settings.staged, ignore_errors=True)
     hooks = Hooks(settings)
@@ -65,7 +64,7 @@ def _save_to(
         unread = unreadable_files(done.stderr)
         if unread:
             raise BackupError(
-                f"repository {repository.name}: all is saved but {len(unread)} files"
+                f"repository {repository.name}: everything is saved except {len(unread)} files"
                 f" -> {'; '.join(unread[:5])}"
             )
         if settings.prunes:

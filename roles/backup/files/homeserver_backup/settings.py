@@ -1,4 +1,4 @@
-"""The settings of a machine's backups, and what goes wrong with them."""
+"""The settings of a machine's backups."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,13 +9,13 @@ TAG = "homeserver"
 
 
 class Repository(NamedTuple):
-    """Where restic writes to."""
+    """A location that restic writes to."""
 
     name: str
     location: str
     environment: dict[str, str]
     parent: str
-    """What has the repositories of all machines; the same as the location if it has only this one."""
+    """The location with the repositories of all machines, or of this one if there is no other."""
 
     @property
     def own(self) -> bool:
@@ -24,7 +24,7 @@ class Repository(NamedTuple):
 
 
 def directory_of(repository: Repository) -> str:
-    """Return the directory that a repository is made in, if it is in one."""
+    """Return the directory that contains a repository, or an empty text if it is not local."""
     location = repository.parent.removeprefix("local:")
     return location if location.startswith("/") else ""
 
@@ -58,15 +58,15 @@ class Settings:
 
     @property
     def staged(self) -> Path:
-        """Where consistent copies are while a save runs."""
+        """The directory of consistent copies while a save runs."""
         return self.directory / "volumes"
 
     @property
     def expected(self) -> Path:
-        """The file that lists what a copy has to have."""
+        """The file that lists the expected contents of a copy."""
         return self.directory / "expected.json"
 
     @property
     def paths(self) -> list[str]:
-        """What is saved."""
+        """The paths that are saved."""
         return [str(path) for path in (self.directory, self.volumes) if path.is_dir()]

@@ -1,4 +1,4 @@
-"""Remembers what earlier runs found."""
+"""Keeps the results of earlier runs."""
 
 import contextlib
 import fcntl
@@ -16,7 +16,7 @@ JOB_LOCK_SECONDS = 7200
 
 
 class State:
-    """What earlier runs found, by repository: in state.json, and as metrics."""
+    """The results of earlier runs by repository, in state.json and as metrics."""
 
     def __init__(self, settings: Settings) -> None:
         self._file = settings.directory / "state.json"
@@ -31,18 +31,18 @@ class State:
         }
 
     def succeeded(self, name: str, job: str, **values: float | str) -> None:
-        """Note that a job went well."""
+        """Record that a job succeeded."""
         self.repositories[name].update(values)
         self.repositories[name]["failures"].pop(job, None)
         self.write()
 
     def failed(self, name: str, job: str, why: str) -> None:
-        """Note that a job did not."""
+        """Record that a job failed."""
         self.repositories[name]["failures"][job] = why
         self.write()
 
     def write(self) -> None:
-        """Keep it, as a whole or not at all."""
+        """Write the state and the metrics atomically."""
         write_atomic(self._file, json.dumps(self.repositories, indent=1), 0o600)
         self._metrics.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(self._metrics, "".join(metrics(self.repositories)), 0o644)

@@ -1,4 +1,4 @@
-"""Makes consistent copies of what changes while it is saved."""
+"""Makes consistent copies of data that changes during a save."""
 
 import contextlib
 import fnmatch
@@ -20,18 +20,18 @@ from .settings import Settings
 
 
 def stage(settings: Settings) -> tuple[list[Path], list[str]]:
-    """Write what the cluster knows, and copies of what changes.
+    """Write the objects of the cluster, and copies of data that changes.
 
-    Returns what is then left out, and what went wrong.
+    Returns the paths that are then excluded, and the errors.
     """
     settings.staged.mkdir(mode=0o700, parents=True)
     excluded = [settings.directory / name for name in ("state.json", ".state.json.new", ".lock", "restoring")]
     errors: list[str] = []
     if settings.founder:
         errors += _errors_of("the inventory of the control machine", partial(_check_control, settings))
-        errors += _errors_of("what the cluster has", partial(write_objects, settings))
+        errors += _errors_of("the objects of the cluster", partial(write_objects, settings))
         errors += _errors_of("the snapshot of the logs", partial(snapshot_logs, settings))
-    # Both in one mount, without which no file can be linked.
+    # Both are in one mount, because files cannot be linked across mounts.
     with symlinks_refused(Path(os.path.commonpath([settings.staged, settings.volumes]))):
         for volume in sorted(settings.volumes.iterdir()) if settings.volumes.is_dir() else []:
             copy = settings.staged / volume_name(volume)
@@ -47,7 +47,7 @@ def stage(settings: Settings) -> tuple[list[Path], list[str]]:
 
 
 def _expected(settings: Settings) -> set[str]:
-    """List what a copy has to have: the directories of volumes, and what was copied to be saved."""
+    """List the expected contents of a copy: the directories of volumes, and the consistent copies."""
     volumes = set(settings.volumes.iterdir()) if settings.volumes.is_dir() else set()
     if settings.founder:
         with contextlib.suppress(OSError, ValueError):
@@ -78,6 +78,6 @@ def volume_name(directory: Path) -> str:
 
 
 def _check_control(settings: Settings) -> None:
-    """Look for what the control machine has encrypted and put among what is saved."""
+    """Check that the encrypted inventory of the control machine is there."""
     if not settings.control.is_file():
         raise BackupError(f"there is no {settings.control} -> run site.yml")
