@@ -1,7 +1,7 @@
-"""Keeps a host's journal as lines of JSON, where Filebeat reads them. Run by homeserver-journal.service.
+"""Writes a host's journal as lines of JSON for Filebeat. Run by homeserver-journal.service.
 
-What is written last says where to go on after a restart, so nothing is missed. The file is begun anew
-before it grows too large, with one older beside it.
+After a restart, it continues after the last line that it wrote, so it misses nothing. Before the file grows
+too large, it becomes the older file, and a new one is started.
 """
 
 import json
@@ -16,12 +16,12 @@ FIELDS = "MESSAGE,PRIORITY,SYSLOG_IDENTIFIER,_SYSTEMD_UNIT,UNIT,_PID,_COMM"
 FIRST = "--since=-1h"
 # Filebeat cuts a message at 128 KiB, and the JSON of a byte takes up to six.
 LONGEST = 1 << 20
-# Has at least one whole line.
+# The end of a file of this size contains at least one complete line.
 _TAIL = 2 * LONGEST
 
 
 def last_cursor(path: Path) -> str:
-    """The cursor of the last whole line that is an entry, and an empty text without one."""
+    """Return the cursor of the last complete line that is an entry, or an empty text."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - _TAIL))
@@ -37,7 +37,7 @@ def last_cursor(path: Path) -> str:
 
 
 def lines(journal: BinaryIO) -> Iterator[bytes]:
-    """The lines of the journal, without those that are too long to be kept in memory."""
+    """Return the lines of the journal, except those that are too long for the memory."""
     while line := journal.readline(LONGEST):
         if line.endswith(b"\n"):
             yield line
@@ -48,7 +48,7 @@ def lines(journal: BinaryIO) -> Iterator[bytes]:
 
 
 class Keeper:
-    """The file that grows, and the one before."""
+    """The current file and the previous one."""
 
     def __init__(self, directory: Path, largest: int) -> None:
         self.path = directory / "journal.json"
@@ -57,11 +57,11 @@ class Keeper:
         self._file = self._open()
 
     def cursor(self) -> str:
-        """Where the journal is to be read on."""
+        """Return the position at which to continue reading the journal."""
         return last_cursor(self.path) or last_cursor(self.older)
 
     def write(self, line: bytes) -> None:
-        """Keep an entry."""
+        """Write an entry."""
         if self._file.tell() and self._file.tell() + len(line) > self._largest:
             self._file.close()
             self.path.replace(self.older)
@@ -71,7 +71,7 @@ class Keeper:
 
     def _open(self) -> BinaryIO:
         file = self.path.open("ab")
-        # What was half written when the host went down is no line: it is left, and ended.
+        # If the host went down during a write, the last line is incomplete. It stays, and gets a line break.
         if file.tell() and _last_byte(self.path) != b"\n":
             file.write(b"\n")
         return file
@@ -84,7 +84,7 @@ def _last_byte(path: Path) -> bytes:
 
 
 def main() -> None:
-    """Keep what is logged from now on, until stopped."""
+    """Write new entries until stopped."""
     os.umask(0o027)
     keeper = Keeper(Path(sys.argv[1]), int(sys.argv[2]))
     cursor = keeper.cursor()

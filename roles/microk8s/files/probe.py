@@ -1,4 +1,4 @@
-"""Tries whether a pod on a new node reaches what pods need. The arguments name pods on the founder."""
+"""Tests the network of a pod on a new node. The arguments name pods on the founder to connect to."""
 
 import os
 import socket
@@ -13,10 +13,10 @@ _ANY_PORT = 9
 
 
 def main() -> None:
-    """Wait until all is reached.
+    """Wait until everything is reachable.
 
     Raises:
-        SystemExit: something is not, with the reason.
+        SystemExit: something is not reachable; the text says what.
     """
     deadline = time.monotonic() + _PATIENCE
     while missed := unreached(sys.argv[1:]):
@@ -29,7 +29,7 @@ def main() -> None:
 
 
 def unreached(pods: Iterable[str]) -> list[str]:
-    """Return what is not reached of a Service, DNS, and pods given as `name=address`."""
+    """Return which of a Service, DNS, and pods given as `name=address` are not reachable."""
     service = (os.environ["KUBERNETES_SERVICE_HOST"], int(os.environ["KUBERNETES_SERVICE_PORT"]))
     tries: dict[str, Callable[[], object]] = {
         f"the Service kubernetes ({service[0]})": partial(connect, service),
@@ -41,7 +41,7 @@ def unreached(pods: Iterable[str]) -> list[str]:
 
 
 def works(attempt: Callable[[], object]) -> bool:
-    """Tell whether something is reached; that nothing listens is an answer, too."""
+    """Return whether an attempt reaches its target. A refused connection does, too."""
     try:
         attempt()
     except ConnectionRefusedError:
@@ -52,7 +52,7 @@ def works(attempt: Callable[[], object]) -> bool:
 
 
 def connect(at: tuple[str, int]) -> None:
-    """Connect and hang up."""
+    """Open and close a connection."""
     socket.create_connection(at, timeout=3).close()
 
 

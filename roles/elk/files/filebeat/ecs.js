@@ -1,17 +1,17 @@
 // Gives a line's fields their ECS names. Filebeat runs this for every line, as ECMAScript 5.1.
 //
-// What it gets: `message`, a line of a container or of a host's journal, and `json`, what Filebeat decoded of it when
-// it begins like a JSON object. What is in `json` is whatever somebody wrote: each field is taken over only if its value
-// is what the ECS field takes, and stays in `json` otherwise. So no line can be refused for what is in it.
+// The input is `message`, a line of a container or of a host's journal, and `json`, which Filebeat has decoded if the
+// line begins like a JSON object. `json` may contain anything. Each field is only used if the ECS field accepts its
+// value, and otherwise stays in `json`. So Elasticsearch never rejects a line because of its content.
 
-var LONGEST = 2048; // characters of what is to be a keyword
+var LONGEST = 2048; // characters of a keyword
 var DEEPEST = 10; // levels of `json`
 var MOST = 256; // keys of `json`, on all levels together
 
 var POD = /\/([^\/_]+)_([^\/_]+)_([^\/_]+)\/([^\/]+)\/(\d+)\.log[^\/]*$/;
 var KLOG = /^([IWEF])\d{4} \d\d:\d\d:\d\d\.\d+ +(\d+) ([^\s:\]]+):(\d+)\] ([\s\S]*)$/;
 var LOGFMT = /(?:^|\s)(?:level|lvl)="?([A-Za-z]+)"?(?:\s|$)/;
-// With a date before it, or a bracket around it, or both.
+// With an optional date before it, and optional brackets around it.
 var WRITTEN = /^(?:[\d\-T:.,Z+\/ ]{8,40})?[\[(]?(TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|ERR|FATAL|CRITICAL|PANIC)[\])]?(?:[\s:\[\-]|$)/;
 var TRACEBACK = /^Traceback \(most recent call last\):/m;
 var JAVA = /^\s+at [\w$.<>\/@]+\(/m;
@@ -27,13 +27,13 @@ var LEVELS = {
 var KLOG_LEVELS = { I: "info", W: "warning", E: "error", F: "critical" };
 var SYSLOG_LEVELS = ["critical", "critical", "critical", "error", "warning", "info", "info", "debug"];
 
-// Returns a function that remembers what it has found for a text; lines repeat what they say.
+// Returns a function that caches its results by text, because lines repeat.
 var REMEMBERED = 500;
 function remembering(find) {
     var found = {};
     var left = REMEMBERED;
     return function (text) {
-        // With something before it, no text is a name that every object has.
+        // With this prefix, no key is a property that every object has.
         var name = "=" + text;
         if (!has(found, name)) {
             if (left === 0) { found = {}; left = REMEMBERED; }
@@ -44,11 +44,12 @@ function remembering(find) {
     };
 }
 
-// ---- Which family of browser sent a request. The rules are those of app/src/homeserver_app/browsers.py; one table
-// tests both.
+// ---- The browser family of a request. The rules are those of app/src/homeserver_app/browsers.py; one table tests
+// both.
 var FAMILIES = ["bot", "edge", "firefox", "chrome", "safari", "other"];
 var family = remembering(function (userAgent) {
-    // What is not ASCII belongs to no word. A Cubot is a phone: without lookbehind, its name has to go first.
+    // Characters other than ASCII do not belong to a word. A Cubot is a phone. Its name is removed first, because there
+    // is no lookbehind.
     var said = userAgent.replace(/[^\x00-\x7f]/g, " ").toLowerCase();
     if (!/^(?:mozilla\/|opera\/|$)/.test(said)) { return "bot"; }
     said = said.replace(/\bcubot/g, " ");
@@ -60,12 +61,12 @@ var family = remembering(function (userAgent) {
     return "other";
 });
 
-// Whatever a field of the object is called.
+// Works for any field name.
 function has(object, name) {
     return Object.prototype.hasOwnProperty.call(object, name);
 }
 
-// ---- What a field takes: each returns the value to keep, or undefined.
+// ---- Each function returns the value to keep in a field, or undefined.
 function keyword(value) {
     return typeof value === "string" && value !== "" && value !== "-" ? value.slice(0, LONGEST) : undefined;
 }
@@ -117,7 +118,7 @@ function browser(value) {
     return FAMILIES.indexOf(value) >= 0 ? value : undefined;
 }
 
-// ---- From the names in JSON to those of ECS; of several for one field the first that fits is taken.
+// ---- From the names in JSON to those of ECS. If several map to one field, the first valid one wins.
 var EVERYBODY = [
     ["level", "log.level", level], ["severity", "log.level", level], ["lvl", "log.level", level],
     ["log.level", "log.level", level], ["log.logger", "log.logger", keyword], ["logger", "log.logger", keyword], ["caller", "log.origin.file.name", keyword],
@@ -145,13 +146,13 @@ var ACCESS = [
     ["entryPointName", "traefik.entry_point", keyword]
 ];
 var MESSAGES = ["message", "msg", "MESSAGE"];
-// What a program says of its own pod, and Kubernetes says as well.
+// Fields that a program logs about its own pod and that Kubernetes provides as well.
 var KNOWN = [["pod", "kubernetes.pod.name"], ["namespace", "kubernetes.namespace"], ["node", "kubernetes.node.name"]];
 
 function take(event, json, names) {
     for (var i = 0; i < names.length; i++) {
         var name = names[i][0];
-        // None of these is a name that every object has.
+        // None of these is a property that every object has.
         if (json[name] === undefined || event.Get(names[i][1]) !== null) { continue; }
         var value = names[i][2](json[name]);
         if (value !== undefined) {
@@ -161,7 +162,7 @@ function take(event, json, names) {
     }
 }
 
-// Tells whether Elasticsearch would take it as one field.
+// Returns whether Elasticsearch would accept the value as one field.
 function fits(value, left) {
     var todo = [[value, 1]];
     while (todo.length) {
@@ -191,8 +192,8 @@ function structured(event, json, line) {
     }
     if (access) {
         said = [json.RequestMethod, String(json.RequestHost) + json.RequestPath, json.DownstreamStatus].join(" ");
-        // What is unique to each line and is searched by nobody takes more of the disk than the rest: the time of the answer
-        // is the line's own, and by the id that an app gave a request only those that failed are looked for.
+        // Values that are unique to each line and that nobody searches take more disk space than the rest. The time is
+        // that of the line itself, and the request id of an app is only needed for failed requests.
         if (json.DownstreamStatus < 400) { delete json["origin_X-Request-Id"]; }
         if (json.ClientUsername === "-") { delete json.ClientUsername; }
         delete json.time;
@@ -212,7 +213,7 @@ function structured(event, json, line) {
         event.Tag("too_complex");
         said = line;
     }
-    // With nothing to read in it, all of it is what there is to read.
+    // Without a message, the whole line is the message.
     event.Put("message", said === undefined ? line : said);
 }
 
@@ -232,7 +233,7 @@ function unstructured(event, line) {
     stack(event, line);
 }
 
-// Of a line with a stack trace, `message` is what happened, and the trace is a field of its own.
+// If a line has a stack trace, `message` is the error, and the trace has its own field.
 function stack(event, said) {
     if (said.indexOf("\n") < 0 || !(TRACEBACK.test(said) || JAVA.test(said))) { return; }
     var lines = said.split("\n");
@@ -243,7 +244,7 @@ function stack(event, said) {
 }
 
 function line(event, said) {
-    // Only if there is some: the expression begins to match at every space of a line.
+    // Checked first, because the expression tries to match at every space of a line.
     if (/\s/.test(said.slice(-1))) { said = said.replace(/\s+$/, ""); }
     var json = event.Get("json");
     if (json !== null) { return structured(event, json, said); }
@@ -251,7 +252,7 @@ function line(event, said) {
         event.Put("message", said);
         return unstructured(event, said);
     }
-    // A program that logs JSON has died: its last words, which are not, came after a line of it.
+    // A program that logs JSON has crashed, and its stack trace follows a JSON line.
     var end = said.indexOf("\n");
     if (end > 0 && (TRACEBACK.test(said) || JAVA.test(said))) {
         try {
@@ -268,14 +269,14 @@ function line(event, said) {
     return undefined;
 }
 
-// ---- Where a line is from.
+// ---- The source of a line.
 function pod(event, found) {
     event.Put("kubernetes.namespace", found[1]);
     event.Put("kubernetes.pod.name", found[2]);
     event.Put("kubernetes.pod.uid", found[3]);
     event.Put("kubernetes.container.name", found[4]);
     event.Put("kubernetes.node.name", NODE);
-    // A file that was renamed is still the same container's: so this, and not its path, is what its lines are known by.
+    // A renamed file still belongs to the same container, so this identifies its lines instead of the path.
     event.Put("@metadata.source", [found[3], found[4], found[5]].join("/"));
     var own = DATASETS[found[1]];
     event.Put("event.dataset", own || "app");
@@ -292,8 +293,8 @@ function pod(event, found) {
     return undefined;
 }
 
-// Who asks only whether something is there, and was told that it is. Anybody can call himself so: only who asks from a pod or
-// from this host is believed, and of what came from outside Traefik's line is kept in any case.
+// Successful requests of probes. Anybody can send these names, so only requests from a pod or from this host count as
+// probes. Traefik's lines about requests from outside are always kept.
 var PROBES = /^(?:kube-probe|Blackbox Exporter)\//;
 function isProbe(event) {
     var agent = event.Get("user_agent.original");
@@ -305,7 +306,7 @@ function isInside(client) {
     return client !== null && (client === ADDRESS || client.indexOf(PODS) === 0);
 }
 
-// What a pod asks for by its annotations, which Filebeat has given names without dots.
+// The annotations of a pod. Filebeat has replaced the dots in their names.
 function wanted(hints, said) {
     if (hints["co_elastic_logs/enabled"] === "false") { return false; }
     var only = hints["co_elastic_logs/include_lines"];
@@ -313,7 +314,7 @@ function wanted(hints, said) {
     return !(only && matches(only, said) === false) && !(never && matches(never, said) === true);
 }
 var expression = remembering(function (pattern) {
-    // What is no regular expression hides nothing.
+    // An invalid regular expression excludes nothing.
     try { return new RegExp(pattern); } catch (error) { return null; }
 });
 function matches(pattern, said) {
@@ -337,14 +338,14 @@ function journal(event) {
     if (/^[0-7]$/.test(json.PRIORITY)) { event.Put("log.level", SYSLOG_LEVELS[Number(json.PRIORITY)]); }
     // MicroK8s runs Kubernetes itself as services of the host.
     if (unit && unit.indexOf("snap.microk8s.") === 0) { event.Put("event.dataset", "kubernetes"); }
-    // With a byte in it that is no text, journald gives all of them as numbers.
+    // If a message contains bytes that are not text, journald provides all its bytes as numbers.
     if (said !== null && typeof said === "object" && said.length > 0 && typeof said[0] === "number") {
         said = bytes(said);
     }
     event.Delete("json");
     if (typeof said !== "string") { said = ""; }
     event.Put("message", said);
-    // What a program says of itself is nearer to the truth than the priority, which is mostly "info".
+    // The level in the message is more accurate than the priority, which is mostly "info".
     var klog = KLOG.test(said);
     if (klog) { event.Delete("log.level"); }
     unstructured(event, said);
@@ -372,7 +373,7 @@ function register(params) {
     NODE = params.node;
     ADDRESS = params.address;
     PODS = params.pods;
-    // Its keys come without order, and each is a namespace.
+    // The keys have no order. Each is a namespace.
     DATASETS = params.datasets;
 }
 
