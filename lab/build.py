@@ -20,10 +20,11 @@ from lab.host import MACHINE_PACKAGES, LabError, ensure_packages, require_root
 Report = Callable[[str], None]
 
 PACKAGES = ("mmdebstrap", "squashfs-tools", "debian-archive-keyring", "maven")
-# A compiler uses both cores, but not while it links or waits for a registry. What needs no other part is only
-# downloaded and unpacked, so it is made beside the compilers, in as many more threads.
+# A compiler uses both cores, but not while it links or waits for a registry. Parts without dependencies are
+# only downloaded and unpacked, so they are built in parallel with the compilers, in as many additional
+# threads.
 AT_ONCE = 2
-# How often a process looks for what another one builds.
+# How often a process checks whether another one has finished a part.
 LOOK_SECONDS = 1
 
 
@@ -183,8 +184,8 @@ def _build_all(cache: Cache, missing: dict[Part, list[Part]], report: Report) ->
     makers, downloaders = ThreadPoolExecutor(AT_ONCE), ThreadPoolExecutor(AT_ONCE)
     try:
         while order.is_active():
-            # First what most others wait for. Then the largest, so that no single large part remains at the
-            # end and uses only one core.
+            # First the parts that most others depend on. Then the largest, so that no single large part
+            # remains at the end and uses only one core.
             for part in sorted(order.get_ready(), key=lambda part: (-needed[part], -part.gigabytes)):
                 pool = makers if part.needs else downloaders
                 running[pool.submit(make, part)] = part

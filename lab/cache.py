@@ -188,7 +188,7 @@ class Cache:
         """Delete the scratch, for which nobody waits: it has hundreds of thousands of files."""
         aside = Path(tempfile.mkdtemp(dir=self.root, prefix=".scratch-"))
         self.scratch.rename(aside / self.scratch.name)
-        # Whoever reads what a build prints would wait for its end, too.
+        # Otherwise, a reader of the build's output would also wait for the end of this process.
         command = ["setsid", "--fork", "nice", "rm", "--recursive", "--force", str(aside)]
         quiet = subprocess.DEVNULL
         subprocess.run(command, stdin=quiet, stdout=quiet, stderr=quiet, check=True)

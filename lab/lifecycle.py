@@ -218,7 +218,7 @@ def _create(name: str, home: str, kind: str, supplies: Supplies, report: Report)
 def _clear(name: str) -> None:
     for backend in BACKENDS.values():
         backend.clear(name)
-    # Of a killed `up`, or Ansible's: another machine may have the address next.
+    # Left by a killed `up`, or by Ansible. Another machine may get the address next.
     process.end(lambda one: trust_option(name) in one.argv)
     run("rm", "-rf", "--one-file-system", str(lab_directory() / name))
 

@@ -254,7 +254,8 @@ def _boot_in_own_control_group(machine: Machine, command: list[str], environment
     groups = _control_groups(machine.name)
     for group in groups:
         _make_control_group(group, machine.memory_mib * 2**20)
-    # With the groups of the containers before a reboot left, the kubelet looks for each of these for seconds.
+    # If control groups of containers from before a reboot are left, the kubelet searches seconds for each
+    # container.
     below = f"find {shlex.join(map(str, groups))} -mindepth 1 -type d -delete"
     loop = f'while "$@"; test $? = {_REBOOTED}; do {below}; done'
 

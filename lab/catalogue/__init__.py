@@ -66,7 +66,7 @@ def _rootfs(suite: str) -> Part:
             "overlay": "guest",
             "commands": [
                 "useradd --create-home --shell /bin/bash --groups sudo owner",
-                # On Debian 13 a link to what systemd reads.
+                # On Debian 13, this is a link to the file that systemd reads.
                 "sh -c 'echo LANG=C.UTF-8 >/etc/default/locale'",
                 # Each machine generates its own.
                 "sh -c 'rm --force /etc/machine-id /etc/ssh/ssh_host_*'",
@@ -76,7 +76,7 @@ def _rootfs(suite: str) -> Part:
     )
 
 
-# Debian's releases that a machine may have.
+# The Debian releases for machines.
 ROOTFS = {suite: _rootfs(suite) for suite in (SUITE, "trixie")}
 
 
@@ -116,7 +116,8 @@ def _microk8s_snap(part: str, version: str, programs: Part) -> Part:
     )
 
 
-# What snapd asks for before it installs another snap. Nothing runs from them: name and version are enough.
+# The snaps that snapd requires before it installs another one. Nothing in them runs: name and version are
+# enough.
 SNAPD_SNAP = _snap("snapd-snap", {"name": "snapd", "version": "2-lab"}, "recipes/snapd", needs=())
 BASE_SNAP = _snap("base-snap", {"name": "core22", "version": "22-lab"}, "recipes/core22", needs=())
 MICROK8S_SNAP = _microk8s_snap("microk8s-snap", KUBERNETES, CLUSTER_PROGRAMS)
@@ -140,7 +141,7 @@ class Catalogue:
     earlier_bundle: Part
 
 
-# Of these no package registry has the pinned version.
+# No package registry has the pinned version of these.
 EARLIER = {"filebeat": FILEBEAT, "jaeger": JAEGER, "opentelemetry_collector": COLLECTOR}
 
 

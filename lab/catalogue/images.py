@@ -97,8 +97,8 @@ _NOBODY = "65534"
 _FILEBEAT_HOME = "usr/share/filebeat"
 _CA_BUNDLE = {"etc/ssl/certs/ca-certificates.crt": "certificates/certifi/cacert.pem"}
 
-# MicroK8s' own; the manifests of the lab's snap name them. calico-kube-controllers only tidies up after nodes
-# that are gone, and building it takes a minute: the pause image stands in for it.
+# MicroK8s' own images, from the manifests of the lab's snap. calico-kube-controllers only cleans up after
+# removed nodes, and building it takes a minute, so the pause image replaces it.
 _OF_MICROK8S = (
     Image(
         "pause",
@@ -162,7 +162,7 @@ _OF_MICROK8S = (
 )
 MICROK8S_IMAGES = tuple(replace(image, purpose="microk8s") for image in _OF_MICROK8S)
 
-# That of an app in docs/apps.md.
+# The image of an app in docs/apps.md.
 EXAMPLE_IMAGES = (
     Image(
         "postgres",

@@ -9,7 +9,7 @@ SUITE = "bookworm"
 # Its Python is 3.13.
 PYTHON_SUITE = "trixie"
 KUBERNETES = "v1.36.3"
-# What the scenario upgrade begins with.
+# The version that the scenario upgrade starts with.
 EARLIER_KUBERNETES = "v1.35.4"
 CONTAINERD = "v2.1.6"
 CNI_PLUGINS = "v1.9.1"
@@ -99,17 +99,17 @@ def _kubernetes_stamps(version: str) -> dict[str, str]:
     }
 
 
-# One module for Kubernetes, its addons and what monitors them: half of their packages are the same.
+# One module for Kubernetes, its addons and their monitoring, because they share half of their packages.
 CLUSTER_PROGRAMS = Part(
     "cluster",
     placeholder.build,
     settings={
         "source": ALERTMANAGER_MODULE,
-        # Its pages are in Elm, whose packages come from a registry of their own.
+        # Its pages are written in Elm, whose packages come from a separate registry.
         "path": "ui/app/dist/elm/index.html",
         "program": {
             "module": "cluster",
-            # Without the discovery of clouds and others, whose libraries take minutes to compile.
+            # Without service discovery for clouds and others, whose libraries take minutes to compile.
             "tags": ["remove_all_sd", "enable_kubernetes_sd"],
             "programs": [
                 _programs(
@@ -185,10 +185,9 @@ CALICO_MANIFEST = module_files(
 )
 # No machine runs it: the servers that tests save to.
 RCLONE_PROGRAM = _go_programs("rclone", "./...", {})
-# No machine runs these three. The registry is what a machine without a bundle pulls from.
+# No machine runs these three. Machines without a bundle pull from the registry.
 REGISTRY_PROGRAM = _go_programs("registry", "./...", {})
-# OpenSearch has the ingest processors that the lab's Elasticsearch comes without:
-# tests run ingest pipelines in it.
+# OpenSearch has the ingest processors that the lab's Elasticsearch lacks. Tests run ingest pipelines in it.
 OPENSEARCH_PROGRAM = Part(
     "opensearch",
     maven.unpacked,
@@ -241,7 +240,7 @@ POSTGRES_USERLAND = Part(
     settings={
         "suite": SUITE,
         "packages": [f"postgresql-{POSTGRES}"],
-        # Its compiler of queries is as large as all the rest.
+        # Its query compiler is as large as everything else.
         "without": [
             "/usr/lib/*/libLLVM*",
             "/usr/lib/*/libz3*",
