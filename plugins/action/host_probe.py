@@ -13,12 +13,12 @@ _SUDO_GROUP = "on the host: adduser {user} sudo"
 _CAUSES = (
     ("missing sudo password", "wants a password for sudo", "add --ask-become-pass to the command"),
     ("password is required", "wants a password for sudo", "add --ask-become-pass to the command"),
-    ("incorrect sudo password", "refuses the password for sudo", "type the right one at --ask-become-pass"),
+    ("incorrect sudo password", "refuses the password for sudo", "enter the right one at --ask-become-pass"),
     ("not in the sudoers", "does not let {user} become root", _SUDO_GROUP),
     ("not allowed to execute", "does not let {user} become root", _SUDO_GROUP),
     ("become is off", "lets {user} in, but not as root", "remove ansible_become: false from the inventory"),
     ("permission denied (", "refuses the login of {user}", "give {user} an ssh key there: ssh-copy-id"),
-    ("identification has changed", "has another ssh key than it had", "if you know why: ssh-keygen -R"),
+    ("identification has changed", "has a different ssh key than before", "if you know why: ssh-keygen -R"),
     ("host key verification failed", "is not known to ssh here yet", "log in to it once by hand"),
     ("interpreter", "has no Python 3", "on the host: apt install python3"),
     ("connect to", "cannot be reached", "is it on, is ansible_host its address?"),
@@ -60,7 +60,7 @@ def why_unfit(said: str, user: str) -> dict[str, str]:
     for sign, wrong, fix in _CAUSES:
         if sign in said.lower():
             return {"wrong": f"{wrong.format(user=user)}: {last}", "fix": fix.format(user=user)}
-    return {"wrong": f"it cannot be looked at: {said.strip()}", "fix": "try: ansible all -m ping"}
+    return {"wrong": f"it cannot be examined: {said.strip()}", "fix": "try: ansible all -m ping"}
 
 
 def skew(theirs: float, before: float, after: float) -> float:

@@ -84,7 +84,7 @@ def _warnings(done: Locked, *, taken: bool) -> Iterator[str]:
     missing = sorted(done.unknown.keys() - done.lock)
     if missing:
         why = done.unknown[missing[0]]
-        yield f"not locked to what their tags stand for now: {', '.join(missing)} ({why})"
+        yield f"not locked to the current digests of their tags: {', '.join(missing)} ({why})"
     elif done.unknown:
         why = next(iter(done.unknown.values()))
         yield f"it is not known whether tags have moved: {', '.join(sorted(done.unknown))} ({why})"

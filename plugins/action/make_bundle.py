@@ -44,7 +44,7 @@ class ActionModule(ActionBase):
                 self._display.display,
             )
         except DownloadError as error:
-            return result | {"failed": True, "msg": f"{error}\nRun it again: it goes on where it stopped."}
+            return result | {"failed": True, "msg": f"{error}\nRun it again: it continues where it stopped."}
         except OSError as error:
             wrong = f"{error.filename or directory} cannot be written: {error.strerror}"
             return result | {"failed": True, "msg": f"{wrong} -> free space, or set another bundle_dir"}

@@ -308,7 +308,7 @@ class HostChecks:
     def _logstash_problems(self) -> Iterator[Problem]:
         filters = self._value("elk_logstash_filters_extra")
         if filters and self._value("elk_logstash_enabled") and (flaw := logstash_filters.flaw(filters)):
-            fix = "write filters as they stand between the braces of the section filter"
+            fix = "write only the contents of the section filter, without its braces"
             yield Problem(f"elk_logstash_filters_extra cannot be read by Logstash: {flaw}", fix)
 
     def _builder_problems(self) -> Iterator[Problem]:

@@ -31,7 +31,7 @@ def cannot_rotate(secret: str, step: str, directory: str) -> str:
     begun = [each for each in ("next", "previous", "dropped") if Path(directory, f"ca.{each}.crt").is_file()]
     if not begun:
         fix = "first -e secret=ca, and let your devices trust ca.next.crt"
-        return "" if begins else f"{told}: no next authority waits to be taken -> {fix}"
+        return "" if begins else f"{told}: no next authority is ready -> {fix}"
     # Until the switch, the first step can be repeated. After it, the rotation must be finished.
     if step == "finish" or (begins and begun == ["next"]):
         return ""

@@ -52,5 +52,7 @@ class LookupModule(LookupBase):
             return [Bundle([], [], {})._asdict()]
         bundle, wrong = read_bundle(Path(terms[0]).expanduser())
         if wrong:
-            raise AnsibleLookupError("\n".join(["The bundle is not whole; make or copy it again:", *wrong]))
+            raise AnsibleLookupError(
+                "\n".join(["The bundle is incomplete or damaged; make or copy it again:", *wrong])
+            )
         return [bundle._asdict()]

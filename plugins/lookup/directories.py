@@ -58,7 +58,8 @@ class LookupModule(LookupBase):
             places = ", ".join(terms[0].values())
             raise AnsibleLookupError(
                 f"the files in {places} have {size // 2**20} MiB together"
-                f" (expected at most {self.get_option('largest_mib')}): move what is no part of the inventory"
+                f" (expected at most {self.get_option('largest_mib')}): move files that do not belong to the"
+                " inventory"
             )
         return [{name: base64.b64encode(path.read_bytes()).decode() for name, path in sorted(found.items())}]
 

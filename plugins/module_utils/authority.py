@@ -237,7 +237,7 @@ class Authority:
 
     def _broken(self, file: Path) -> AuthorityError:
         return AuthorityError(
-            f"{file} is empty or no longer whole: restore it from a backup. Without one, delete ca.crt and "
+            f"{file} is empty or damaged: restore it from a backup. Without one, delete ca.crt and "
             f"ca.key in {self.directory} and run again; every device then has to trust the new ca.crt."
         )
 

@@ -473,7 +473,7 @@ def _of_several(nodes: Iterable[NodeRow], volumes: Mapping[str, list[str]]) -> I
     ]
     yield from _table(_NODE_HEADINGS, cells)
     if volumes:
-        yield "A volume is a directory of its node and does not move, nor does what uses it:"
+        yield "A volume is a directory of its node and does not move, nor do the workloads that use it:"
     for host, claims in volumes.items():
         yield from _wrapped(f"  {host}: {', '.join(claims)}", "    ")
 

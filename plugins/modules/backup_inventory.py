@@ -124,7 +124,7 @@ def _files(archive: Path, password: str, *, plain: bool) -> dict[str, bytes]:
         return {name: base64.b64decode(content) for name, content in files.items()}
     found = {name.rpartition(_ABOVE)[2]: content for name, content in archived.items() if _ABOVE in name}
     if not found:
-        raise SealError("the backup has no inventory: it is not of a founder, or was not complete")
+        raise SealError("the backup has no inventory: it is not from a founder, or is incomplete")
     if not plain:
         raise SealError(_shown(found))
     return found
@@ -149,7 +149,7 @@ def _shown(files: dict[str, bytes]) -> str:
     return "\n".join(
         [
             "the backup has settings and secrets that are not encrypted, as earlier checkouts wrote them, and"
-            " every machine of the home could have changed them. Ansible runs here what they have in braces.",
+            " every machine of the home could have changed them. Ansible would run their expressions.",
             *(f"  {_printable(name)}" for name in sorted(files)),
             *read,
             "-> read them; if they are yours: -e restore_plain=true",

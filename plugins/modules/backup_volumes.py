@@ -152,9 +152,9 @@ def main() -> None:
                 ]
                 progress.note(each["claim"])
         except ResticError as error:
-            module.fail_json(msg=f"{error}\nRun the same again: what is filled is not filled twice.")
+            module.fail_json(msg=f"{error}\nRun the same again: volumes that are filled already are skipped.")
     for path in left_out:
-        module.warn(f"not restored: {path}, for it is a link, or in the way of a database that was saved")
+        module.warn(f"not restored: {path}, because it is a link, or in the way of a saved database")
     claims = [] if params["compared"] else [each["claim"] for each in todo]
     module.exit_json(
         changed=bool(claims), filled=claims, todo=[each["claim"] for each in todo], left_out=left_out
@@ -190,7 +190,7 @@ def _refusal(volumes: list[dict[str, str]]) -> str:
         [
             "there are newer data here than in the backup, which would be lost:",
             *lines,
-            "-> if that is meant: -e restore_overwrite=true",
+            "-> if this is intended: -e restore_overwrite=true",
         ]
     )
 

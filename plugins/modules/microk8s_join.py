@@ -93,7 +93,7 @@ def _join(url: str, timeout: int) -> str:
         return ""
     code = running.returncode
     ended = f"failed with exit code {code}" if code > 0 else f"was ended by {signal.Signals(-code).name}"
-    cause = _CAUSES.get(code, "run this again; if it stays: sudo microk8s inspect")
+    cause = _CAUSES.get(code, "run this again; if it fails again: sudo microk8s inspect")
     return f"joining {ended}: {without_tokens(said)} -> {cause}"
 
 

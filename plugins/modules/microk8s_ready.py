@@ -210,7 +210,7 @@ class Services:
         # Microseconds of the same clock as Python's.
         since_start = now - int(self._started) / 1_000_000
         steady = since_start > _LONG or now - self._well_since > _STEADY
-        return "" if steady else f"Kubernetes has not run for {_STEADY} s without a break"
+        return "" if steady else f"Kubernetes has not run for {_STEADY} s without interruption"
 
     def _count(self, units: list[dict[str, str]]) -> None:
         now = time.monotonic()
@@ -345,7 +345,9 @@ def _open_access() -> str:
     """Return a problem if every client has all permissions, as in MicroK8s without its addon rbac."""
     answer = _kubectl("auth", "can-i", "*", "*", "--as=homeserver:nobody").stdout.strip()
     return (
-        "" if answer == "no" else f"access control by roles is not in force (may a stranger do all? {answer})"
+        ""
+        if answer == "no"
+        else f"role-based access control is not active (may a stranger do everything? {answer})"
     )
 
 
@@ -366,7 +368,7 @@ def _report(lacking: str, broken: str) -> str:
     logs = "\n".join([journal, *(log for _, log in pods)])
     return "\n".join(
         [
-            f"MicroK8s is not fit for use: {lacking}",
+            f"MicroK8s is not usable: {lacking}",
             *([f"The service {broken} does not run."] if broken else []),
             *(line for head, log in pods for line in (head, *_indented(log))),
             *([] if pods else [f"Last errors of {unit}:", *_indented(journal)]),

@@ -97,7 +97,7 @@ def _ask(path: str) -> tuple[Any, str]:
     command = [membership.MICROK8S, "kubectl", f"--request-timeout={_TIMEOUT}s", "get", "--raw", path]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SilentError(f"Kubernetes does not tell {path}: {done.stderr.strip()}")
+        raise SilentError(f"Kubernetes does not return {path}: {done.stderr.strip()}")
     return json.loads(done.stdout), done.stderr
 
 

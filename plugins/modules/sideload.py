@@ -201,7 +201,7 @@ class Sideload:
             archive.give_name()
         absent = {archive.name for archive in new} - _present()
         if absent:
-            wrong = f"loaded, and yet there is no image {', '.join(sorted(absent))}"
+            wrong = f"loaded, but there is no image {', '.join(sorted(absent))}"
             raise SideloadError(f"{wrong} -> is that the name in its archive?")
         self._sums |= {archive.name: archive.sha256 for archive in new}
         self._memory.write_text(json.dumps(self._sums))
@@ -241,7 +241,7 @@ def _present() -> set[str]:
         if listed.returncode == 0:
             return set(listed.stdout.split())
         time.sleep(1)
-    raise SideloadError(f"containerd does not say which images it has: {listed.stderr.strip()}")
+    raise SideloadError(f"containerd does not list its images: {listed.stderr.strip()}")
 
 
 def _images(*arguments: str, timeout: int | None = None) -> subprocess.CompletedProcess[str]:

@@ -534,7 +534,7 @@ def test_a_broken_file_of_the_authority_is_told(issued: Home) -> None:
     for name, content in {"ca.crt": "", "ca.key": "-----BEGIN PRIVATE KEY-----\nMIIB"}.items():
         whole = (issued.secrets / name).read_text()
         (issued.secrets / name).write_text(content)
-        assert f"{name} is empty or no longer whole" in issued.refused()
+        assert f"{name} is empty or damaged" in issued.refused()
         assert (issued.secrets / name).read_text() == content
         (issued.secrets / name).write_text(whole)
 
@@ -644,7 +644,7 @@ def test_only_the_next_step_is_taken(tmp_path: Path, files: list[str], steps: li
 
 
 def test_a_step_that_is_not_the_next_says_which_is(tmp_path: Path) -> None:
-    begin = "secret=ca step=finish: no next authority waits to be taken -> first -e secret=ca, and let your"
+    begin = "secret=ca step=finish: no next authority is ready -> first -e secret=ca, and let your"
     finish = "the authority is being replaced -> -e step=finish completes it"
 
     assert cannot_rotate("ca", "finish", str(tmp_path)).startswith(begin)

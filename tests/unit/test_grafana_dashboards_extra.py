@@ -30,8 +30,8 @@ def test_a_valid_dashboard_has_no_flaws(tmp_path: Path) -> None:
         ("{", "is not JSON (Expecting property name"),
         ([], "is not a dashboard (it has no list of panels)"),
         ({"dashboard": WHOLE}, "is not a dashboard (it has no list of panels)"),
-        (WHOLE | {"title": ""}, 'is not a whole dashboard (it has no "title")'),
-        ({"title": "Own", "panels": []}, 'is not a whole dashboard (it has no "uid")'),
+        (WHOLE | {"title": ""}, 'is not a complete dashboard (it has no "title")'),
+        ({"title": "Own", "panels": []}, 'is not a complete dashboard (it has no "uid")'),
         (WHOLE | {"uid": "a b"}, "has the uid 'a b' (expected up to 40 letters, digits, - and _)"),
         (WHOLE | {"description": "x" * 10**6}, "is too large (more than 1000000 bytes)"),
     ],
@@ -68,7 +68,7 @@ def test_a_disabled_data_source_is_reported(tmp_path: Path, source: Any) -> None
 
     (flaw,) = _flaws(_written(tmp_path / "a.json", content))
 
-    assert "asks the data source jaeger, which this home does without -> set grafana_jaeger_url" in flaw
+    assert "uses the data source jaeger, which this home does not have -> set grafana_jaeger_url" in flaw
 
 
 def test_a_data_source_to_be_chosen_becomes_this_homes(tmp_path: Path) -> None:

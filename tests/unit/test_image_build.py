@@ -119,7 +119,7 @@ def test_a_link_that_leaves_the_source_is_refused(
         build(image(source), root / "image.tar", None)
 
     assert named.format(root=root) in str(refused.value)
-    assert str(refused.value).endswith("-> replace it by what it leads to, or remove it")
+    assert str(refused.value).endswith("-> replace it with its target, or remove it")
     assert builders.calls == []
 
 

@@ -152,7 +152,7 @@ def test_another_version_is_locked_in_place_of_the_one_before(
 def test_a_registry_that_does_not_answer_stops_no_run(home: Inventory, registry: Registry) -> None:
     home.images["missing"] = "docker.io/library/missing:1"
     said = home.run()
-    assert "not locked to what their tags stand for now: docker.io/library/missing:1 (" in said
+    assert "not locked to the current digests of their tags: docker.io/library/missing:1 (" in said
     before = home.lock
     assert before.keys() == {TRAEFIK, SHOP}
 

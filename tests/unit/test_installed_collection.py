@@ -106,7 +106,7 @@ def test_a_reset_requires_the_hosts_name(project: Project) -> None:
     run = project.play("reset", "-e", "microk8s_confirm_removal=yes")
 
     assert run.returncode == 2
-    assert "-> if that is meant: -e microk8s_confirm_removal=home" in run.stdout
+    assert "-> if this is intended: -e microk8s_confirm_removal=home" in run.stdout
     assert set(re.findall(r"changed=(\d+)", run.stdout)) == {"0"}
 
 

@@ -151,9 +151,9 @@ def test_filebeat_sends_to_logstash_or_elasticsearch(tmp_path: Path) -> None:
         (FILTERS, ""),
         ("mutate { add_tag => ['x'] }", ""),
         ("mutate {", "1 { without its }"),
-        ("mutate { }\n}", "line 2: a } ends what no { has begun"),
+        ("mutate { }\n}", "line 2: a } has no matching {"),
         # It would end the section and begin others.
-        ("} output { stdout { } } filter {", "line 1: a } ends what no { has begun"),
+        ("} output { stdout { } } filter {", "line 1: a } has no matching {"),
         ('mutate { }\nmutate { add_tag => ["x] }', 'line 2: the text that begins with " does not end'),
         ("mutate { }\n\nmutate { add_tag => }", "line 3: mutate { add_tag => }"),
         ("drop { }\nif [a { drop { } }\ndrop { }", "line 2: if [a { drop { } }"),

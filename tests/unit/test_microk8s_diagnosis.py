@@ -30,7 +30,7 @@ from ansible_collections.homeserver.stack.plugins.module_utils.nodes.diagnosis i
         (
             'Failed: Failed to pull image "docker.io/calico/cni:v3.28.5": failed to pull and unpack image '
             '"docker.io/calico/cni:v3.28.5": docker.io/calico/cni:v3.28.5: not found',
-            "the image docker.io/calico/cni:v3.28.5 cannot be pulled, or not yet -> if the line is only slow",
+            "the image docker.io/calico/cni:v3.28.5 cannot be pulled, or not yet -> if the connection is",
         ),
         ("Addon gpuu was not found in any repository", "there is no addon gpuu"),
     ],

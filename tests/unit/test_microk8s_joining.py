@@ -158,13 +158,13 @@ def test_nobody_else_comes_with_a_worker(came: list[dict[str, Any]], strangers: 
             WORKER | {"authority": "theirs", "servers": ["192.0.2.77"]},
             [],
             [],
-            "it is part of another cluster than that of home, at 192.0.2.77 -> move what you need of it",
+            "it is part of a different cluster than that of home, at 192.0.2.77 -> move what you need of it",
         ),
         (
             FRESH,
             [],
             [node("attic", "192.0.2.9")],
-            "its host name is 'attic', as is that of the node at 192.0.2.9 -> on the host: hostnamectl",
+            "its host name is 'attic', the same as that of the node at 192.0.2.9 -> on the host: hostnamectl",
         ),
         (WORKER | {"joining": True, "servers": []}, [], [known()], ""),
         (WORKER, [], [known(ready=False)], ""),
@@ -172,7 +172,7 @@ def test_nobody_else_comes_with_a_worker(came: list[dict[str, Any]], strangers: 
             FRESH,
             [],
             [known(ready=False)],
-            "the cluster knows it as the node attic, and it says that it is none -> if it was installed"
+            "the cluster knows it as the node attic, but it reports that it is no node -> if it was installed"
             " again, forget the node: ansible-playbook playbooks/remove_node.yml -e node=attic;"
             " if nobody did",
         ),
@@ -180,7 +180,7 @@ def test_nobody_else_comes_with_a_worker(came: list[dict[str, Any]], strangers: 
             WORKER | {"authority": "theirs", "joining": True},
             [],
             [known()],
-            "the cluster knows it as the node attic, and it says that it is none -> ",
+            "the cluster knows it as the node attic, but it reports that it is no node -> ",
         ),
         (
             WORKER | {"node": "shed"},
@@ -200,7 +200,7 @@ def test_nobody_else_comes_with_a_worker(came: list[dict[str, Any]], strangers: 
             WORKER | {"node": "home", "addresses": ["192.0.2.1"]},
             [],
             [],
-            "its host name is 'home', as is that of the node at 192.0.2.1 -> on the host: hostnamectl",
+            "its host name is 'home', the same as that of the node at 192.0.2.1 -> on the host: hostnamectl",
         ),
     ],
 )
@@ -220,7 +220,7 @@ def test_a_worker_of_another_home_cannot_found_one() -> None:
 
 def test_a_second_control_plane_is_refused_with_the_reason() -> None:
     problem = str(joining.second_control_plane("attic"))
-    assert "when one of them stops, the API of MicroK8s 1.34 to 1.36 looks healthy" in problem
+    assert "if one of them stops, the API of MicroK8s 1.34 to 1.36 looks healthy" in problem
     assert "-> move attic to the group workers" in problem
 
 
@@ -237,7 +237,7 @@ def test_both_have_the_same_minor_version(wanted: str, founders: str, fits: bool
 def test_a_dead_member_is_named_before_another_joins() -> None:
     nodes = [node("home"), node("shed", ready=False), node("attic", ready=False)]
     assert texts(joining.dead_members(nodes, ["home", "attic"])) == [
-        "the node shed does not answer (Kubelet stopped posting), and nothing joins beside it -> switch it"
+        "the node shed does not answer (Kubelet stopped posting), so nothing can join -> switch it"
         " on, or forget it: ansible-playbook playbooks/remove_node.yml -e node=shed"
     ]
 

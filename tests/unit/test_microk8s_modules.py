@@ -402,7 +402,7 @@ def test_disabled_rbac_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         microk8s_ready, "_kubectl", lambda verb, *rest: answer if verb == "auth" else allowed(verb, *rest)
     )
-    assert "access control by roles is not in force" in what_lacks([], [])
+    assert "role-based access control is not active" in what_lacks([], [])
 
 
 def test_what_should_run_on_a_silent_node_is_not_awaited(cluster: list[dict[str, Any]]) -> None:
@@ -417,7 +417,7 @@ def test_what_should_run_on_a_silent_node_is_not_awaited(cluster: list[dict[str,
 
 def test_a_node_that_has_told_nothing_yet_is_not_ready(cluster: list[dict[str, Any]]) -> None:
     cluster[0]["status"] = {}
-    assert what_lacks([], []) == "the node home is not ready: its kubelet has told nothing yet"
+    assert what_lacks([], []) == "the node home is not ready: its kubelet has reported nothing yet"
 
 
 class Proxy(BaseHTTPRequestHandler):

@@ -251,7 +251,7 @@ def test_a_worker_gets_no_certificate_for_an_address_of_another(certificates: Pa
     done = try_to_renew(certificates, "kubelet", host="attic", address=address, claimed="attic")
 
     assert done.returncode != 0
-    assert f"it says that its address is {address}, which " in " ".join(done.stdout.split())
+    assert f"it reports the address {address}, which " in " ".join(done.stdout.split())
     assert read(certificates, "kubelet") == before
 
 
@@ -398,7 +398,8 @@ def test_a_snap_of_a_bundle_that_nobody_signed_is_not_installed(asked: Path) -> 
 
     assert done.returncode != 0
     assert (
-        "the bundle's snap microk8s has no assertion: it may be of anybody (homeserver_bundle)" in done.stdout
+        "the bundle's snap microk8s has no assertion: anybody may have built it (homeserver_bundle)"
+        in done.stdout
     )
     assert asked.read_text() == ""
     done = run(

@@ -106,7 +106,7 @@ def test_an_api_that_does_not_answer_is_no_consent(tmp_path: Path, monkeypatch: 
     program.chmod(0o755)
     monkeypatch.setattr(membership, "MICROK8S", str(program))
 
-    with pytest.raises(removed_apis.SilentError, match=r"does not tell /apis: connection refused"):
+    with pytest.raises(removed_apis.SilentError, match=r"does not return /apis: connection refused"):
         _removed(37)
 
 

@@ -81,7 +81,7 @@ def test_one_that_was_there_and_is_away_today_is_only_doubted() -> None:
     host = {"missing_directories": ["/mnt/nas", "/mnt/disk"], "saves_to": ["/mnt/disk"]}
 
     assert texts(checks.absent_repositories(host, repositories)) == [
-        "/mnt/disk is away, so nothing is saved there (backup_repositories[1].location) -> mount its disk"
+        "/mnt/disk is missing, so nothing is saved there (backup_repositories[1].location) -> mount its disk"
     ]
     assert [text.split()[4] for text in texts(checks.missing_directories(host, repositories))] == ["/mnt/nas"]
 
@@ -132,7 +132,7 @@ def test_misspelt_and_unknown_variables_and_an_owners_own_are_distinguished() ->
         "ansible_host",
     ]
     assert texts(checks.unknown_variables([*names, "trafik_routes"], SPECS)) == [
-        "unknown variable traefik_nonsense -> docs/reference.md lists all there are",
+        "unknown variable traefik_nonsense -> docs/reference.md lists all variables",
         "unknown variable traefik_route -> did you mean traefik_routes?",
         "unknown variable trafik_routes -> did you mean traefik_routes?",
     ]
@@ -224,15 +224,19 @@ DIGESTED = f"mirror:5000/docker.io/library/traefik:v3@sha256:{'2f' * 32}"
         (
             {"mirror:5000": "http://192.168.1.20:5000"},
             [DIGESTED, "mirror:5000/a:1", "quay.io/b:1"],
-            ["what is not locked to a digest: mirror:5000/a:1"],
+            ["images that are not locked to a digest: mirror:5000/a:1"],
         ),
         ({"mirror:5000": "https://192.168.1.20:5000"}, ["mirror:5000/a:1"], []),
         ({"mirror:5000": "http://127.0.0.1:32000"}, ["mirror:5000/a:1"], []),
-        ({"quay.io": "HTTP://cache"}, ["quay.io/b:1", "quay.io.example.org/b:1"], ["what is not locked"]),
+        (
+            {"quay.io": "HTTP://cache"},
+            ["quay.io/b:1", "quay.io.example.org/b:1"],
+            ["images that are not locked"],
+        ),
         (
             {"docker.io": "http://cache"},
             ["shop:1", "me/blog"],
-            ["what is not locked", "MicroK8s' own images"],
+            ["images that are not locked", "MicroK8s' own images"],
         ),
     ],
 )
@@ -264,7 +268,7 @@ def test_a_suitable_host_has_no_problem() -> None:
             "debian 11 is not supported (expected debian 12 or ubuntu 22.04 or newer)",
         ),
         ({"os": {"ID": "fedora", "VERSION_ID": "43"}}, "fedora 43 is not supported"),
-        ({"machine": "armv7l"}, "MicroK8s is not made for armv7l"),
+        ({"machine": "armv7l"}, "MicroK8s does not support armv7l"),
         ({"memory_mib": 1900}, "too little memory (1900 MiB, expected 3500)"),
         ({"disk_free_gib": 9.5}, "too little disk free at /var/snap (9.5 GiB, expected 15)"),
         (
@@ -273,7 +277,7 @@ def test_a_suitable_host_has_no_problem() -> None:
         ),
         ({"clock_skew": -3600.2}, "its clock is -3600 s off from here (expected at most 60)"),
         ({"cgroups": {"version": 2, "controllers": ["cpu", "cpuset", "pids"]}}, "control groups lack memory"),
-        ({"hostname": "My_Server"}, "the host name is not fit for a node (hostname, 'My_Server')"),
+        ({"hostname": "My_Server"}, "the host name is not valid for a node (hostname, 'My_Server')"),
         ({"interface": ""}, "no default route"),
         (
             {"sudo": False},
@@ -308,10 +312,10 @@ def test_all_problems_of_a_host_are_reported_at_once() -> None:
 def test_an_address_that_may_change_or_is_not_the_hosts_gets_a_warning() -> None:
     host = {**HOST, "addresses": {"192.168.1.10": {"interface": "eth0", "dynamic": True}}}
     assert texts(checks.doubtful_host(host, "home.example.org"))[0].startswith(
-        "its address 192.168.1.10 is lent by DHCP"
+        "its address 192.168.1.10 is assigned by DHCP"
     )
     (nat,) = texts(checks.doubtful_host(HOST, "203.0.113.7"))
-    assert nat.startswith("it has no address 203.0.113.7 itself")
+    assert nat.startswith("it does not have the address 203.0.113.7 itself")
 
 
 def test_a_service_that_only_removes_the_clusters_rules_gets_a_warning() -> None:
@@ -331,7 +335,7 @@ def test_old_control_groups_are_refused_unless_the_kubelet_accepts_them() -> Non
 )
 def test_one_minor_version_up_at_a_time(wanted: str, fix: str) -> None:
     (found,) = texts(checks.wrong_upgrade("v1.34.2", wanted))
-    assert found.startswith(f"MicroK8s v1.34.2 cannot become {wanted}")
+    assert found.startswith(f"MicroK8s v1.34.2 cannot be changed to {wanted}")
     assert fix in found
 
 
@@ -348,7 +352,7 @@ def test_a_channel_that_the_store_lacks_is_refused() -> None:
         "the snap store has no such channel (homeserver_version_overrides.microk8s_channel, '1.99/stable')"
     )
     (offline,) = texts(checks.missing_channel("1.35/stable", "cannot reach the store"))
-    assert offline.endswith("-> give the host internet, or set homeserver_bundle")
+    assert offline.endswith("-> give the host internet access, or set homeserver_bundle")
 
 
 @pytest.mark.parametrize(
@@ -367,8 +371,8 @@ def test_a_channel_that_the_store_lacks_is_refused() -> None:
         ("me is not in the sudoers file.", "does not let me become root: me is not in the sudoers file."),
         ("become is off", "lets me in, but not as root: become"),
         ("The module interpreter '/usr/bin/python3' was not found.", "has no Python 3: "),
-        ("Segmentation fault", "it cannot be looked at: Segmentation fault"),
-        ("", "it cannot be looked at: "),
+        ("Segmentation fault", "it cannot be examined: Segmentation fault"),
+        ("", "it cannot be examined: "),
     ],
 )
 def test_a_host_that_cannot_run_programs_is_reported(said: str, problem: str) -> None:

@@ -78,7 +78,7 @@ OWN_CLUSTER = SILENT | {"running": True, "pods": [{"namespace": "apps"}, {"names
     [
         (
             attic(hostname="Home"),
-            "attic: its host name is 'home', as is that of home -> on the host: hostnamectl",
+            "attic: its host name is 'home', the same as that of home -> on the host: hostnamectl",
         ),
         (
             attic(clock_skew=-1.4),
@@ -90,7 +90,7 @@ OWN_CLUSTER = SILENT | {"running": True, "pods": [{"namespace": "apps"}, {"names
         ),
         (
             attic(member=OTHER_CLUSTER),
-            "attic: it is part of another cluster than that of home, at 192.0.2.77 -> ",
+            "attic: it is part of a different cluster than that of home, at 192.0.2.77 -> ",
         ),
         (
             attic(cluster=OWN_CLUSTER),
@@ -128,9 +128,7 @@ def test_a_founder_that_is_a_worker_elsewhere_is_told() -> None:
 def test_a_dead_member_is_told_when_another_machine_joins() -> None:
     founder = running(node("shed", "192.0.2.3", ready=False))
     (found,) = told(machines.problems(founder, [ATTIC]))
-    assert found.startswith(
-        "home: the node shed does not answer (stopped posting), and nothing joins beside it"
-    )
+    assert found.startswith("home: the node shed does not answer (stopped posting), so nothing can join")
     assert told(machines.problems(founder, [])) == []
 
 
@@ -158,7 +156,7 @@ def closed(port: int, answer: str, protocol: str = "tcp", address: str = "192.0.
         (
             FOUNDER,
             closed(16443, "none"),
-            "home: its port 16443/tcp is closed to attic -> let 192.0.2.2 in at its",
+            "home: its port 16443/tcp is closed to attic -> allow 192.0.2.2 in its",
         ),
         (running(), closed(25000, "refused"), "home: its port 25000/tcp is closed to attic -> "),
         (running(), closed(4789, "none", "udp"), ""),

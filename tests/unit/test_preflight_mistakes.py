@@ -68,7 +68,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"elk_elasticsearch_replicas": True}, "elk_elasticsearch_replicas is true (expected a whole number"),
     ({"traefik_routes": ROUTE}, "traefik_routes is a dictionary (expected a list)"),
     ({"traefik_routes": ["nas"]}, "traefik_routes[0] is 'nas' (expected a dictionary)"),
-    ({"flask_app_apps": ["blog"]}, "apps[0] is a secret that is not right (expected a dictionary)"),
+    ({"flask_app_apps": ["blog"]}, "apps[0] is an invalid secret (expected a dictionary)"),
     ({"traefik_routes": None}, "traefik_routes is empty (expected a list)"),
     ({"microk8s_users": "owner"}, "microk8s_users is 'owner' (expected a list)"),
     ({"homeserver_logging_enabled": "no"}, "homeserver_logging_enabled is 'no' (expected true or false"),
@@ -78,7 +78,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"preflight_memory_mib": "much"}, "preflight_memory_mib is 'much' (expected a whole number"),
     ({"flask_app_greeting": ["Hello"]}, "flask_app_greeting is a list (expected a text)"),
     ({"microk8s_users": "{{ nothing }}"}, "microk8s_users cannot be evaluated: 'nothing' is undefined"),
-    (app(secrets={"PORT": 5432}), "apps[0].secrets.PORT is a secret that is not right (expected a text)"),
+    (app(secrets={"PORT": 5432}), "apps[0].secrets.PORT is an invalid secret (expected a text)"),
     (app(env={"LIST": [1]}), "apps[0].env.LIST is a list (expected"),
     # Ranges.
     ({"elk_retention_days": 0}, "elk_retention_days is 0 (expected a whole number from 1 to 3650)"),
@@ -138,7 +138,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"prometheus_probes": [{"module": "gopher", "target": "a"}]}, "prometheus_probes[0].module is 'gopher'"),
     (
         {"alertmanager_email": [{"to": "a@example.org", "smarthost": "m.example.org:25", "username": "a"}]},
-        "alertmanager_email[0] has not both of username and password",
+        "alertmanager_email[0] has only one of username and password",
     ),
     # Names of hosts and objects.
     (
@@ -273,15 +273,15 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"alertmanager_slack": [{"url": "hooks.example/hush"}]},
-        "alertmanager_slack[0].url is a secret that is not right",
+        "alertmanager_slack[0].url is an invalid secret",
     ),
     (
         {"alertmanager_slack": ["https://hooks.example/hush"]},
-        "alertmanager_slack[0] is a secret that is not right",
+        "alertmanager_slack[0] is an invalid secret",
     ),
     (
         {"alertmanager_telegram": [{"chat_id": 5, "token": ""}]},
-        "alertmanager_telegram[0].token is a secret that is not",
+        "alertmanager_telegram[0].token is an invalid secret",
     ),
     (
         {"disk_cleanup_alerts": ["disk nearly full"]},
@@ -322,7 +322,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         "elk_logstash_filters_extra cannot be read by Logstash: 1 { without",
     ),
     # Relations.
-    ({"homeserver_acme_email": "a@example.org"}, "ACME gives no certificate for a private domain"),
+    ({"homeserver_acme_email": "a@example.org"}, "ACME issues no certificate for a private domain"),
     (
         {"elk_retention_size_gib": 20},
         "elk_retention_size_gib is 20 (expected less than elk_elasticsearch_volume_size_gib",
@@ -360,7 +360,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"traefik_routes": [ROUTE, ROUTE | {"host": "b.home.arpa"}]},
-        "traefik_routes[1] has the name 'nas', which traefik_routes[0] has",
+        "traefik_routes[1] has the name 'nas', which traefik_routes[0] already has",
     ),
     ({"traefik_routes": [ROUTE, ROUTE | {"name": "b"}]}, "two routes for https://nas.home.arpa/"),
     (
@@ -370,8 +370,8 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     (route(host="jaeger.home.arpa"), "two routes for https://jaeger.home.arpa/"),
     (route(host="whoami.home.arpa"), "two routes for https://whoami.home.arpa/"),
     (app(name="grafana"), "two routes for https://grafana.home.arpa/"),
-    (app(name="default-deny"), "apps[0] has the name 'default-deny', which this project has"),
-    ({"apps": [APP, APP | {"host": "b.org"}]}, "apps[1] has the name 'blog', which apps[0] has"),
+    (app(name="default-deny"), "apps[0] has the name 'default-deny', which this project already has"),
+    ({"apps": [APP, APP | {"host": "b.org"}]}, "apps[1] has the name 'blog', which apps[0] already has"),
     (
         {"traefik_basic_auth_users": [{"name": "admin", "password": "hush"}]},
         "traefik_basic_auth_users[0] has the name",
@@ -395,11 +395,11 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         app(routes=[{}, {"path": "/"}]),
-        "apps[0].routes[1] has the route 'blog.home.arpa', which apps[0].routes[0] has",
+        "apps[0].routes[1] has the route 'blog.home.arpa', which apps[0].routes[0] already has",
     ),
     (
         {"apps": [APP | {"schedules": [SCHEDULE]}, APP | {"name": "blog-clean"}]},
-        "apps[1] has the name 'blog-clean', which apps[0].schedules[0] has",
+        "apps[1] has the name 'blog-clean', which apps[0].schedules[0] already has",
     ),
     (
         app(name="b" * 50, schedules=[SCHEDULE]),
@@ -407,15 +407,15 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         app(volumes=[VOLUME, VOLUME | {"path": "/other"}]),
-        "apps[0].volumes[1] has the name 'blog-data', which apps[0].volumes[0] has",
+        "apps[0].volumes[1] has the name 'blog-data', which apps[0].volumes[0] already has",
     ),
     (
         app(volumes=[VOLUME, VOLUME | {"name": "other"}]),
-        "apps[0].volumes[1] has the path '/data', which apps[0].volumes[0] has",
+        "apps[0].volumes[1] has the path '/data', which apps[0].volumes[0] already has",
     ),
     (
         app(volumes=[VOLUME | {"path": "/tmp"}]),
-        "apps[0].volumes[0] has the path '/tmp', which this project has",
+        "apps[0].volumes[0] has the path '/tmp', which this project already has",
     ),
     (app(needs=["db"]), "apps[0].needs[0] is 'db' (expected the name of another app)"),
     (app(needs=["blog"]), "apps[0].needs[0] is 'blog' (expected the name of another app)"),
@@ -424,13 +424,13 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     (app(port=0, routes=[]), "apps[0].port is 0, which is for an app without routes"),
     (
         {"apps": [APP | {"ports": [{"port": 1}]}, APP | {"name": "b", "ports": [{"port": 1}]}]},
-        "apps[1].ports[0] has the port 'tcp 1', which apps[0].ports[0] has",
+        "apps[1].ports[0] has the port 'tcp 1', which apps[0].ports[0] already has",
     ),
-    (app(ports=[{"port": 443}]), "apps[0].ports[0] has the port 'tcp 443', which this project has"),
-    (app(metrics_port=8000), "apps[0].metrics_port is 8000, as is its port"),
+    (app(ports=[{"port": 443}]), "apps[0].ports[0] has the port 'tcp 443', which this project already has"),
+    (app(metrics_port=8000), "apps[0].metrics_port is 8000, the same as its port"),
     (
         {"prometheus_scrape_configs": [{"job_name": "node"}]},
-        "prometheus_scrape_configs[0].job_name is 'node', as is",
+        "prometheus_scrape_configs[0].job_name is 'node', as for",
     ),
     (
         {
@@ -439,7 +439,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
                 f"{ROOT}/roles/prometheus/files/rules/apps.yml",
             ]
         },
-        "prometheus_rules_extra[1] has the file name 'apps', which prometheus_rules_extra[0] has",
+        "prometheus_rules_extra[1] has the file name 'apps', which prometheus_rules_extra[0] already has",
     ),
     (
         {"prometheus_probes": [{"target": "192.168.1.20"}]},
@@ -456,11 +456,11 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
                 f"{ROOT}/roles/elk/meta/main.yml",
             ]
         },
-        "prometheus_target_files[1] has the file name 'main.yml', which prometheus_target_files[0] has",
+        "prometheus_target_files[1] has the file name 'main.yml', which prometheus_target_files[0] already",
     ),
     (
         {"alertmanager_quiet_hours": "22:00-22:00"},
-        "alertmanager_quiet_hours is '22:00-22:00': it ends when it begins",
+        "alertmanager_quiet_hours is '22:00-22:00': it ends at the time it starts",
     ),
     (
         {"backup_repositories": [{"name": "nas", "location": "nas:/home"}]},
@@ -476,7 +476,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"backup_repositories": [{"name": "nas", "location": "/a"}, {"name": "nas", "location": "/b"}]},
-        "backup_repositories[1] has the name 'nas', which backup_repositories[0] has",
+        "backup_repositories[1] has the name 'nas', which backup_repositories[0] already has",
     ),
     (
         {"backup_repositories": [{"name": "nas", "location": "/a"}], "backup_keep": {}},
@@ -484,7 +484,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"backup_repositories": [{"name": "nas", "location": "/a"}], "backup_prune_from": "control"},
-        "backup_repositories[0] has no prune, and backup_prune_from is 'control' -> say how",
+        "backup_repositories[0] has no prune, and backup_prune_from is 'control' -> set how",
     ),
     (
         {"grafana_elasticsearch_user": "me"},

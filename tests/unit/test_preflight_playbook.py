@@ -60,7 +60,7 @@ def test_every_problem_is_reported_in_one_message(complaints: Any, tmp_path: Pat
     )
     for message in (
         "home, nas: unknown variable microk8s_user -> did you mean microk8s_users?",
-        "home, nas: homeserver_domain is 'My_Home' (expected a host name of small letters, digits",
+        "home, nas: homeserver_domain is 'My_Home' (expected a host name of lowercase letters, digits",
         "home, nas: two routes for https://nas.home.arpa/ (nas in traefik_routes and disk in traefik_routes)",
         "home, nas: apps[0].needs[0] is 'db' (expected the name of another app) -> name an app",
         f"home, nas: {tmp_path}/bundle.json cannot be read (No such file or directory) (homeserver_bundle)",
@@ -115,7 +115,9 @@ def test_a_bundle_has_to_be_trusted_for_something_else_than_itself(complaints: A
     crds = {"name": "traefik_crds", **_EMPTY}
     _write_bundle(tmp_path, manifests=[crds])
     said = complaints(homeserver_bundle=str(tmp_path))
-    assert "the bundle's snap microk8s has no assertion: it may be of anybody (homeserver_bundle)" in said
+    assert (
+        "the bundle's snap microk8s has no assertion: anybody may have built it (homeserver_bundle)" in said
+    )
     assert f"the bundle's manifest traefik_crds has SHA-256 {_EMPTY['sha256']} (expected 1d5e" in said
 
 

@@ -43,7 +43,7 @@ def test_a_login_is_told_to_its_own_registry_alone(url: str, known: str, asked: 
     mirrors = {host: f"{url}/{host}" for host in HOSTS}
     login = {"registry": known, "username": "ada", "password": "not-a-secret"}
 
-    with pytest.raises(DownloadError, match="not for everybody"):
+    with pytest.raises(DownloadError, match="is not public"):
         Registries(Web(print), mirrors, [login]).find(f"{asked}/app:1", "linux/amd64")
 
     told = {host for host, given in Closed.heard if given == "ada:not-a-secret"}

@@ -324,7 +324,7 @@ def test_a_backup_with_a_link_for_a_directory_is_refused(
     place.unlink()
     kept.rename(place)
 
-    with pytest.raises(Failed, match=r"something else than a directory at .* -> restore an older one"):
+    with pytest.raises(Failed, match=r"does not have a directory at .* -> restore an older one"):
         machine.fill(save, overwrite=True)
 
     assert _content(machine.wiki) == {"page": "old\n"}

@@ -425,7 +425,7 @@ def test_several_nodes_have_a_table_and_their_volumes() -> None:
         "node   version  state                                       memory          disk          pods",
         "home   v1.35.4  ready                                       3.0 of 7.7 GiB  12 of 98 GiB  1 of 110",
         "attic  v1.35.4  UNHEALTHY: away since 2026-11-27T10:00:00Z  7.7 GiB         98 GiB        0 of 110",
-        "A volume is a directory of its node and does not move, nor does what uses it:",
+        "A volume is a directory of its node and does not move, nor do the workloads that use it:",
         "  home: monitoring/prometheus 10Gi, traefik/acme 64Mi",
         "  attic: apps/db 5Gi",
     ]

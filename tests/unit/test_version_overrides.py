@@ -48,7 +48,7 @@ def test_an_empty_section_overrides_nothing(tmp_path: Path) -> None:
         ),
         (
             {"manifests": {"crds": {}}},
-            "unknown name crds (homeserver_version_overrides.manifests) -> known are: traefik_crds",
+            "unknown name crds (homeserver_version_overrides.manifests) -> known names: traefik_crds",
         ),
     ],
 )

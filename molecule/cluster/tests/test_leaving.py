@@ -104,7 +104,7 @@ def test_a_machine_with_a_pod_that_must_not_end_stays(machines: Machines, kept: 
 
     assert re.search(
         rf"{LEAVING} still has pods after {SECONDS} s \(microk8s_drain_timeout_seconds\), and stays as it is:"
-        r" .*keeping.*disruption budget.* -> give what is named another replica or another node",
+        r" .*keeping.*disruption budget.* -> give these pods another replica or another node",
         told,
     )
     assert _has_all(machines, kept)

@@ -257,7 +257,7 @@ def test_the_home_changes_nothing_more_and_tells_that_its_disk_is_away(
     run = machines.play("site.yml")
 
     assert set(changes(run).values()) == {0}
-    assert f"{REPOSITORY} is away" in run
+    assert f"{REPOSITORY} is missing" in run
     alert = f'ALERTS{{alertname="BackupFailing", repository="{NAME}"}}'
     assert eventually(lambda: bool(prometheus.query(alert)), 120)
 

@@ -162,7 +162,7 @@ class Repository:
         if any(sign in error for sign in _DAMAGE):
             return (
                 f"the repository {place} is damaged -> restore from another repository, or an older save "
-                f"with -e at=<date>; what is broken, restic check tells. restic said: {said}"
+                f"with -e at=<date>; restic check shows what is broken. restic said: {said}"
             )
         return f"the repository {place} cannot be read; restic said: {said}"
 

@@ -158,7 +158,7 @@ def _opened(path: str | Path, within: int | None = None) -> Iterator[int]:
         directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=within)
     except NotADirectoryError:
         raise ResticError(
-            f"the backup has something else than a directory at {path} -> restore an older one: -e at=<date>"
+            f"the backup does not have a directory at {path} -> restore an older one: -e at=<date>"
         ) from None
     try:
         yield directory

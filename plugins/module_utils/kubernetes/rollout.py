@@ -106,7 +106,7 @@ def readiness(obj: Object) -> Object:
     """Return the Ready condition of a node or a pod, as `status` and `message`."""
     conditions = (obj.get("status") or {}).get("conditions") or []
     found: Object = next((state for state in conditions if state["type"] == "Ready"), {})
-    return {"status": "Unknown", "message": "its kubelet has told nothing yet", **found}
+    return {"status": "Unknown", "message": "its kubelet has reported nothing yet", **found}
 
 
 def is_probed(workload: Object) -> bool:

@@ -49,7 +49,7 @@ def bearer(name: str, node: str, address: str) -> Bearer:
     """
     if name == "kubelet":
         if not NODE_NAME.fullmatch(node):
-            raise ValueError(f"{node!r} is no name of a node")
+            raise ValueError(f"{node!r} is not the name of a node")
         names = f"DNS:{node}" + (f",IP:{address}" if address else "")
         return Bearer(f"/CN=system:node:{node}/O=system:nodes", names)
     return Bearer({"front-proxy-client": "/CN=front-proxy-client", "proxy": "/CN=system:kube-proxy"}[name])

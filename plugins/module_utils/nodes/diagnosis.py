@@ -41,7 +41,7 @@ _CAUSES = [
     (
         r"certificate has expired or is not yet valid",
         "a certificate has expired, or the clock is wrong",
-        "compare the host's time; if that is right, look with: sudo microk8s refresh-certs -c",
+        "compare the host's time; if that is right, check with: sudo microk8s refresh-certs -c",
     ),
     (
         r"too many open files|inotify_init",
@@ -52,7 +52,8 @@ _CAUSES = [
     (
         r'[Ff]ailed to pull (?:and unpack )?image "([^"]+)"',
         "the image {0} cannot be pulled, or not yet",
-        "if the line is only slow, run this again; else look at microk8s_registry_mirrors and the registry",
+        "if the connection is only slow, run this again; otherwise check microk8s_registry_mirrors and the"
+        " registry",
     ),
     (r"Addon (\S+) was not found", "there is no addon {0}", "look at: microk8s status"),
 ]

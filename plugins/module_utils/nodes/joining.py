@@ -17,8 +17,8 @@ Facts = Mapping[str, Any]
 Taint = Mapping[str, Any]
 
 _ONE_CONTROL_PLANE = (
-    "several do not make a home safer, for when one of them stops, the API of MicroK8s 1.34 to 1.36 looks"
-    " healthy and no longer tells anybody what changes"
+    "several do not make a home safer: if one of them stops, the API of MicroK8s 1.34 to 1.36 looks healthy,"
+    " but no longer reports changes"
 )
 
 
@@ -87,12 +87,12 @@ def cannot_join(own: Facts, cluster: Facts, name: str, home: str) -> Iterator[Pr
             "on the host: hostnamectl set-hostname OTHER",
         )
     if recorded and not trusted:
-        wrong = f"the cluster knows it as the node {recorded['name']}, and it says that it is none"
+        wrong = f"the cluster knows it as the node {recorded['name']}, but it reports that it is no node"
         forget = f"if it was installed again, forget the node: {_forgetting(recorded)}"
         yield Problem(wrong, f"{forget}; if nobody did anything to it, do not trust it, and remove it")
     elif member["worker"] and not trusted and not member["joining"]:
         there = ", ".join(member["servers"]) or "an unknown address"
-        yield Problem(f"it is part of another cluster than that of {home}, at {there}", fix)
+        yield Problem(f"it is part of a different cluster than that of {home}, at {there}", fix)
     elif not member["worker"] and own["workloads"]:
         running = ", ".join(own["workloads"])
         yield Problem(f"it has a cluster of its own, with workloads in {running}", fix)
@@ -117,7 +117,7 @@ def _namesake(node: Facts, member: Facts, founder: Facts, *, trusted: bool) -> I
     elif name == founder["node"] or (
         node["ready"] and node["address"] not in member["addresses"] and not trusted
     ):
-        yield Problem(f"its host name is {name!r}, as is that of the node at {node['address']}", other)
+        yield Problem(f"its host name is {name!r}, the same as that of the node at {node['address']}", other)
 
 
 def strangers(before: Facts, now: Facts, node: Facts) -> list[str]:
@@ -149,7 +149,7 @@ def cannot_certify(address: str, node: Facts, cluster: Facts) -> Iterator[Proble
     """
     if address and node and (why := _not_its_own(address, node, cluster)):
         yield Problem(
-            f"it says that its address is {address}, which {why}",
+            f"it reports the address {address}, which {why}",
             "correct its ansible_host, or its address on the network; if both are right, do not trust it",
         )
 
@@ -158,12 +158,12 @@ def _not_its_own(address: str, node: Facts, cluster: Facts) -> str:
     try:
         read = IPv4Address(address)
     except ValueError:
-        return "is no IPv4 address"
+        return "is not an IPv4 address"
     if read.is_loopback or read.is_unspecified or read.is_multicast or read in _SERVICES:
-        return "is that of no machine"
+        return "no machine can have"
     others = [entry for entry in cluster["nodes"] if entry["name"] != node["name"]]
     if address in cluster["member"]["addresses"] or address in [entry["address"] for entry in others]:
-        return "is that of another node"
+        return "belongs to another node"
     return ""
 
 
@@ -177,7 +177,7 @@ def cannot_found(member: Facts, name: str) -> Iterator[Problem]:
 
 def second_control_plane(name: str) -> Problem:
     """Reject another host in the group control_plane."""
-    fix = f"move {name} to the group workers; what helps when the control plane dies is in docs/machines.md"
+    fix = f"move {name} to the group workers; docs/machines.md says what to do if the control plane dies"
     return Problem(f"it is the second host in the group control_plane: {_ONE_CONTROL_PLANE}", fix)
 
 
@@ -195,7 +195,7 @@ def dead_members(nodes: Iterable[Facts], coming: Iterable[str]) -> Iterator[Prob
     """Report nodes that do not answer, except the nodes in `coming`, which this run repairs."""
     for node in nodes:
         if not node["ready"] and node["name"] not in set(coming):
-            wrong = f"the node {node['name']} does not answer ({node['reason']}), and nothing joins beside it"
+            wrong = f"the node {node['name']} does not answer ({node['reason']}), so nothing can join"
             yield Problem(wrong, f"switch it on, or forget it: {_forgetting(node)}")
 
 
@@ -234,7 +234,7 @@ def cannot_forget(node: str, cluster: Facts, founder: str, abandoned: Iterable[s
         others = ", ".join(sorted(nodes.keys() - {founder})) or "none but the founder"
         yield Problem(f"the cluster has no node {node!r} (node)", f"name one of its nodes: {others}")
     elif node == founder:
-        yield Problem(f"{node} is the control plane (node)", "what helps when it dies is in docs/machines.md")
+        yield Problem(f"{node} is the control plane (node)", "docs/machines.md says what to do if it dies")
     elif nodes[node]["ready"]:
         yield Problem(f"{node} is alive (node)", "let it leave, as in docs/machines.md; or switch it off")
     else:

@@ -125,5 +125,5 @@ def _header(assertion: str, name: str) -> str:
     found = (line.partition(": ")[2] for line in head if line.startswith(f"{name}: "))
     value = next(found, "")
     if not value:
-        raise DownloadError(f"the store gives an assertion without {name}: {head[:1]}")
+        raise DownloadError(f"the store returned an assertion without {name}: {head[:1]}")
     return value

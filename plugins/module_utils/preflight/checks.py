@@ -37,8 +37,8 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _CONTROLLERS = ("cpu", "cpuset", "memory", "pids")
 _REFUSED_ADDONS = {
-    "ingress": "its Traefik takes ports 80 and 443, and its removal takes every Traefik CRD along",
-    "observability": "its removal takes every CRD of the Prometheus operator along",
+    "ingress": "its Traefik uses ports 80 and 443, and removing it deletes every Traefik CRD",
+    "observability": "removing it deletes every CRD of the Prometheus operator",
 }
 
 PACKAGES = (
@@ -137,7 +137,7 @@ def doubled_variables(names: Iterable[str]) -> Iterator[Problem]:
     for former in sorted(DEPRECATED.keys() & names):
         if DEPRECATED[former] in names:
             wrong = f"{former} and {DEPRECATED[former]} are both set, and the first is the former name"
-            yield Problem(wrong, f"move what it says to {DEPRECATED[former]}, and remove it")
+            yield Problem(wrong, f"move its value to {DEPRECATED[former]}, and remove it")
 
 
 def _right_name(name: str, known: Iterable[str]) -> str:
@@ -146,7 +146,7 @@ def _right_name(name: str, known: Iterable[str]) -> str:
     if name in RENAMED:
         return f"it is called {RENAMED[name]} now"
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-    return f"did you mean {close[0]}?" if close else "docs/reference.md lists all there are"
+    return f"did you mean {close[0]}?" if close else "docs/reference.md lists all variables"
 
 
 def unknown_overrides(overrides: Mapping[str, Any], pinned: Mapping[str, Any]) -> Iterator[Problem]:
@@ -202,7 +202,7 @@ def _wrong_system(host: Mapping[str, Any], limits: Limits) -> Iterator[Problem]:
         yield Problem(wrong, "install one of these")
     if host["machine"] not in ARCHITECTURES:
         yield Problem(
-            f"MicroK8s is not made for {host['machine']}", f"use a 64-bit system: {', '.join(ARCHITECTURES)}"
+            f"MicroK8s does not support {host['machine']}", f"use a 64-bit system: {', '.join(ARCHITECTURES)}"
         )
     missing = [controller for controller in _CONTROLLERS if controller not in host["cgroups"]["controllers"]]
     if missing:
@@ -215,8 +215,8 @@ def _wrong_system(host: Mapping[str, Any], limits: Limits) -> Iterator[Problem]:
             "it has no sudo, which MicroK8s' own scripts call even as root", "on the host: apt install sudo"
         )
     if not is_dns_name(host["hostname"]):
-        fix = "on the host: hostnamectl set-hostname NAME, in small letters, digits and hyphens"
-        yield Problem(f"the host name is not fit for a node (hostname, {host['hostname']!r})", fix)
+        fix = "on the host: hostnamectl set-hostname NAME, in lowercase letters, digits and hyphens"
+        yield Problem(f"the host name is not valid for a node (hostname, {host['hostname']!r})", fix)
 
 
 def _wrong_resources(host: Mapping[str, Any], limits: Limits) -> Iterator[Problem]:
@@ -238,7 +238,7 @@ def _wrong_resources(host: Mapping[str, Any], limits: Limits) -> Iterator[Proble
 
 def _wrong_network(host: Mapping[str, Any]) -> Iterator[Problem]:
     if not host["interface"]:
-        yield Problem("no default route, by which MicroK8s finds its address", "give the host a gateway")
+        yield Problem("no default route, which MicroK8s needs to find its address", "give the host a gateway")
     for taken in host["taken_ports"]:
         unit = taken["unit"]
         wrong = f"port {taken['port']} is in use by {taken['process']}" + (f" ({unit})" if unit else "")
@@ -250,13 +250,13 @@ def doubtful_host(host: Mapping[str, Any], address: str) -> Iterator[Problem]:
     for own, about in host["addresses"].items():
         if about["dynamic"] and about["interface"] == host["interface"]:
             yield Problem(
-                f"its address {own} is lent by DHCP", "reserve it in your router, or set it on the host"
+                f"its address {own} is assigned by DHCP", "reserve it in your router, or set it on the host"
             )
     if _IPV4.fullmatch(address) and address not in host["addresses"]:
-        wrong = f"it has no address {address} itself, as behind NAT (ansible_host)"
+        wrong = f"it does not have the address {address} itself, as behind NAT (ansible_host)"
         yield Problem(wrong, "give its own address, unless you forward ports 80, 443 and 16443 to it")
     if host["idle_nftables"]:
-        wrong = "nftables.service has no rules, and a restart of it takes all pods their network for minutes"
+        wrong = "nftables.service has no rules, and restarting it cuts the network of all pods for minutes"
         yield Problem(wrong, "on the host: systemctl disable nftables.service, which removes nothing")
 
 
@@ -284,7 +284,9 @@ def absent_repositories(
     """Report repositories that are unavailable now, which does not prevent a run."""
     for number, location in _missing(host, repositories):
         if location in host["saves_to"]:
-            wrong = f"{location} is away, so nothing is saved there (backup_repositories[{number}].location)"
+            wrong = (
+                f"{location} is missing, so nothing is saved there (backup_repositories[{number}].location)"
+            )
             yield Problem(wrong, "mount its disk")
 
 
@@ -299,7 +301,8 @@ def untrusted_bundle(bundle: Bundle, pinned: Mapping[str, str], *, unsigned_snap
     for snap in bundle.snaps:
         if not unsigned_snaps and not snap.get("assertion"):
             wrong = (
-                f"the bundle's snap {snap['name']} has no assertion: it may be of anybody (homeserver_bundle)"
+                f"the bundle's snap {snap['name']} has no assertion: anybody may have built it"
+                " (homeserver_bundle)"
             )
             fix = "make the bundle with playbooks/bundle.yml, or set homeserver_bundle_unsigned_snaps: true"
             yield Problem(wrong, f"{fix} if you have built it yourself")
@@ -309,7 +312,8 @@ def untrusted_bundle(bundle: Bundle, pinned: Mapping[str, str], *, unsigned_snap
             wrong = f"the bundle's manifest {name} has SHA-256 {found} (expected {pinned[name]})"
             fix = "make the bundle with this version of the collection"
             yield Problem(
-                f"{wrong} (homeserver_bundle)", f"{fix}; an own one is set in homeserver_version_overrides"
+                f"{wrong} (homeserver_bundle)",
+                f"{fix}; set your own manifest in homeserver_version_overrides",
             )
 
 
@@ -325,10 +329,12 @@ def plain_mirrors(mirrors: Mapping[str, str], images: Iterable[str], own: Iterab
         if urlsplit(url).scheme != "http" or urlsplit(url).hostname in _LOOPBACK:
             continue
         unlocked = sorted(image for image in set(images) if _comes_from(registry, image) and "@" not in image)
-        wrong = f"microk8s_registry_mirrors.{registry} is {url!r}, where anybody on the line can replace"
+        wrong = (
+            f"microk8s_registry_mirrors.{registry} is {url!r}, where anybody on the network path can replace"
+        )
         if unlocked:
-            fix = "run playbooks/lock_images.yml once, on a line that you trust, or use https"
-            yield Problem(f"{wrong} what is not locked to a digest: {', '.join(unlocked)}", fix)
+            fix = "run playbooks/lock_images.yml once, over a network that you trust, or use https"
+            yield Problem(f"{wrong} images that are not locked to a digest: {', '.join(unlocked)}", fix)
         if any(_comes_from(registry, image) for image in own):
             fix = "use https, or install from a bundle"
             yield Problem(f"{wrong} MicroK8s' own images, which it pulls by their tags", fix)
@@ -361,7 +367,7 @@ def wrong_upgrade(installed: str, wanted: str) -> Iterator[Problem]:
         fix = (
             f"go to 1.{minor(installed) + 1} first" if hop > 1 else f"stay with 1.{minor(installed)} or newer"
         )
-        wrong = f"MicroK8s {installed} cannot become {wanted}: one minor version up at a time"
+        wrong = f"MicroK8s {installed} cannot be changed to {wanted}: only one minor version up at a time"
         yield Problem(f"{wrong} (homeserver_version_overrides.microk8s_channel)", fix)
 
 
@@ -369,8 +375,8 @@ def missing_channel(channel: str, found: list[str] | str | None) -> Iterator[Pro
     """Report if the snap store has no such channel; `found` has its channels, or why they are unknown."""
     where = f"(homeserver_version_overrides.microk8s_channel, {channel!r})"
     if isinstance(found, str):
-        fix = "give the host internet, or set homeserver_bundle"
-        yield Problem(f"the snap store does not say which channels there are: {found} {where}", fix)
+        fix = "give the host internet access, or set homeserver_bundle"
+        yield Problem(f"the snap store does not list its channels: {found} {where}", fix)
     elif found is not None and channel not in found:
         close = difflib.get_close_matches(channel, found, n=1)
         yield Problem(

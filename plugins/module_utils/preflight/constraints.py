@@ -177,7 +177,7 @@ def _problems(name: str, option: Option, error: Any) -> Iterator[Problem]:
             yield Problem(f"unknown key {place}.{key}", nearest(key, known))
     else:
         place = f"a key of {place}" if "propertyNames" in error.absolute_schema_path else place
-        shown = "a secret that is not right" if secret else _shown(error.instance)
+        shown = "an invalid secret" if secret else _shown(error.instance)
         yield Problem(f"{place} is {shown} (expected {expected(error.schema)})", _description(inner))
 
 
@@ -218,7 +218,7 @@ def _description(option: Option) -> str:
 def nearest(name: str, known: Collection[str]) -> str:
     """Suggest a similar known name."""
     close = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {close[0]}?" if close else f"known are: {', '.join(known)}"
+    return f"did you mean {close[0]}?" if close else f"known names: {', '.join(known)}"
 
 
 def _wrong_groups(name: str, option: Option, value: Any) -> Iterator[Problem]:
@@ -236,5 +236,5 @@ def _wrong_groups(name: str, option: Option, value: Any) -> Iterator[Problem]:
 _GROUPS: tuple[tuple[str, str, Callable[[int, int], bool]], ...] = (
     ("mutually_exclusive", "has {} (expected one of them)", lambda given, _: given > 1),
     ("required_one_of", "has none of {} (expected one of them)", lambda given, _: given == 0),
-    ("required_together", "has not both of {} (expected both or none)", lambda given, all_: 0 < given < all_),
+    ("required_together", "has only one of {} (expected both or none)", lambda given, all_: 0 < given < all_),
 )

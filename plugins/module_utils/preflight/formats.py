@@ -162,12 +162,12 @@ FORMATS = {
     ),
     "absolute-path": Format("a path that begins with / or ~", _is_absolute),
     "certificate-name": Format(
-        "a host name of small letters, digits and hyphens, or one with *. before it",
+        "a host name of lowercase letters, digits and hyphens, or one with *. before it",
         lambda name: is_host_name(name.removeprefix("*.")),
     ),
-    "cron": Format("minute, hour, day, month and weekday as cron takes them, such as */15 * * * *", _is_cron),
+    "cron": Format("minute, hour, day, month and weekday in cron's syntax, such as */15 * * * *", _is_cron),
     "dns-label": Format(
-        "a name of up to 63 small letters, digits and hyphens, without a hyphen at its ends",
+        "a name of up to 63 lowercase letters, digits and hyphens, without a hyphen at its ends",
         _LABEL.fullmatch,
     ),
     "e-mail": Format("an e-mail address such as you@example.org", _is_email),
@@ -184,7 +184,7 @@ FORMATS = {
     ),
     "host": Format("a host name or an address", is_host),
     "host-name": Format(
-        "a host name of small letters, digits and hyphens such as nas.home.arpa", is_host_name
+        "a host name of lowercase letters, digits and hyphens such as nas.home.arpa", is_host_name
     ),
     "host-with-port": Format("a host and its port such as smtp.example.org:587", is_host_with_port),
     "https-url": Format(
@@ -204,7 +204,7 @@ FORMATS = {
         re.compile(_REGISTRY).fullmatch,
     ),
     "service-name": Format(
-        "a name of up to 63 small letters, digits and hyphens, with a letter first", _SERVICE.fullmatch
+        "a name of up to 63 lowercase letters, digits and hyphens, with a letter first", _SERVICE.fullmatch
     ),
     "source": Format(
         "the full path of a directory on the control machine with a Dockerfile",
@@ -213,8 +213,8 @@ FORMATS = {
     "time-zone": Format("a time zone such as Europe/Berlin", _is_time_zone),
     "url": Format("a URL with http or https such as http://192.168.1.20:5000", is_url),
     "url-with-address": Format(
-        "a URL with an address such as http://192.168.1.20:5000, for the cluster does not know the names of"
-        " the home network",
+        "a URL with an address such as http://192.168.1.20:5000, because the cluster does not know the names"
+        " of the home network",
         _is_url_with_address,
     ),
 }

@@ -51,8 +51,8 @@ def flaws(paths: Iterable[str], taken: Iterable[str], missing: Iterable[str]) ->
             yield Problem(f"{path} has the uid {dashboard.uid}, as has {owner}", 'give it another "uid"')
         for uid in sorted(set(missing) & set(_sources(json.loads(dashboard.text)))):
             yield Problem(
-                f"{path} asks the data source {uid}, which this home does without",
-                f"set {OPTIONAL_SOURCES[uid]}, or remove what asks it",
+                f"{path} uses the data source {uid}, which this home does not have",
+                f"set {OPTIONAL_SOURCES[uid]}, or remove the panels that use it",
             )
 
 
@@ -72,7 +72,7 @@ def _read(path: str) -> dict[str, Any]:
         raise ValueError("is not a dashboard (it has no list of panels)")
     for key in ("uid", "title"):
         if not isinstance(content.get(key), str) or not content[key]:
-            raise ValueError(f'is not a whole dashboard (it has no "{key}")')
+            raise ValueError(f'is not a complete dashboard (it has no "{key}")')
     if not _UID.fullmatch(content["uid"]):
         raise ValueError(f"has the uid {content['uid']!r} (expected up to 40 letters, digits, - and _)")
     if len(_dashboard(content).text.encode()) > LARGEST:

@@ -74,12 +74,12 @@ def _read(path: str) -> str:
 
 def _check(number: int, each: Any) -> None:
     if not isinstance(each, dict):
-        raise ValueError(f"is no file of saved objects (line {number} is no object)")
+        raise ValueError(f"is not a file of saved objects (line {number} is no object)")
     for key in ("id", "type"):
         if not isinstance(each.get(key), str) or not each[key]:
-            raise ValueError(f'is no file of saved objects (line {number} has no "{key}")')
+            raise ValueError(f'is not a file of saved objects (line {number} has no "{key}")')
     if not isinstance(each.get("attributes"), dict):
-        raise ValueError(f'is no file of saved objects (line {number} has no "attributes")')
+        raise ValueError(f'is not a file of saved objects (line {number} has no "attributes")')
 
 
 def _path(path: str) -> Path:

@@ -23,7 +23,7 @@ def flaw(filters: str) -> str:
             return f"line {line}: the text that begins with {token} does not end"
         depth += {"{": 1, "}": -1}.get(token, 0)
         if depth < 0:
-            return f"line {line}: a }} ends what no {{ has begun"
+            return f"line {line}: a }} has no matching {{"
     if depth:
         return f"{depth} {{ without its }}"
     if _reads(filters):

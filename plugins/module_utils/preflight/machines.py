@@ -84,7 +84,7 @@ def _repeated_names(machines: list[Machine]) -> Iterator[Found]:
     first: dict[str, str] = {}
     for machine in machines:
         if machine.node in first:
-            wrong = f"its host name is {machine.node!r}, as is that of {first[machine.node]}"
+            wrong = f"its host name is {machine.node!r}, the same as that of {first[machine.node]}"
             yield (
                 machine.name,
                 Problem(wrong, "on the host: hostnamectl set-hostname OTHER"),
@@ -126,7 +126,7 @@ def _closed_ports(machines: list[Machine], protocol: str) -> Iterator[Found]:
             listens = server is machines[0] or port["port"] != _API_PORT
             if port["answer"] == "none" or (listens and _runs(server)):
                 wrong = f"its port {port['port']}/{protocol} is closed to {client.name}"
-                fix = f"let {client.address} in at its firewall, or at that of the network between them"
+                fix = f"allow {client.address} in its firewall, or in a firewall between them"
                 yield server.name, Problem(wrong, fix)
 
 

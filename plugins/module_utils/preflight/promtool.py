@@ -32,7 +32,7 @@ def flaws(rules: Iterable[str], scrape_configs: Sequence[Any]) -> Iterator[Probl
         file.write_text(json.dumps({"scrape_configs": scrape_configs}))
         if said := _said(program, "check", "config", "--syntax-only", str(file)):
             wrong = f"prometheus_scrape_configs is refused by promtool: {said}"
-            yield Problem(wrong, "correct it: it is what Prometheus documents as scrape_config")
+            yield Problem(wrong, "correct it: Prometheus documents its format as scrape_config")
 
 
 def _said(*command: str) -> str:

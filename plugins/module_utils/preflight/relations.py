@@ -36,7 +36,7 @@ def _runs(value: Value, role: str) -> bool:
 def _private_domain(value: Value) -> Iterator[Problem]:
     domain = value("homeserver_domain")
     if value("homeserver_acme_email") and _PRIVATE.fullmatch(domain):
-        wrong = f"ACME gives no certificate for a private domain (homeserver_domain, {domain!r})"
+        wrong = f"ACME issues no certificate for a private domain (homeserver_domain, {domain!r})"
         yield Problem(wrong, "use a domain of your own, or remove homeserver_acme_email")
 
 
@@ -98,7 +98,9 @@ def _within_budget(value: Value, *volumes: str) -> Iterator[Problem]:
         verb = "is" if len(volumes) == 1 else "together are"
         wrong = f"{' and '.join(volumes)} {verb} {wanted}"
         expected = f"(expected at most homeserver_storage_budget_gib, {budget})"
-        yield Problem(f"{wrong} {expected}", "set smaller volumes, or a larger budget if the disk has it")
+        yield Problem(
+            f"{wrong} {expected}", "set smaller volumes, or a larger budget if the disk has the space"
+        )
 
 
 def _traefik(value: Value) -> Iterator[Problem]:
@@ -177,7 +179,7 @@ def _pod_ports(place: str, app: App) -> Iterator[Problem]:
         wrong = f"{place}.port is 0, which is for an app without routes and without a probe"
         yield Problem(wrong, "set its port, or probe: none and routes: []")
     if port == metrics != 0:
-        wrong = f"{place}.metrics_port is {metrics}, as is its port"
+        wrong = f"{place}.metrics_port is {metrics}, the same as its port"
         yield Problem(wrong, "give one of them another number, or set metrics_port to 0")
 
 
@@ -197,9 +199,7 @@ def _scraping(value: Value) -> Iterator[Problem]:
     taken = value("_prometheus_job_names") if jobs else []
     for number, job in enumerate(jobs):
         if taken.count(job["job_name"]) > 1:
-            wrong = (
-                f"prometheus_scrape_configs[{number}].job_name is {job['job_name']!r}, as is another job's"
-            )
+            wrong = f"prometheus_scrape_configs[{number}].job_name is {job['job_name']!r}, as for another job"
             yield Problem(wrong, "give it a name that no other job of yours or of this project has")
     rules, targets = value("prometheus_rules_extra"), value("prometheus_target_files")
     # In the cluster, their names end in .rules.yml.
@@ -228,7 +228,7 @@ _TARGETS = {
 def _alerts(value: Value) -> Iterator[Problem]:
     hours = value("alertmanager_quiet_hours")
     if hours and len(set(hours.split("-"))) == 1:
-        wrong = f"alertmanager_quiet_hours is {hours!r}: it ends when it begins"
+        wrong = f"alertmanager_quiet_hours is {hours!r}: it ends at the time it starts"
         yield Problem(wrong, "write another end, or leave it empty for none")
 
 
@@ -246,7 +246,7 @@ def _backups(value: Value) -> Iterator[Problem]:
     for place, repository in _placed("backup_repositories", repositories):
         if value("backup_prune_from") == "control" and not repository.get("prune"):
             wrong = f"{place} has no prune, and backup_prune_from is 'control'"
-            yield Problem(wrong, "say how the control machine reaches it: prune: {location: …}")
+            yield Problem(wrong, "set how the control machine reaches it: prune: {location: …}")
 
 
 def _placed(place: str, entries: Iterable[Any]) -> Iterator[Placed]:
@@ -261,7 +261,7 @@ def _repeated(what: str, given: Iterable[Placed], reserved: Iterable[str] = ()) 
     first = dict.fromkeys(reserved, "this project")
     for place, name in given:
         if name in first:
-            wrong = f"{place} has the {what} {name!r}, which {first[name]} has"
+            wrong = f"{place} has the {what} {name!r}, which {first[name]} already has"
             yield Problem(wrong, f"give it another {what}")
         first.setdefault(name, place)
 

@@ -178,9 +178,7 @@ class Registries:
         self._granted[repository] = self._grant(answer.headers.get("WWW-Authenticate", ""), repository)
         again = self._web.ask(url, {**headers, **self._authorization(repository)}, method)
         if again.status_code == http.client.UNAUTHORIZED:
-            raise DownloadError(
-                f"{repository} is not for everybody -> set its login in homeserver_registry_logins"
-            )
+            raise DownloadError(f"{repository} is not public -> set its login in homeserver_registry_logins")
         return again
 
     def _authorization(self, repository: str) -> dict[str, str]:

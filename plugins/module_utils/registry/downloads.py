@@ -152,7 +152,7 @@ class _Waiting:
         pause = min(float(told), self._patience) if told.isdecimal() else self._pause
         if waited + pause > self._patience:
             raise DownloadError(
-                f"{self._url} {why}, for {waited:.0f} s -> try again later, it goes on from here"
+                f"{self._url} {why}, for {waited:.0f} s -> try again later, it continues from here"
             )
         self._say(f"{self._url} {why}; asking again in {pause:.0f} s")
         time.sleep(pause)

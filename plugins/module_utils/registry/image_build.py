@@ -123,8 +123,8 @@ class Image:
             not target.is_relative_to(boundary) or _of_git(target.relative_to(boundary))
         ):
             link = f"{path.relative_to(self.source)} is a link to {path.readlink()}"
-            wrong = f"{link}, which is no part of {boundary}"
-            raise BuildError(f"{wrong} -> replace it by what it leads to, or remove it")
+            wrong = f"{link}, which is not part of {boundary}"
+            raise BuildError(f"{wrong} -> replace it with its target, or remove it")
 
 
 def _of_git(path: Path) -> bool:
@@ -253,7 +253,7 @@ def _install_packages(image: Image, context: Path, scratch: Path) -> None:
     for origin in (context / _PACKAGES).glob("*.dist-info/direct_url.json"):
         wrong = f"{named} needs {origin.parent.stem} of {json.loads(origin.read_text())['url']}"
         raise BuildError(
-            f"{wrong} (expected packages of an index) -> name a version that needs none by a URL"
+            f"{wrong} (expected packages of an index) -> name a version without dependencies by URL"
         )
 
 

@@ -60,8 +60,8 @@ def read_lock(file: Path) -> Lock:
         lock = yaml.safe_load(file.read_text())["all"]["vars"][_VARIABLE]
         return {str(name): str(digest) for name, digest in lock.items()}
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        wrong = f"{file} is no lock of images ({type(error).__name__})"
-        raise LockError(f"{wrong} -> remove it: the next run makes another") from error
+        wrong = f"{file} is not an image lock ({type(error).__name__})"
+        raise LockError(f"{wrong} -> remove it: the next run creates a new one") from error
 
 
 def write_lock(file: Path, lock: Lock) -> bool:
