@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from .components import pages
 from .kubernetes.rollout import is_ready, readiness
+from .kubernetes.volumes import volume_hosts
 from .libraries import missing
 from .registry.image_reference import parse
 from .routes import served_paths
@@ -28,7 +29,6 @@ Probe = Callable[[str], str]
 _HEADINGS = ("page", "version", "state", "URL", "user", "password")
 _NODE_HEADINGS = ("node", "version", "state", "memory", "disk", "pods")
 _GIB = 2**30
-_HOST_NAME = "kubernetes.io/hostname"
 _WIDTH = 110
 _USER = "admin"
 """The user of every generated password that opens a page."""
@@ -252,19 +252,11 @@ def volumes_by_node(volumes: Iterable[Object]) -> dict[str, list[str]]:
     """Return the claims of volumes that exist on one node only, by its host name, each with its size."""
     found: dict[str, list[str]] = {}
     for volume in volumes:
-        claim, hosts = volume["spec"].get("claimRef"), list(_hosts(volume))
+        claim, hosts = volume["spec"].get("claimRef"), volume_hosts(volume)
         if claim and len(hosts) == 1:
             size = volume["spec"]["capacity"]["storage"]
             found.setdefault(hosts[0], []).append(f"{claim['namespace']}/{claim['name']} {size}")
     return {host: sorted(claims) for host, claims in sorted(found.items())}
-
-
-def _hosts(volume: Object) -> Iterator[str]:
-    required = volume["spec"].get("nodeAffinity", {}).get("required", {})
-    for term in required.get("nodeSelectorTerms", []):
-        for rule in term.get("matchExpressions", []):
-            if rule["key"] == _HOST_NAME and rule["operator"] == "In":
-                yield from rule["values"]
 
 
 def workload_rows(

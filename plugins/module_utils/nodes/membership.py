@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..kubernetes.rollout import is_ready, readiness
+from ..kubernetes.volumes import volume_hosts
 from ..preflight import host_facts
 
 DATA = Path("/var/snap/microk8s/current")
@@ -117,18 +118,10 @@ def _node(node: dict[str, Any]) -> dict[str, Any]:
 
 def _volume(volume: dict[str, Any]) -> dict[str, str]:
     claim = volume["spec"].get("claimRef", {})
-    terms = volume["spec"].get("nodeAffinity", {}).get("required", {}).get("nodeSelectorTerms", [])
-    hosts = [
-        value
-        for term in terms
-        for rule in term.get("matchExpressions", [])
-        if rule["key"] == "kubernetes.io/hostname"
-        for value in rule.get("values", [])
-    ]
     return {
         "name": volume["metadata"]["name"],
         "claim": f"{claim['namespace']}/{claim['name']}" if claim else volume["metadata"]["name"],
-        "node": next(iter(hosts), ""),
+        "node": next(iter(volume_hosts(volume)), ""),
         "path": volume["spec"].get("hostPath", {}).get("path", ""),
     }
 

@@ -102,6 +102,7 @@ def volumes(found: Iterable[Object]) -> list[Object]:
     ]
 
 
+# The hosts that run this program do not have the collection, so this repeats its volume_hosts.
 def _node(spec: Object) -> str:
     terms = spec.get("nodeAffinity", {}).get("required", {}).get("nodeSelectorTerms", [])
     rules = [rule for term in terms for rule in term.get("matchExpressions", [])]
