@@ -40,6 +40,20 @@ def test_a_too_low_kernel_limit_is_reported(tmp_path: Path, wanted: int, status:
     assert ("vm.max_map_count is too low on home" in done.stdout) == (status == 2)
 
 
+def test_only_hosts_on_which_the_run_found_enough_are_not_asked(tmp_path: Path) -> None:
+    limits = {"home": "262144", "low": "65530", "high": "1048576"}
+    known: dict[str, Any] = {
+        name: {"_microk8s_info": {"sysctl": {"vm.max_map_count": limit}}} for name, limit in limits.items()
+    }
+    known |= {"failed": {"_microk8s_info": {"failed": True}}, "unread": {}}
+    hosts = {name: {"inventory_hostname": name, **facts} for name, facts in known.items()}
+    groups = {"control_plane": ["home"], "home_servers": list(hosts)}
+
+    role = Role(tmp_path, groups=groups, hostvars=hosts)
+
+    assert role.value("_elk_has_enough") == ["home", "high"]
+
+
 def test_removal_leaves_no_password(tmp_path: Path) -> None:
     role = Role(tmp_path)
     passwords = role.value("_elk_passwords")

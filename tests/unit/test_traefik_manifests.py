@@ -225,7 +225,7 @@ NODES = [
 def test_traefik_answers_at_every_node(
     tmp_path: Path, more: dict[str, Any], given: dict[str, Any], addresses: list[str]
 ) -> None:
-    hosts = HOSTS | more
+    hosts = {name: {"inventory_hostname": name, **known} for name, known in (HOSTS | more).items()}
     groups = {"control_plane": ["home"], "home_servers": list(hosts)}
     service = find(render(tmp_path, groups=groups, hostvars=hosts, **given), "Service", "traefik")["spec"]
 
