@@ -23,9 +23,31 @@ def hosts_without_images(
     return [host for host, known in there.items() if wanted - set(known.get("references", []))]
 
 
+def missing_images(
+    images: Iterable[Mapping[str, Any]], hosts: Iterable[str], hostvars: Mapping[str, Any]
+) -> list[str]:
+    """Return the names of images that are not built, or that a host, as far as this run knows, may not have.
+
+    Args:
+        images: The images, as the lookup images returns them.
+        hosts: Hosts of the inventory.
+        hostvars: The variables of all hosts, in which the role microk8s registers their images.
+    """
+    needing = [*hosts]
+    return [
+        image["name"]
+        for image in images
+        if not image["built"] or hosts_without_images(needing, hostvars, [image["reference"]])
+    ]
+
+
 class FilterModule:
     """The filters by name."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
-        return {"hosts_without_images": hosts_without_images, "locked_image": locked}
+        return {
+            "hosts_without_images": hosts_without_images,
+            "locked_image": locked,
+            "missing_images": missing_images,
+        }

@@ -12,7 +12,10 @@ from ansible.errors import AnsibleLookupError
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import lookup_loader
 from ansible.template import Templar
-from ansible_collections.homeserver.stack.plugins.filter.images import hosts_without_images
+from ansible_collections.homeserver.stack.plugins.filter.images import (
+    hosts_without_images,
+    missing_images,
+)
 from ansible_collections.homeserver.stack.plugins.lookup.built_images import LookupModule
 
 
@@ -75,6 +78,21 @@ def test_an_image_is_named_by_its_content(tmp_path: Path) -> None:
     assert not lookup()["built"]
 
 
+def test_the_files_of_a_source_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM $BASE")
+    read = []
+
+    def read_bytes(path: Path) -> bytes:
+        read.append(path.name)
+        return b""
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+
+    named(tmp_path, tmp_path / "images")
+
+    assert read == ["Dockerfile"]
+
+
 def test_a_source_without_a_dockerfile_is_named(tmp_path: Path) -> None:
     with pytest.raises(AnsibleLookupError, match=rf"localhost/wiki: .*{tmp_path}"):
         named(tmp_path, tmp_path)
@@ -91,3 +109,21 @@ def test_only_hosts_that_lack_an_image_are_loaded() -> None:
     lacking = [hosts_without_images(hostvars, hostvars, [f"localhost/{name}:1"]) for name in "abc"]
 
     assert lacking == [["attic"], ["attic"], ["home", "attic", "shed"]]
+
+
+def test_an_image_is_missing_until_it_is_built_and_on_every_host() -> None:
+    hostvars: dict[str, Any] = {
+        "home": {
+            "microk8s_images_there": {"references": ["localhost/a:1", "localhost/b:1", "localhost/c:1"]}
+        },
+        "attic": {"microk8s_images_there": {"references": ["localhost/a:1", "localhost/c:1"]}},
+    }
+    images = [
+        {"name": name, "reference": f"localhost/{name}:1", "built": name != "c"}
+        for name in ("a", "b", "c", "d")
+    ]
+
+    assert missing_images(images, hostvars, hostvars) == ["b", "c", "d"]
+    assert missing_images(images, ["home"], hostvars) == ["c", "d"]
+    assert missing_images(images, [], hostvars) == ["c"]
+    assert missing_images([], hostvars, hostvars) == []

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from ..app_packages import (
@@ -78,9 +79,9 @@ class Image:
     platform: str
     within: Path | None = None
 
-    @property
+    @cached_property
     def revision(self) -> str:
-        """A hash of the files of the source, the base image and the platform."""
+        """A hash of the files of the source, the base image and the platform. The files are read once."""
         digest = hashlib.sha256(f"{self.base} {self.platform}".encode())
         for path in self.files():
             executable = path.stat().st_mode & 0o100
