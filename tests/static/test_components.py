@@ -14,6 +14,7 @@ from harness.rendering import ROOT
 SCHEMA = yaml.safe_load((ROOT / "roles/common/files/component.schema.yml").read_text())
 VERSIONS = yaml.safe_load((ROOT / "roles/common/vars/main/versions.yml").read_text())
 BUILT_FROM = "python"  # an image of no component: those that are built start from it
+CHECKED_IN = "check-…"  # as the documentation calls the namespaces that start so
 DECLARED = components()
 # How many files of others name a component, besides declarations, stages, versions and documentation: what is
 # special between two components, such as a data source.
@@ -98,6 +99,26 @@ def test_the_pages_are_served_by_their_roles() -> None:
         variables = "".join(path.read_text() for path in Path(ROOT / f"roles/{role}/vars").rglob("*.yml"))
         for page in declared.get("pages", {}):
             assert f"homeserver_hosts.{page} " in variables, page
+
+
+def _namespaces(declared: Declaration) -> set[str]:
+    """Return the namespaces of a component, and the one in which its check runs."""
+    own = {*([declared["namespace"]] if "namespace" in declared else []), *declared.get("isolates", [])}
+    return own | ({CHECKED_IN} if "check" in declared else set())
+
+
+def test_the_architecture_shows_every_namespace_with_its_components() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    rows = [
+        [set(re.findall("`(.+?)`", cell)) for cell in cells]
+        for cells in re.findall(r"^\| (`.+`) \| .+ \| (`.+`) \|$", text, re.MULTILINE)
+    ]
+    namespaces = {role: _namespaces(declared) for role, declared in DECLARED.items()}
+
+    assert set.union(*(shown for shown, _ in rows)) == set.union(*namespaces.values())
+    for shown, roles in rows:
+        # The role flask_app describes an app, which the role apps runs.
+        assert roles - {"flask_app"} == {role for role, own in namespaces.items() if own & shown}, shown
 
 
 def _code(file: Path) -> str:
