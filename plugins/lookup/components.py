@@ -15,11 +15,12 @@ options:
       - C(namespaces) for whether anything runs in each namespace, by name.
       - C(pages) for whether each page is served, by its host name without the domain. The component that is
         applied last comes first.
+      - C(scraped) for the pods that run and that Prometheus scrapes, by namespace.
       - C(secrets) for the files and the distributing stages of each secret that can be rotated, by name.
       - C(unrotatable_secrets) for the reasons why other secrets cannot be rotated, by name.
     type: str
     required: true
-    choices: [enabled, hosts, namespaces, pages, secrets, unrotatable_secrets]
+    choices: [enabled, hosts, namespaces, pages, scraped, secrets, unrotatable_secrets]
   domain:
     description: The domain of the home, for C(hosts).
     type: str
@@ -44,6 +45,7 @@ from ansible.plugins.lookup import LookupBase
 from ansible_collections.homeserver.stack.plugins.module_utils.components import (
     enabled,
     pages,
+    scraped_pods,
     secrets,
     served_pages,
     unrotatable_secrets,
@@ -68,4 +70,6 @@ class LookupModule(LookupBase):
             case "unrotatable_secrets":
                 return [unrotatable_secrets()]
         evaluate = evaluator(self._templar, variables or {})
+        if terms[0] == "scraped":
+            return [scraped_pods(evaluate)]
         return [_JUDGED[terms[0]](lambda _, condition: bool(evaluate(condition)))]

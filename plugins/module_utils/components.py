@@ -17,6 +17,9 @@ except ImportError as error:
 
 Declaration = dict[str, Any]
 
+Value = Callable[[Any], Any]
+"""Evaluates the expressions in a declaration."""
+
 Holds = Callable[[str, "str | bool"], bool]
 """Evaluates a condition of a role's declaration."""
 
@@ -67,6 +70,25 @@ def used_namespaces(holds: Holds) -> dict[str, bool]:
     declared = [(each["namespace"], role) for role, each in components().items() if "namespace" in each]
     used = {name for name, role in declared if _is_enabled(role, holds)}
     return {name: name in used for name, _ in declared}
+
+
+def full_name(pod: str, declared: Declaration) -> str:
+    """Return a pod with its namespace. The default is the component's."""
+    return pod if "/" in pod else f"{declared['namespace']}/{pod}"
+
+
+def scraped_pods(value: Value) -> dict[str, list[str]]:
+    """Return the pods that run and that Prometheus scrapes, by namespace."""
+    found: dict[str, list[str]] = {}
+    for declared in components().values():
+        endpoints = value(declared.get("scraped", [])) if value(declared["enabled"]) else []
+        scraped = {endpoint.partition(":")[0] for endpoint in endpoints}
+        for pod, targets in declared.get("connects", {}).items():
+            namespace, _, name = full_name(pod, declared).partition("/")
+            pods = found.setdefault(namespace, [])
+            if name in scraped and value(targets) is not None:
+                pods.append(name)
+    return found
 
 
 def needs_image(image: str, holds: Holds) -> bool:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from .components import components
+from .components import Value, components, full_name
 
 Object = dict[str, Any]
-
-Value = Callable[[Any], Any]
-"""Evaluates the expressions in a declaration."""
 
 _ANYWHERE = "anywhere"
 _API = "api"
@@ -40,7 +37,7 @@ def network_policies(role: str, value: Value) -> list[Object]:
     """
     running = {name: each for name, each in components().items() if value(each["enabled"])}
     pods = {
-        _full(pod, each): value(targets)
+        full_name(pod, each): value(targets)
         for each in running.values()
         for pod, targets in each.get("connects", {}).items()
     }
@@ -54,16 +51,11 @@ def network_policies(role: str, value: Value) -> list[Object]:
             for source in value(sources):
                 if source.endswith("/*") or source in opened:
                     accepted += there.opened(source, [address])
-    own = {_full(pod, components()[role]) for pod in components()[role].get("connects", {})}
+    own = {full_name(pod, components()[role]) for pod in components()[role].get("connects", {})}
     return [
         *(policy for namespace in components()[role].get("isolates", []) for policy in _isolation(namespace)),
         *(_policy_of(pod, accepted, opened[pod]) for pod in opened if pod in own),
     ]
-
-
-def _full(pod: str, declared: dict[str, Any]) -> str:
-    """Return a pod with its namespace. The default is the component's."""
-    return pod if "/" in pod else f"{declared['namespace']}/{pod}"
 
 
 class _There:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.homeserver.stack.plugins.module_utils.components import components
 
 from harness.programs import promtool
@@ -17,6 +18,21 @@ NAS = {
     "file_sd_configs": [{"files": ["nas.yml"]}],
     "basic_auth": {"username": "owner", "password": "hunter2"},
 }
+
+
+OWN = {"prometheus", "alertmanager", "blackbox", "cluster-state", "grafana", "kube-state-metrics"}
+
+
+def _own_jobs(directory: Path, **variables: Any) -> list[str]:
+    """Return the names of the jobs whose pods are in the namespace of Prometheus."""
+    role = Role("prometheus", directory, **variables)
+    configuration = yaml.safe_load(role.value("_prometheus_configuration"))
+    return [
+        job["job_name"]
+        for job in configuration["scrape_configs"]
+        for discovery in job.get("kubernetes_sd_configs", [])
+        if discovery.get("namespaces") == {"names": ["monitoring"]}
+    ]
 
 
 def _checked(directory: Path, *jobs: dict[str, Any]) -> subprocess.CompletedProcess[str]:
@@ -55,3 +71,22 @@ def test_a_password_is_in_the_secret_alone(tmp_path: Path) -> None:
 
     assert "hunter2" in str(find(objects, "Secret", "prometheus-owner"))
     assert "hunter2" not in str(find(objects, "ConfigMap", "prometheus"))
+
+
+@pytest.mark.parametrize(
+    ("variables", "absent"),
+    [
+        ({}, {"kube-state-metrics"}),
+        ({"prometheus_kube_state_metrics_enabled": True}, set()),
+        ({"alertmanager_state": "absent"}, {"alertmanager", "kube-state-metrics"}),
+        ({"grafana_state": "absent"}, {"grafana", "kube-state-metrics"}),
+    ],
+    ids=["defaults", "all", "no alertmanager", "no grafana"],
+)
+def test_what_runs_beside_prometheus_has_one_job(
+    tmp_path: Path, variables: dict[str, Any], absent: set[str]
+) -> None:
+    jobs = _own_jobs(tmp_path, **variables)
+
+    assert len(jobs) == len({*jobs})
+    assert {*jobs} == OWN - absent
