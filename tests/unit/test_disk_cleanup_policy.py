@@ -106,7 +106,7 @@ CHANGES: dict[str, Callable[[Object], object]] = {
 def test_nothing_else_is_started(api: ApiServer, name: str) -> None:
     refusal = _start(api, CHANGES[name])
 
-    assert "the pod has to be that of the CronJob disk-cleanup, except for its node" in refusal
+    assert "the pod must be identical to the pod of the CronJob disk-cleanup, except for its node" in refusal
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_nothing_else_is_started(api: ApiServer, name: str) -> None:
 def test_nor_is_it_called_otherwise(api: ApiServer, change: Object) -> None:
     refusal = _start(api, dict, of_template=lambda metadata: metadata.update(change))
 
-    assert "the pod has to be called disk-cleanup, and has no annotations" in refusal
+    assert "the pod must have the label app.kubernetes.io/name=disk-cleanup and no annotations" in refusal
 
 
 def test_the_owner_may_start_what_he_likes(api: ApiServer) -> None:

@@ -108,4 +108,6 @@ def test_the_receiver_cannot_start_another_job(kubectl: Kubectl, host: Host) -> 
     done = host.run(f"printf %s '{json.dumps(job)}' | {create} -f -")
 
     assert done.rc != 0
-    assert "the pod has to be that of the CronJob disk-cleanup, except for its node" in done.stderr
+    assert (
+        "the pod must be identical to the pod of the CronJob disk-cleanup, except for its node" in done.stderr
+    )
