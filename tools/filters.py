@@ -15,16 +15,16 @@ from tools.reference import ROOT
 DIRECTORY = ROOT / "plugins/filter"
 PACKAGE = "ansible_collections.homeserver.stack.plugins.filter"
 HEAD = "# `make docs` writes this from the filter's docstring.\n"
-# What a parameter is where the docstring does not say more.
+# The descriptions of parameters that a docstring does not describe.
 PARAMETERS = {
     "abandoned": "Claims, as namespace/name, whose data the owner gives up.",
-    "address": "An address that the host says it has.",
-    "applied": "The text of the launch configuration that was applied last.",
+    "address": "An address that the host reports.",
+    "applied": "The text of the last applied launch configuration.",
     "apps": "Entries of C(apps), complete ones.",
-    "arguments": "The values by the names of the flags; true and false become texts.",
+    "arguments": "The values of the flags by name; true and false become texts.",
     "claims": "Claims, as namespace/name.",
     "cloned": "The directory of the sources that are cloned.",
-    "cluster": "What M(homeserver.stack.microk8s_cluster) found on the founder.",
+    "cluster": "The state of the cluster, as M(homeserver.stack.microk8s_cluster) returns it on the founder.",
     "domains": "DNS domains.",
     "founder": "The name of the founder.",
     "founders": "The version of Kubernetes on the founder.",
@@ -33,30 +33,30 @@ PARAMETERS = {
     "image": "The name of an image with its tag.",
     "ingresses": "Ingresses and IngressRoutes, as the cluster has them.",
     "key": "A private key as PEM.",
-    "labels": "The labels that it is to have.",
+    "labels": "The wanted labels of the node.",
     "location": "The repository, as restic writes it.",
     "lock": "The digests of images by their names.",
     "machine": "The name of a machine in the inventory.",
     "master": "The password of all backups.",
-    "member": "What M(homeserver.stack.microk8s_cluster) found on the host.",
+    "member": "The state of the cluster, as M(homeserver.stack.microk8s_cluster) returns it on the host.",
     "mirrors": "The URL of the mirror of each registry.",
     "name": "The name of the host in the inventory.",
     "names": "DNS names; a wildcard begins with C(*).",
     "node": "The node, by its name or as the cluster knows it.",
     "objects": "Objects of Kubernetes.",
-    "own": "What M(homeserver.stack.microk8s_cluster) found on the host.",
+    "own": "The state of the cluster, as M(homeserver.stack.microk8s_cluster) returns it on the host.",
     "paths": "Files on the control machine.",
     "pem": "A certificate as PEM.",
-    "placed": "What P(homeserver.stack.restored_volumes#filter) returned.",
+    "placed": "The volumes to restore, as P(homeserver.stack.restored_volumes#filter) returns them.",
     "pods": "Pods, as the cluster has them.",
     "repositories": "The option C(backup_repositories).",
-    "taints": "The taints that it is to have.",
-    "text": "What is in it.",
+    "taints": "The wanted taints of the node.",
+    "text": "The text to encode.",
     "texts": "Addresses and host names.",
-    "url": "Where requests go.",
+    "url": "The URL to which requests are sent.",
     "version": "The version of Kubernetes on the host.",
-    "volumes": "What the cluster had. Each has C(volume), C(namespace), C(claim), C(node) and C(path).",
-    "wanted": "The launch configuration that is wanted.",
+    "volumes": "The saved volumes. Each has C(volume), C(namespace), C(claim), C(node) and C(path).",
+    "wanted": "The wanted launch configuration.",
     "workloads": "Workloads, as the cluster has them.",
 }
 TYPES = {"str": "str", "int": "int", "float": "float", "bool": "bool"}
@@ -65,7 +65,7 @@ MAPPINGS = ("Mapping", "dict")
 
 
 def main() -> None:
-    """Write the files; remove those of filters that are no more."""
+    """Write the files; remove those of filters that no longer exist."""
     pages = render()
     for file in {*DIRECTORY.glob("*.yml")} - {*pages}:
         file.unlink()

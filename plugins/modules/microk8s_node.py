@@ -35,7 +35,7 @@ options:
         type: str
         choices: [NoSchedule, PreferNoSchedule, NoExecute]
         required: true
-        description: What happens to pods that do not tolerate it.
+        description: The effect on pods that do not tolerate it.
 author: The homeserver.stack maintainers (!UNKNOWN)
 attributes:
   check_mode:
@@ -52,7 +52,7 @@ EXAMPLES = """
 
 RETURN = """
 patch:
-  description: What was changed, as a merge patch.
+  description: The changes, as a merge patch.
   type: dict
   returned: always
 """

@@ -37,7 +37,7 @@ _PRUNED_WITH_VOLUMES = tuple(kind for kind in NEVER_PRUNED if kind != "Persisten
 
 @dataclass
 class Outcome:
-    """What a run did, or would do in check mode."""
+    """The changes of a run, or those it would make in check mode."""
 
     created: list[str] = field(default_factory=list)
     updated: list[str] = field(default_factory=list)

@@ -40,7 +40,7 @@ _RETRY_PERIOD = 20
 """How many seconds a request is retried while the API server restarts or is overloaded."""
 _LOG_LINES = 15
 _NO_LOG = "unable to retrieve container logs for "
-"""What the kubelet returns instead of a log when a container is gone."""
+"""The beginning of the text that the kubelet returns instead of a log if the container no longer exists."""
 _WARNING = re.compile(r'\d{3} \S+ "((?:[^"\\]|\\.)*)"')
 
 T = TypeVar("T")
