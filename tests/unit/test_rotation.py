@@ -136,7 +136,7 @@ def test_what_the_founder_keeps_for_the_backup_is_replaced_as_well(home: Path) -
     run = _play(home, "--check", "-e", "secret=grafana_admin", "-e", json.dumps(options))
     assert run.returncode == 0, run.stdout + run.stderr
 
-    after = run.stdout.partition("Remove it, so that what uses it makes another")[2]
+    after = run.stdout.partition("Remove the secret, so that the next run generates a new one")[2]
     assert re.search(
         r"Keep an encrypted copy of inventory and secrets.*\n(?:\[.*\n)*changed: \[home\]", after
     )

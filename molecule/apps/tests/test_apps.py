@@ -259,7 +259,7 @@ def test_a_wrong_app_is_refused_before_anything_changes(home: Home) -> None:
     assert run.returncode == 2
     assert "1 problem, nothing was changed." in run.stdout
     assert f"grafana.{home.domain}" in run.stdout
-    assert "Apply the apps" not in run.stdout
+    assert "Run the apps" not in run.stdout
 
 
 def test_volumes_of_a_removed_app_are_kept_unless_that_is_confirmed(home: Home) -> None:
