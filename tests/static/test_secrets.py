@@ -136,13 +136,13 @@ SECRET_OPTIONS = re.compile(
 # Tasks that print nothing: they handle the kubeconfig, a key to the whole cluster, or all secrets at once.
 SILENT = {
     "apply.yml: Keep an encrypted copy of inventory and secrets on the founder",
-    "apply.yml: Write its settings",
+    "apply.yml: Write the settings",
     "join.yml: Ask for a token on the founder",
     "kubeconfig.yml: Read the cluster's kubeconfig",
-    "kubeconfig.yml: Write it",
-    "objects.yml: Create them",
-    "objects.yml: Fetch them",
-    "prepare.yml: Ask for the password of the backups",
+    "kubeconfig.yml: Write the kubeconfig",
+    "objects.yml: Create the objects",
+    "objects.yml: Fetch the objects",
+    "prepare.yml: Ask for the backup password",
     "recovery_sheet.yml: Write the recovery sheet",
 }
 

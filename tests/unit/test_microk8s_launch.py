@@ -272,7 +272,7 @@ def _of_tasks(file: str, task: str, state: Path, **variables: Any) -> Role:
 )
 def test_a_worker_has_the_minor_version_of_its_founder(tmp_path: Path, channel: str, refused: str) -> None:
     versions = {"homeserver_version_overrides": {"microk8s_channel": channel}}
-    role = _of_tasks("check", "Check that it may join", tmp_path, **versions)
+    role = _of_tasks("check", "Check that the host may join", tmp_path, **versions)
     assert [text[: len(refused)] for text in role.value("_microk8s_refusals")] == (
         [refused] if refused else []
     )
