@@ -191,7 +191,7 @@ FULL_DISK = Fault(
     loses_lines=True,
     long=True,
 )
-POWER_CUT = Fault("the power is cut", _cut_power, _switch_on, boots=True, often=True)
+POWER_CUT = Fault("the power is cut", _cut_power, _switch_on, boots=True)
 FAULTS = (
     # The first, for what was killed may be started once more.
     Fault("an address comes and goes", _add_address, often=True),

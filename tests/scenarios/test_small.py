@@ -26,6 +26,10 @@ def test_kubernetes_apply_on_a_real_cluster() -> None:
     SMALL.run("pytest", "-n", "5", "tests/integration", KUBECONFIG=str(kubeconfig))
 
 
+def test_without_logs() -> None:
+    SMALL.verify("without_logs")
+
+
 def test_addresses() -> None:
     SMALL.verify("addresses")
 
