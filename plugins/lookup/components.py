@@ -15,12 +15,13 @@ options:
       - C(namespaces) for whether anything runs in each namespace, by name.
       - C(pages) for whether each page is served, by its host name without the domain. The component that is
         applied last comes first.
+      - C(routed) for the namespaces in which pods run that Traefik connects to.
       - C(scraped) for the pods that run and that Prometheus scrapes, by namespace.
       - C(secrets) for the files and the distributing stages of each secret that can be rotated, by name.
       - C(unrotatable_secrets) for the reasons why other secrets cannot be rotated, by name.
     type: str
     required: true
-    choices: [enabled, hosts, namespaces, pages, scraped, secrets, unrotatable_secrets]
+    choices: [enabled, hosts, namespaces, pages, routed, scraped, secrets, unrotatable_secrets]
   domain:
     description: The domain of the home, for C(hosts).
     type: str
@@ -45,6 +46,7 @@ from ansible.plugins.lookup import LookupBase
 from ansible_collections.homeserver.stack.plugins.module_utils.components import (
     enabled,
     pages,
+    routed_namespaces,
     scraped_pods,
     secrets,
     served_pages,
@@ -70,6 +72,9 @@ class LookupModule(LookupBase):
             case "unrotatable_secrets":
                 return [unrotatable_secrets()]
         evaluate = evaluator(self._templar, variables or {})
-        if terms[0] == "scraped":
-            return [scraped_pods(evaluate)]
+        match terms[0]:
+            case "routed":
+                return [routed_namespaces(evaluate)]
+            case "scraped":
+                return [scraped_pods(evaluate)]
         return [_JUDGED[terms[0]](lambda _, condition: bool(evaluate(condition)))]

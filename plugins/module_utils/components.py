@@ -91,6 +91,17 @@ def scraped_pods(value: Value) -> dict[str, list[str]]:
     return found
 
 
+def routed_namespaces(value: Value) -> list[str]:
+    """Return the namespaces of the components that run and that Traefik connects to."""
+    return sorted(
+        {
+            declared["namespace"]
+            for declared in components().values()
+            if value(declared["enabled"]) and value(declared.get("routed"))
+        }
+    )
+
+
 def needs_image(image: str, holds: Holds) -> bool:
     """Return whether a component that runs needs an image, or no component declares it."""
     users = [

@@ -16,13 +16,12 @@ DIAGRAM = re.findall(r"```mermaid\n(.*?)```", (ROOT / "docs/architecture.md").re
 WITHOUT = {
     "defaults": re.compile(r"(?!)"),
     "several": re.compile(r"(?!)"),
-    # It lists the namespaces that routes lead to.
-    "everything_on": re.compile(r"traefik/traefik out (logging|monitoring|tracing)/\* any"),
+    "everything_on": re.compile(r"(?!)"),
     # No logs and therefore no traces, no apps, no whoami.
     "everything_off": re.compile(
         r"(apps/hello|(logging|logging-host|tracing)/\S+) .*"
         r"|\S+ out ((apps|logging|tracing)/\S+|traefik/whoami) .*"
-        r"|traefik/whoami .*|traefik/traefik out (\S+/\* any|tracing/\S+ .*)"
+        r"|traefik/whoami .*"
         r"|monitoring/grafana out (logging|tracing)/.*|monitoring/prometheus in tracing/.*"
     ),
 }

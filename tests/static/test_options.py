@@ -54,7 +54,15 @@ SHOWN: dict[str, dict[str, Any]] = {
 WRITTEN: dict[tuple[str, str], dict[str, Any]] = {
     ("traefik", "traefik.yaml"): {
         "log.level": "DEBUG",
-        "providers.kubernetesCRD.namespaces": ["apps", "traefik", "wiki"],
+        "providers.kubernetesCRD.namespaces": [
+            "apps",
+            "logging",
+            "monitoring",
+            "shop",
+            "tracing",
+            "traefik",
+            "wiki",
+        ],
         "tracing.sampleRate": 0.1,
     },
     ("prometheus", "extra-garage.rules.yml"): {"groups.garage.rules.0.alert": "NasTooWarm"},

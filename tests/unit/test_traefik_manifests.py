@@ -281,6 +281,13 @@ def test_the_certificate_names_every_host(tmp_path: Path) -> None:
     }
 
 
+def test_no_option_takes_the_pages_from_traefik(tmp_path: Path) -> None:
+    """Traefik reads the namespaces of the home's pages, whatever an owner adds to them."""
+    role = Role(tmp_path, traefik_backend_namespaces=["shop"], tracing_state="absent")
+
+    assert role.value("_traefik_namespaces") == ["logging", "monitoring", "shop", "traefik"]
+
+
 def test_disabled_parts_are_not_rendered(tmp_path: Path) -> None:
     kinds = {each["kind"] for each in render(tmp_path)}
     names = {each["metadata"]["name"] for each in render(tmp_path, traefik_whoami_enabled=False)}
