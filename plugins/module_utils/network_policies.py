@@ -45,7 +45,9 @@ def network_policies(role: str, value: Value) -> list[Object]:
     opened = {pod: [*there.opened(pod, pods[pod])] for pod in there.pods.values()}
     accepted = [each for connections in opened.values() for each in connections]
     for each in running.values():
-        accepted += there.opened_by("traefik", value(each.get("routed", [])))
+        for connection in there.opened_by("traefik", value(each.get("routed", []))):
+            opened[connection.source].append(connection)
+            accepted.append(connection)
         accepted += there.opened_by("prometheus", value(each.get("scraped", [])))
         for address, sources in each.get("accepts", {}).items():
             for source in value(sources):

@@ -2,9 +2,10 @@
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
+from ansible_collections.homeserver.stack.plugins.module_utils.components import components
 
 from harness.manifests import Object, of, template_of
 from harness.policies import ANYWHERE, CONNECTIONS, Rule, rules, table_rules
@@ -147,6 +148,17 @@ def test_both_ends_agree(inventory_name: str) -> None:
                 and other.peer in (rule.pod, whole, ANYWHERE)
                 for other in allowed
             ), rule
+
+
+def test_traefik_reaches_each_page_and_nothing_beside_it(objects_of: Callable[[str], list[Object]]) -> None:
+    routed = {endpoint for declared in components().values() for endpoint in declared.get("routed", [])}
+    opened = {
+        f"{rule.peer.partition('/')[2]}:{rule.port}"
+        for rule in rules(objects_of("defaults"))
+        if rule.pod == "traefik/traefik" and rule.direction == "out" and _named(rule)
+    }
+
+    assert opened == routed | {"collector:4318", "whoami:8080"}
 
 
 def test_the_diagram_shows_every_connection() -> None:
