@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ansible_collections.homeserver.stack.plugins.module_utils.authority import AuthorityError
-from ansible_collections.homeserver.stack.plugins.module_utils.components import components, secret_files
+from ansible_collections.homeserver.stack.plugins.module_utils.components import (
+    components,
+    runs,
+    secret_files,
+)
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.checks import (
     Check,
     check_unless_live,
@@ -32,7 +36,7 @@ class ActionModule(ApplyAction):
         declared, evaluate = components()[role], evaluator(self._templar, task_vars)
         wanted = Wanted(
             declared.get("application", role),
-            "present" if evaluate(declared["enabled"]) else "absent",
+            "present" if runs(declared, evaluate) else "absent",
             int(evaluate(f"{{{{ {role}_rollout_timeout_seconds }}}}")),
             evaluate(declared.get("volumes")),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ Value = Callable[[Any], Any]
 Holds = Callable[[str, "str | bool"], bool]
 """Evaluates a condition of a role's declaration."""
 
+_KEEPS_WORKLOADS = "{{ homeserver_workloads_state == 'present' }}"
 _ROLES = Path(__file__).parents[2] / "roles"
 _ENDINGS = {
     "password": (".password",),
@@ -77,11 +78,16 @@ def full_name(pod: str, declared: Declaration) -> str:
     return pod if "/" in pod else f"{declared['namespace']}/{pod}"
 
 
+def runs(declared: Declaration, value: Value) -> bool:
+    """Return whether a component runs. None with a namespace does while all workloads are removed."""
+    return bool(value(declared["enabled"]) and ("namespace" not in declared or value(_KEEPS_WORKLOADS)))
+
+
 def scraped_pods(value: Value) -> dict[str, list[str]]:
     """Return the pods that run and that Prometheus scrapes, by namespace."""
     found: dict[str, list[str]] = {}
     for declared in components().values():
-        endpoints = value(declared.get("scraped", [])) if value(declared["enabled"]) else []
+        endpoints = value(declared.get("scraped", [])) if runs(declared, value) else []
         scraped = {endpoint.partition(":")[0] for endpoint in endpoints}
         for pod, targets in declared.get("connects", {}).items():
             namespace, _, name = full_name(pod, declared).partition("/")
@@ -97,7 +103,7 @@ def routed_namespaces(value: Value) -> list[str]:
         {
             declared["namespace"]
             for declared in components().values()
-            if value(declared["enabled"]) and value(declared.get("routed"))
+            if runs(declared, value) and value(declared.get("routed"))
         }
     )
 
@@ -113,7 +119,7 @@ def needs_image(image: str, holds: Holds) -> bool:
 
 
 def _is_enabled(role: str, holds: Holds) -> bool:
-    return holds(role, components()[role]["enabled"])
+    return runs(components()[role], partial(holds, role))
 
 
 def secrets() -> dict[str, dict[str, list[str]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from .components import Value, components, full_name
+from .components import Value, components, full_name, runs
 
 Object = dict[str, Any]
 
@@ -35,7 +35,7 @@ def network_policies(role: str, value: Value) -> list[Object]:
         role: its role.
         value: evaluates the expressions in a declaration.
     """
-    running = {name: each for name, each in components().items() if value(each["enabled"])}
+    running = {name: each for name, each in components().items() if runs(each, value)}
     pods = {
         full_name(pod, each): value(targets)
         for each in running.values()

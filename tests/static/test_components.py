@@ -49,6 +49,14 @@ def test_a_component_is_applied_after_those_that_it_needs() -> None:
         assert {*order[order.index(role) :]} & {*DECLARED[role].get("needs", [])} == set(), role
 
 
+def test_all_workloads_are_removed_in_the_reverse_order() -> None:
+    plays = yaml.safe_load((ROOT / "playbooks/stages/remove_workloads.yml").read_text())
+    stages = dict.fromkeys(DECLARED[role]["stage"] for role in reversed(APPLIED))
+
+    assert [play["ansible.builtin.import_playbook"] for play in plays] == [f"{name}.yml" for name in stages]
+    assert all(play["vars"] == {"homeserver_workloads_state": "absent"} for play in plays)
+
+
 @each
 def test_its_objects_are_in_its_namespace(role: str, declared: Declaration) -> None:
     templates = (ROOT / f"roles/{role}/templates").glob("*.yaml.j2")

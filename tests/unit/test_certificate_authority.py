@@ -170,8 +170,9 @@ def test_a_task_tells_why_it_issues_nothing(issued: Home) -> None:
     assert "ca.crt cannot be read or written: Is a directory -> let the user" in told
 
 
-def test_only_the_authority_is_removed_and_only_once(begun: Home) -> None:
-    absent: dict[str, Any] = {"certificate_authority_state": "absent"}
+@pytest.mark.parametrize("option", ["certificate_authority_state", "homeserver_workloads_state"])
+def test_only_the_authority_is_removed_and_only_once(begun: Home, option: str) -> None:
+    absent: dict[str, Any] = {option: "absent"}
     files = begun.files()
 
     assert begun.play(ROLE, arguments=("--check",), **absent)[0] == 1

@@ -5,6 +5,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+from ansible_collections.homeserver.stack.plugins.module_utils.components import components
+
+from harness import rendering
+from harness.manifests import APPLIED, write_secrets
 
 ROOT = Path(__file__).parent.parent.parent
 NOWHERE = {"ansible_host": "127.0.0.1", "ansible_port": 1}
@@ -38,3 +44,37 @@ def test_nothing_is_deleted_until_it_is_clear_what_becomes_of_volumes(tmp_path: 
     said = _reset(tmp_path, "microk8s_confirm_removal=home,attic", "volumes=drop")
 
     assert "volumes is drop -> one of: keep, delete" in said
+
+
+def _removed(home: Path) -> dict[str, dict[str, Any]]:
+    """Return the result of each component in a dry run of the removal. There is no cluster."""
+    (home / "inventory").mkdir()
+    (home / "inventory/hosts.yml").write_text(rendering.INVENTORY)
+    program = str(Path(sys.executable).with_name("ansible-playbook"))
+    done = subprocess.run(
+        [program, "--check", "-i", str(home / "inventory"), "playbooks/stages/remove_workloads.yml"],
+        cwd=ROOT,
+        env={**os.environ, "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {
+        task["task"]["name"].partition(" : ")[0].removeprefix("homeserver.stack."): result
+        for play in json.loads(done.stdout)["plays"]
+        for task in play["tasks"]
+        for result in task["hosts"].values()
+        if "created" in result
+    }
+
+
+def test_every_component_is_removed_with_its_secrets(tmp_path: Path) -> None:
+    write_secrets(tmp_path / "secrets/home")
+    removed = _removed(tmp_path)
+
+    assert set(removed) == set(APPLIED)
+    assert {role for role, result in removed.items() if result["created"]} == set()
+    assert {role for role, result in removed.items() if result["changed"]} == {
+        role for role in APPLIED if "secrets" in components()[role]
+    }
