@@ -19,10 +19,6 @@ from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.object
 from harness.rendering import Role
 from harness.roles import ROOT
 
-# The roles that apply objects, in the order of tests/static/cluster.yml.
-APPLIED = (
-    "traefik", "apps", "elk", "tracing", "prometheus", "disk_cleanup", "alertmanager", "grafana",
-)  # fmt: skip
 BUILT = {
     name: f"localhost/{name}:built" for name in ("hello", "homeserver-logstore", "homeserver-disk-cleanup")
 }
@@ -61,6 +57,28 @@ SECRETS = (
 )
 
 Object = dict[str, Any]
+
+
+def _roles_of(stage: str) -> Iterator[str]:
+    """Return the components that a stage runs, in their order."""
+    for play in yaml.safe_load((ROOT / f"playbooks/stages/{stage}.yml").read_text()):
+        for task in play.get("tasks", []):
+            role = task.get("ansible.builtin.import_role", {}).get("name", "").rpartition(".")[2]
+            if components().get(role, {}).get("stage") == stage:
+                yield role
+
+
+def _services() -> Iterator[str]:
+    """Return the components that are run in the second half of site.yml, in their order."""
+    for play in yaml.safe_load((ROOT / "playbooks/stages/services.yml").read_text()):
+        stage = Path(play["ansible.builtin.import_playbook"])
+        if stage.parent == Path():
+            yield from _roles_of(stage.stem)
+
+
+SERVICES = tuple(_services())
+# Those that apply objects.
+APPLIED = tuple(role for role in SERVICES if "namespace" in components()[role])
 
 
 def write_secrets(directory: Path) -> None:

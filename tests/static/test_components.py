@@ -8,7 +8,7 @@ import pytest
 import yaml
 from ansible_collections.homeserver.stack.plugins.module_utils.components import Declaration, components
 
-from harness.manifests import APPLIED
+from harness.manifests import APPLIED, SERVICES
 from harness.rendering import ROOT
 
 SCHEMA = yaml.safe_load((ROOT / "roles/common/files/component.schema.yml").read_text())
@@ -29,24 +29,23 @@ def test_it_fits_the_schema(role: str, declared: Declaration) -> None:
     assert (ROOT / f"playbooks/stages/{declared['stage']}.yml").exists(), role
 
 
-def test_what_is_applied_declares_itself() -> None:
-    assert set(APPLIED) <= DECLARED.keys()
-
-
 def test_a_component_is_applied_after_those_that_it_needs() -> None:
-    stages = re.findall(r"import_playbook: (\w+)\.yml", (ROOT / "playbooks/stages/services.yml").read_text())
-    order = [
-        role
-        for stage in stages
-        for role in re.findall(
-            r"name: homeserver\.stack\.(\w+)", (ROOT / f"playbooks/stages/{stage}.yml").read_text()
-        )
-        if DECLARED.get(role, {}).get("stage") == stage
-    ]
+    for role in SERVICES:
+        later = SERVICES[SERVICES.index(role) :]
+        assert {*later} & {*DECLARED[role].get("needs", [])} == set(), role
 
-    assert set(order) == set(APPLIED) | {"backup"}
-    for role in order:
-        assert {*order[order.index(role) :]} & {*DECLARED[role].get("needs", [])} == set(), role
+
+def test_every_component_is_applied() -> None:
+    """The cluster itself is no service."""
+    assert set(SERVICES) == DECLARED.keys() - {"microk8s"}
+    assert set(APPLIED) == {role for role, declared in DECLARED.items() if "namespace" in declared}
+
+
+def test_the_dry_run_runs_the_stages_of_the_services() -> None:
+    plays = yaml.safe_load((ROOT / "tests/static/cluster.yml").read_text())
+    run = [play["ansible.builtin.import_playbook"].rpartition(".")[2] for play in plays]
+
+    assert run == [*dict.fromkeys(DECLARED[role]["stage"] for role in APPLIED)]
 
 
 def test_all_workloads_are_removed_in_the_reverse_order() -> None:
