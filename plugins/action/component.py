@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from ansible_collections.homeserver.stack.plugins.module_utils.authority import AuthorityError
 from ansible_collections.homeserver.stack.plugins.module_utils.components import (
+    Value,
     components,
     runs,
     secret_files,
@@ -24,6 +25,14 @@ from ansible_collections.homeserver.stack.plugins.plugin_utils.authority_action 
 from ansible_collections.homeserver.stack.plugins.plugin_utils.cluster_action import Arguments
 from ansible_collections.homeserver.stack.plugins.plugin_utils.declarations import evaluator
 
+_TIMEOUT = 300
+"""Seconds for the rollout of a component without an option for it."""
+
+
+def rollout_timeout(role: str, value: Value) -> int:
+    """Return the seconds that the rollout of a component may take."""
+    return int(value(f"{{{{ {role}_rollout_timeout_seconds | default({_TIMEOUT}) }}}}"))
+
 
 class ActionModule(ApplyAction):
     """Run the component of the calling role, or remove it."""
@@ -37,7 +46,7 @@ class ActionModule(ApplyAction):
         wanted = Wanted(
             declared.get("application", role),
             "present" if runs(declared, evaluate) else "absent",
-            int(evaluate(f"{{{{ {role}_rollout_timeout_seconds }}}}")),
+            rollout_timeout(role, evaluate),
             evaluate(declared.get("volumes")),
         )
         kubeconfig = arguments["kubeconfig"]

@@ -10,7 +10,7 @@ description:
   - If the component is enabled, lets its program check its configuration, applies its manifests like
     M(homeserver.stack.kubernetes_apply), and waits until it runs with them.
   - Otherwise deletes its objects and its generated files on the control machine.
-  - The timeout is the role's option C(rollout_timeout_seconds).
+  - The timeout is the role's option C(rollout_timeout_seconds), or 300 seconds if the role has none.
 options:
   early:
     description:

@@ -12,6 +12,10 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
+from ansible_collections.homeserver.stack.plugins.action.component import rollout_timeout
+from ansible_collections.homeserver.stack.plugins.plugin_utils.declarations import evaluator
 
 from harness.roles import ROOT
 
@@ -145,6 +149,13 @@ def test_a_dry_run_removes_nothing(
 
     assert run(tmp_path, "--check")["kubernetes_apply"]["deleted"] == ["Secret default/old"]
     assert {request.split()[0] for request in requests} == {"GET"}
+
+
+@pytest.mark.parametrize(("variables", "seconds"), [({}, 300), ({"echo_rollout_timeout_seconds": "60"}, 60)])
+def test_a_component_needs_no_option_for_its_rollout(variables: dict[str, Any], seconds: int) -> None:
+    value = evaluator(Templar(loader=DataLoader()), variables)
+
+    assert rollout_timeout("echo", value) == seconds
 
 
 def test_a_component_that_is_off_is_removed_with_its_secrets(requests: list[str], tmp_path: Path) -> None:
