@@ -1,5 +1,6 @@
 """Each scenario has what its sequence of steps needs, so that `molecule test -s NAME` works from nothing."""
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible.utils.vars import merge_hash
+from ansible_collections.homeserver.stack.plugins.module_utils.components import pages
 
 from harness.home import ROOT
 from tests.lanes import STANDALONE
@@ -52,6 +54,14 @@ def test_no_playbook_is_left_out(scenario: Path) -> None:
 @every_scenario
 def test_each_verifies_something(scenario: Path) -> None:
     assert "verify" in _settings(scenario)["scenario"]["test_sequence"]
+
+
+def test_it_is_known_what_each_page_shows() -> None:
+    """The scenario site asks for it, but only a machine would tell that a page is missing there."""
+    text = (ROOT / "molecule/site/tests/test_pages.py").read_text()
+    (shown,) = re.findall(r"^SHOWN = \{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL)
+
+    assert {*pages()} - {*re.findall(r'^    "(.+?)": ', shown, re.MULTILINE)} == set()
 
 
 def test_each_is_part_of_a_list() -> None:

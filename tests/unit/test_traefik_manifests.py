@@ -8,6 +8,7 @@ from typing import Any
 import bcrypt
 import pytest
 from ansible.template import trust_as_template
+from ansible_collections.homeserver.stack.plugins.module_utils.components import pages
 
 from harness import rendering
 from harness.rendering import Object, find
@@ -258,14 +259,8 @@ def test_the_certificate_names_every_host(tmp_path: Path) -> None:
     assert set(role.value("_traefik_certificate_hosts")) == {
         "home.arpa",
         "*.home.arpa",
-        "alertmanager.home.arpa",
-        "grafana.home.arpa",
+        *(f"{page}.home.arpa" for page in pages()),
         "hello.home.arpa",
-        "jaeger.home.arpa",
-        "kibana.home.arpa",
-        "prometheus.home.arpa",
-        "traefik.home.arpa",
-        "whoami.home.arpa",
         "blog.home.arpa",
         "shop.example",
         "wiki.home.arpa",
