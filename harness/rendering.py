@@ -8,6 +8,7 @@ import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from ansible_collections.homeserver.stack.plugins.module_utils.components import components
+from ansible_collections.homeserver.stack.plugins.module_utils.namespaces import namespaces
 from ansible_collections.homeserver.stack.plugins.plugin_utils.role_defaults import role_defaults
 
 ROOT = Path(__file__).parents[1]
@@ -68,7 +69,11 @@ class Role:
             # The parser in C takes a tenth of the time, and only plain strings.
             documents = yaml.load_all(str(text), yaml.CSafeLoader)
             objects += [document for document in documents if document]
-        return objects if templates else objects + self.policies()
+        return objects if templates else objects + self.namespaces() + self.policies()
+
+    def namespaces(self) -> list[Object]:
+        """Return the Namespaces that it creates."""
+        return namespaces(self._path.name) if self._path.name in components() else []
 
     def policies(self) -> list[Object]:
         """Return the network policies that follow from the declarations of components."""

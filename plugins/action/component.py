@@ -19,6 +19,7 @@ from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.checks
 )
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.objects import Object
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.services import wait_for_answer
+from ansible_collections.homeserver.stack.plugins.module_utils.namespaces import namespaces
 from ansible_collections.homeserver.stack.plugins.module_utils.network_policies import network_policies
 from ansible_collections.homeserver.stack.plugins.plugin_utils.apply_action import ApplyAction, Wanted
 from ansible_collections.homeserver.stack.plugins.plugin_utils.authority_action import authority_of, told
@@ -57,14 +58,14 @@ class ActionModule(ApplyAction):
             issued = self._issue(evaluate(declared.get("secrets", {})), task_vars)
         except (AuthorityError, OSError) as error:
             return {"failed": True, "msg": told(error)}
-        policies = network_policies(role, evaluate)
+        generated = [*namespaces(role), *network_policies(role, evaluate)]
         if early := arguments["early"]:
-            objects = [*policies, *self._rendered(early, task_vars)]
+            objects = [*generated, *self._rendered(early, task_vars)]
             result = self.apply(wanted._replace(partial=True), objects, kubeconfig, task_vars)
             return result | {"changed": issued or result["changed"]}
         manifests = [obj for name in evaluate(declared.get("manifests", [])) for obj in self.read_file(name)]
         templates = sorted(path.name for path in Path(task_vars["role_path"]).glob("templates/*.yaml.j2"))
-        objects = [*manifests, *policies, *self._rendered(templates, task_vars)]
+        objects = [*manifests, *generated, *self._rendered(templates, task_vars)]
         works = not self._task.check_mode
         if works and (check := evaluate(declared.get("check"))):
             self._check(wanted, check, kubeconfig, task_vars)

@@ -73,6 +73,18 @@ def used_namespaces(holds: Holds) -> dict[str, bool]:
     return {name: name in used for name, _ in declared}
 
 
+def own_namespaces(role: str) -> dict[str, str]:
+    """Return the namespaces that a component creates, each with its Pod Security Standard.
+
+    Of several components in one namespace, the one that is applied first creates it.
+    """
+    declared = components()[role]
+    namespace = declared.get("namespace")
+    levels: dict[str, str] = declared.get("pod_security", {})
+    first = next(name for name, each in components().items() if each.get("namespace") == namespace)
+    return ({namespace: "restricted"} if namespace and role == first else {}) | levels
+
+
 def full_name(pod: str, declared: Declaration) -> str:
     """Return a pod with its namespace. The default is the component's."""
     return pod if "/" in pod else f"{declared['namespace']}/{pod}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from .components import Value, components, full_name, runs
+from .components import Value, components, full_name, own_namespaces, runs
 
 Object = dict[str, Any]
 
@@ -53,9 +53,12 @@ def network_policies(role: str, value: Value) -> list[Object]:
             for source in value(sources):
                 if source.endswith("/*") or source in opened:
                     accepted += there.opened(source, [address])
-    own = {full_name(pod, components()[role]) for pod in components()[role].get("connects", {})}
+    declared = components()[role]
+    own = {full_name(pod, declared) for pod in declared.get("connects", {})}
+    isolated = own_namespaces(role)
     return [
-        *(policy for namespace in components()[role].get("isolates", []) for policy in _isolation(namespace)),
+        *(_policy(namespace, "default-deny", {}, ["Ingress", "Egress"]) for namespace in isolated),
+        *(_names(namespace) for namespace in isolated if declared.get("dns")),
         *(_policy_of(pod, accepted, opened[pod]) for pod in opened if pod in own),
     ]
 
@@ -81,11 +84,10 @@ class _There:
                 yield _Connection(source, self.pods[name], int(port))
 
 
-def _isolation(namespace: str) -> Iterator[Object]:
-    """Return the policies of a namespace in which only DNS queries are allowed."""
-    yield _policy(namespace, "default-deny", {}, ["Ingress", "Egress"])
+def _names(namespace: str) -> Object:
+    """Return the policy of a namespace whose pods may query DNS."""
     ports = [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]
-    yield _policy(namespace, "names", {}, ["Egress"], egress=[{"to": [_DNS], "ports": ports}])
+    return _policy(namespace, "names", {}, ["Egress"], egress=[{"to": [_DNS], "ports": ports}])
 
 
 def _policy_of(pod: str, connections: list[_Connection], opened: list[_Connection]) -> Object:

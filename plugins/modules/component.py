@@ -14,7 +14,8 @@ description:
 options:
   early:
     description:
-      - Templates to apply before the rest of the component, with its certificates and network policies.
+      - Templates to apply before the rest of the component, with its certificates, namespaces and network
+        policies.
       - Then nothing is deleted or awaited. A later call without this option does both.
     type: list
     elements: str

@@ -6,7 +6,11 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
-from ansible_collections.homeserver.stack.plugins.module_utils.components import Declaration, components
+from ansible_collections.homeserver.stack.plugins.module_utils.components import (
+    Declaration,
+    components,
+    own_namespaces,
+)
 
 from harness.manifests import APPLIED, SERVICES
 from harness.rendering import ROOT
@@ -54,6 +58,14 @@ def test_all_workloads_are_removed_in_the_reverse_order() -> None:
 
     assert [play["ansible.builtin.import_playbook"] for play in plays] == [f"{name}.yml" for name in stages]
     assert all(play["vars"] == {"homeserver_workloads_state": "absent"} for play in plays)
+
+
+@each
+def test_its_namespace_is_created_before_its_objects(role: str, declared: Declaration) -> None:
+    creators = [name for name in DECLARED if declared.get("namespace") in own_namespaces(name)]
+
+    assert len(creators) == ("namespace" in declared)
+    assert {*creators} <= {role, *declared.get("needs", [])}
 
 
 @each
@@ -110,7 +122,7 @@ def test_the_pages_are_served_by_their_roles() -> None:
 
 def _namespaces(declared: Declaration) -> set[str]:
     """Return the namespaces of a component, and the one in which its check runs."""
-    own = {*([declared["namespace"]] if "namespace" in declared else []), *declared.get("isolates", [])}
+    own = {*([declared["namespace"]] if "namespace" in declared else []), *declared.get("pod_security", {})}
     return own | ({CHECKED_IN} if "check" in declared else set())
 
 

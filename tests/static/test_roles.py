@@ -68,7 +68,6 @@ MORE_TASKS = {
 # Names of manifests in all roles, with their kinds if no others may be in them.
 # Any other template has the name of a component and contains all of its objects.
 TEMPLATES: dict[str, set[str]] = {
-    "namespace": {"Namespace"},
     "rbac": {"ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"},
     "network-policies": {"NetworkPolicy"},
     "configuration": {"ConfigMap", "Secret"},
@@ -148,7 +147,7 @@ def test_manifests_have_common_names(role: Role) -> None:
             assert name in COLLECTIONS or re.search(rf"^  name: (\S+-)?{name}$", text, re.MULTILINE), (
                 path.name
             )
-        assert name == "namespace" or "Namespace" not in kinds, path.name
+        assert "Namespace" not in kinds, path.name
 
 
 @every_role

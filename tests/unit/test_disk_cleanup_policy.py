@@ -32,7 +32,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     directory = tmp_path_factory.mktemp("kubernetes")
     role = Role("disk_cleanup", directory, homeserver_built_images={"homeserver-disk-cleanup": "cleanup:1"})
     with api_server(directory, {RECEIVER: "system:serviceaccount:disk-cleanup:receiver"}) as server:
-        for obj in role.objects(["namespace.yaml.j2", "cleanup.yaml.j2"]):
+        for obj in role.namespaces() + role.objects(["cleanup.yaml.j2"]):
             done = server.apply(f"{PATHS[obj['kind']]}/{obj['metadata']['name']}", obj)
             assert done.ok, done.text
         wait_until(lambda: _start(server, lambda pod: pod.update(hostPID=True), token=RECEIVER) != "")

@@ -13,7 +13,6 @@ from harness.policies import Rule, rules
 from harness.rendering import Object, find
 
 TEMPLATES = [
-    "namespace.yaml.j2",
     "certificates.yaml.j2",
     "secrets.yaml.j2",
     "elasticsearch.yaml.j2",
