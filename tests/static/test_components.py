@@ -1,6 +1,7 @@
 """What the roles declare in meta/component.yml agrees with what they have, and nothing else says it again."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import jsonschema
@@ -12,7 +13,7 @@ from ansible_collections.homeserver.stack.plugins.module_utils.components import
     own_namespaces,
 )
 
-from harness.manifests import APPLIED, SERVICES
+from harness.manifests import APPLIED, SERVICES, Object, of
 from harness.rendering import ROOT
 
 SCHEMA = yaml.safe_load((ROOT / "roles/common/files/component.schema.yml").read_text())
@@ -113,11 +114,18 @@ def test_its_conditions_use_its_own_options(role: str, declared: Declaration) ->
     assert words <= options
 
 
-def test_the_pages_are_served_by_their_roles() -> None:
-    for role, declared in DECLARED.items():
-        variables = "".join(path.read_text() for path in Path(ROOT / f"roles/{role}/vars").rglob("*.yml"))
-        for page in declared.get("pages", {}):
-            assert f"homeserver_hosts.{page} " in variables, page
+@pytest.mark.parametrize("role", APPLIED)
+def test_its_routes_serve_its_pages(role: str, objects_of: Callable[[str], list[Object]]) -> None:
+    served = {
+        host
+        for obj in of(objects_of("defaults"), "IngressRoute")
+        if obj["metadata"]["labels"]["app.kubernetes.io/part-of"] == DECLARED[role].get("application", role)
+        for rule in obj["spec"]["routes"]
+        for host in re.findall(r"Host\(`([^`]+)`\)", rule["match"])
+    }
+
+    # Besides pages, there are an owner's apps.
+    assert served - {"hello.home.arpa"} == {f"{page}.home.arpa" for page in DECLARED[role].get("pages", {})}
 
 
 def _namespaces(declared: Declaration) -> set[str]:
