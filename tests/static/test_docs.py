@@ -11,6 +11,7 @@ import pytest
 import yaml
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
+from ansible_collections.homeserver.stack.plugins.module_utils.components import pages
 
 from harness import docs
 from harness.roles import ROLES, ROOT
@@ -132,6 +133,16 @@ def test_every_filter_has_current_documentation() -> None:
     written = {file: file.read_text() for file in filters.DIRECTORY.glob("*.yml")}
 
     assert written == filters.render(), "make docs"
+
+
+def test_the_documentation_lists_every_page() -> None:
+    devices, internet = ((ROOT / f"docs/{name}.md").read_text() for name in ("devices", "internet"))
+    (names,) = re.findall(r"^192\.168\.1\.10 (hello\.home\.arpa .*)$", devices, re.MULTILINE)
+    (table,) = re.findall(r"^\| page \| from the internet .*\n((?:\|.*\n)+)", internet, re.MULTILINE)
+    rows = {word for row in table.splitlines() for word in re.findall(r"\w+", row.split("|")[1].lower())}
+
+    assert {*names.split()} == {f"{page}.home.arpa" for page in ("hello", *pages())}
+    assert {*pages()} - rows == set()
 
 
 def test_the_reference_has_an_example_of_every_list() -> None:
