@@ -54,15 +54,10 @@ SHOWN: dict[str, dict[str, Any]] = {
 WRITTEN: dict[tuple[str, str], dict[str, Any]] = {
     ("traefik", "traefik.yaml"): {
         "log.level": "DEBUG",
-        "providers.kubernetesCRD.namespaces": [
-            "apps",
-            "logging",
-            "monitoring",
-            "shop",
-            "tracing",
-            "traefik",
-            "wiki",
-        ],
+        "providers.kubernetesCRD.namespaces": sorted(
+            {"apps", "shop", "traefik", "wiki"}
+            | {declared["namespace"] for declared in components().values() if "routed" in declared}
+        ),
         "tracing.sampleRate": 0.1,
     },
     ("prometheus", "extra-garage.rules.yml"): {"groups.garage.rules.0.alert": "NasTooWarm"},
