@@ -16,10 +16,22 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from bench import baseline, growth, idle, load, logs, machines, monitoring, recovery, traces
+from bench import baseline, compose, growth, idle, load, logs, machines, monitoring, recovery, traces
 from bench.clock import seconds
 from bench.curve import picture
-from bench.page import FILE, Row, faults_of, merged, page, replaced, row, rows_of, without_stale, worse
+from bench.page import (
+    FILE,
+    GROUPS,
+    Row,
+    faults_of,
+    merged,
+    page,
+    replaced,
+    row,
+    rows_of,
+    without_stale,
+    worse,
+)
 from lab import lifecycle
 from lab.build import build, cache_root
 from lab.machine import Machine
@@ -128,6 +140,12 @@ def _growth() -> Iterator[Row]:
         yield from growth.rows(machine, partial(_play, machine))
 
 
+def _compose() -> Iterator[Row]:
+    """Measure without a machine, and only if there are files."""
+    GROUPS.setdefault(compose.GROUP, compose.ABOUT)
+    yield from compose.rows(_report)
+
+
 # What can be measured alone, by its name on the command line.
 _PARTS: dict[str, Callable[[], Iterator[Row]]] = {
     "build": _build,
@@ -137,6 +155,7 @@ _PARTS: dict[str, Callable[[], Iterator[Row]]] = {
     "machines": _second_machine,
     "recovery": _recovery,
     "growth": _growth,
+    "compose": _compose,
 }
 
 

@@ -32,6 +32,7 @@ from ansible_collections.homeserver.stack.plugins.module_utils.registry.image_bu
 )
 from ansible_collections.homeserver.stack.plugins.module_utils.registry.image_lock import locked
 from ansible_collections.homeserver.stack.plugins.module_utils.routes import Route, routes
+from ansible_collections.homeserver.stack.plugins.plugin_utils.apps_lookup import IMPORTED
 from ansible_collections.homeserver.stack.plugins.plugin_utils.role_defaults import role_defaults
 
 _ROLES = Path(__file__).parents[2] / "roles"
@@ -238,17 +239,20 @@ class HostChecks:
         """Return the problems of each role variable that is set."""
         options = {name for role in self._roles.values() for name in role.options}
         named = {checks.DEPRECATED.get(name, name) for name in self._variables}
-        judged = {name: self._wrong_value(name) for name in sorted(options & named)}
+        imported = {name for name in self._variables if name.startswith(IMPORTED)}
+        judged = {name: self._wrong_value(name) for name in sorted(options & named | imported)}
         return {name: problems for name, problems in judged.items() if problems}
 
     def _wrong_value(self, name: str) -> list[Problem]:
-        role = self._owner(name)
+        # playbooks/import_compose.yml writes entries of the option apps.
+        option = "apps" if name.startswith(IMPORTED) else name
+        role = self._owner(option)
         try:
             value = self._evaluated(name)
         except AnsibleError as error:
             wrong = f"{name} cannot be evaluated: {str(error).splitlines()[0]}"
             return [Problem(wrong, "correct it in the inventory")]
-        return constraints.wrong_value(name, role.options[name], self._constraints.get(name), value)
+        return constraints.wrong_value(name, role.options[option], self._constraints.get(option), value)
 
     def _value(self, name: str) -> Any:
         """Evaluate a variable, and keep numbers as numbers."""
@@ -312,7 +316,7 @@ class HostChecks:
             yield Problem(f"elk_logstash_filters_extra cannot be read by Logstash: {flaw}", fix)
 
     def _builder_problems(self) -> Iterator[Problem]:
-        if apps.sources(self._value("apps"), ""):
+        if apps.sources(self._value("_apps_entries"), ""):
             try:
                 find_builder()
             except BuildError as error:
@@ -328,7 +332,7 @@ class HostChecks:
             prefix, lock = self._value("homeserver_image_prefix"), self._value("homeserver_locked_images")
             images = self._value("homeserver_versions")["images"].items()
             pulled = [image for name, image in images if self._runs(name)]
-            named = [app.get("image") for app in self._value("apps")]
+            named = [app.get("image") for app in self._value("_apps_entries")]
             pulled += [locked(image, lock) for image in named if image]
             own = self._value("homeserver_microk8s_images").get(self._channel.partition("/")[0], [])
             mirrors = self._value("microk8s_registry_mirrors")
@@ -392,5 +396,5 @@ class HostChecks:
         return str(self._value("homeserver_versions")["microk8s_channel"])
 
     def _routes(self) -> Iterator[Route]:
-        names = ("homeserver_domain", "homeserver_hosts", "apps", "traefik_routes")
+        names = ("homeserver_domain", "homeserver_hosts", "_apps_entries", "traefik_routes")
         return routes(*(self._value(name) for name in names))

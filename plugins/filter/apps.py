@@ -16,6 +16,9 @@ class FilterModule:
         return {
             "app_clones": apps.clones,
             "app_entry_points": apps.entry_points,
+            "app_namespaces": apps.namespaces,
             "app_sources": apps.sources,
             "complete_apps": apps.complete,
+            "directory_nodes": apps.directory_nodes,
+            "stranded_volumes": apps.stranded_volumes,
         }

@@ -6,7 +6,7 @@ DOCUMENTATION = """
 name: apps
 short_description: Lists the apps of this home
 description:
-  - Returns the entries of C(apps), in any role, without the defaults of their options.
+  - Returns the entries of C(apps) and of imported compose files, in any role, without defaults.
 options: {}
 """
 
@@ -33,5 +33,4 @@ class LookupModule(AppsLookup):
     def run(self, _: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[Any]:
         """List them."""
         self.set_options(var_options=variables, direct=kwargs)
-        (apps,) = self.values(["apps"], variables)
-        return list(apps)
+        return self.apps(variables)

@@ -34,5 +34,7 @@ class LookupModule(AppsLookup):
     def run(self, _: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[str]:
         """List them."""
         self.set_options(var_options=variables, direct=kwargs)
-        names = ("homeserver_domain", "homeserver_hosts", "apps", "traefik_routes")
-        return [route.host for route in routes(*self.values(names, variables))]
+        domain, hosts, extra = self.values(
+            ("homeserver_domain", "homeserver_hosts", "traefik_routes"), variables
+        )
+        return [route.host for route in routes(domain, hosts, self.apps(variables), extra)]

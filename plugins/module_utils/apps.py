@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 App = Mapping[str, Any]
@@ -10,24 +11,178 @@ Options = Mapping[str, Mapping[str, Any]]
 """Options as in an argument spec."""
 
 
-def complete(apps: Sequence[App], options: Options, domain: str) -> list[dict[str, Any]]:
+def complete(
+    apps: Sequence[App], options: Options, domain: str, places: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
     """Return the apps with every option, and with values that are derived from the options of all apps.
 
     Args:
         apps: entries of the option apps.
         options: the options of an entry.
         domain: the home's domain.
+        places: the node of each directory that volumes may use.
     """
     filled = [_filled(app, options) for app in apps]
     for app in filled:
         app.setdefault("replicas", 1 if app["volumes"] else 2)
         app.setdefault("probe_port", app["port"])
+        app.setdefault("writable_root", app["root"])
+        app.setdefault("capabilities", ROOT_CAPABILITIES if app["root"] else [])
+        app["namespace"] = namespace(app, filled)
         app["routes"] = list(routes(app, domain))
         app["listens"] = list(_listens(app))
         app["pods"] = _pods(app)
         app["hooks"] = _hooks(app)
-        app["clients"] = [pod for other in filled for pod in _pods(other) if _connects(other, pod, app)]
+        app["egress"] = [*app["egress"], *_networks(app)]
+        if "stack" in app:
+            app.setdefault("hostname", app["name"])
+        for volume in app["volumes"]:
+            if "place" in volume:
+                volume["node"] = (places or {})[directory_of(volume["place"], places or {}) or ""]
+    for app in filled:
+        app["clients"] = _by_namespace(
+            app["namespace"],
+            [
+                (other["namespace"], pod)
+                for other in filled
+                for pod in _pods(other)
+                if _connects(other, pod, app)
+            ],
+        )
+        reached = [other for other in filled if any(_connects(app, pod, other) for pod in _pods(app))]
+        app["reaches"] = _by_namespace(
+            app["namespace"], [(other["namespace"], other["name"]) for other in reached]
+        )
     return filled
+
+
+# ---- What a pod may do, and the namespace whose Pod Security Standard allows it.
+
+ROOT_CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID"]
+"""Those of an image that starts as root, changes to another user and supervises its processes, as with s6."""
+LEVELS = {"apps": "restricted", "apps-root": "baseline", "apps-host": "privileged"}
+"""The namespaces of apps, and the Pod Security Standard of each.
+
+See https://kubernetes.io/docs/concepts/security/pod-security-standards/
+"""
+_RESTRICTED = frozenset({"NET_BIND_SERVICE"})
+_BASELINE = _RESTRICTED | {
+    "AUDIT_WRITE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "MKNOD",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYS_CHROOT",
+}
+
+
+def namespace(app: App, apps: Iterable[App]) -> str:
+    """Return the strictest namespace that allows what an app and its stack need.
+
+    Entries need not be complete.
+    """
+    stack = [each for each in apps if "stack" in app and each.get("stack") == app["stack"]]
+    return max(map(_own_namespace, [app, *stack]), key=list(LEVELS).index)
+
+
+def _own_namespace(app: App) -> str:
+    capabilities = set(app.get("capabilities") or [])
+    if app.get("host_network") or capabilities - _BASELINE:
+        return "apps-host"
+    return "apps-root" if app.get("root") or capabilities - _RESTRICTED else "apps"
+
+
+def namespaces(apps: Sequence[App]) -> dict[str, str]:
+    """Return the namespaces that apps need, with their Pod Security Standards; `apps` always exists."""
+    used = {"apps", *(namespace(app, apps) for app in apps)}
+    return {name: level for name, level in LEVELS.items() if name in used}
+
+
+_PRIVATE = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]
+_OTHERWISE_LOCAL = ["100.64.0.0/10", "169.254.0.0/16"]
+_CLUSTER = ["10.1.0.0/16", "10.152.183.0/24"]
+"""The addresses of MicroK8s' pods and Services, all in 10.0.0.0/8."""
+
+
+def _networks(app: App) -> Iterator[dict[str, Any]]:
+    """Return the egress rules for the internet and the local network, without the cluster."""
+    if app["internet"]:
+        yield {"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": [*_PRIVATE, *_OTHERWISE_LOCAL]}}]}
+    if app["lan"]:
+        ten, *others = _PRIVATE
+        yield {
+            "to": [
+                {"ipBlock": {"cidr": ten, "except": _CLUSTER}},
+                *({"ipBlock": {"cidr": each}} for each in others),
+            ]
+        }
+
+
+def directory_of(place: str, directories: Iterable[str]) -> str | None:
+    """Return which of these directories a place is in, the innermost one; None if it is in none of them."""
+    path = PurePosixPath(place)
+    around = [each for each in directories if path.is_relative_to(each) and ".." not in path.parts]
+    return max(around, key=len, default=None)
+
+
+def directory_nodes(
+    directories: Mapping[str, Iterable[str]],
+    nodes: Iterable[Mapping[str, Any]],
+    hostvars: Mapping[str, Mapping[str, Any]],
+) -> dict[str, str]:
+    """Return the name of the node of each directory.
+
+    Args:
+        directories: the directories of each host of the inventory.
+        nodes: the nodes of the cluster, as the Kubernetes API returns them.
+        hostvars: the variables of all hosts.
+    """
+    names = {
+        address["address"]: node["metadata"]["name"]
+        for node in nodes
+        for address in node["status"].get("addresses", [])
+    }
+    found: dict[str, str] = {}
+    for host, paths in directories.items():
+        address = str(hostvars[host].get("ansible_host", host))
+        found |= dict.fromkeys(paths, names.get(address) or names.get(host) or host.lower())
+    return found
+
+
+def stranded_volumes(apps: Iterable[App], claims: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the volumes that an app would no longer find, because it changes its namespace.
+
+    Args:
+        apps: complete entries.
+        claims: the claims in the cluster, as the Kubernetes API returns them.
+    """
+    there: dict[str, set[str]] = {}
+    for claim in claims:
+        there.setdefault(claim["metadata"]["name"], set()).add(claim["metadata"]["namespace"])
+    found = []
+    for app in apps:
+        for volume in app["volumes"]:
+            places = there.get(f"{app['name']}-{volume['name']}", set()) & LEVELS.keys()
+            if "app" not in volume and "place" not in volume and places and app["namespace"] not in places:
+                found.append(
+                    f"the volume {volume['name']} of {app['name']} is in the namespace {min(places)},"
+                    f" and the app would run in {app['namespace']} with an empty one"
+                )
+    return found
+
+
+def _by_namespace(own: str, ends: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Return names by namespace. The key of the own namespace is empty."""
+    found: dict[str, list[str]] = {}
+    for place, name in ends:
+        found.setdefault("" if place == own else place, []).append(name)
+    return found
 
 
 _DUMPS = {
@@ -128,4 +283,6 @@ def sources(apps: Sequence[App], cloned: str) -> dict[str, str]:
 
 def _connects(other: App, pod: str, app: App) -> bool:
     """Return whether a pod of an app may connect to another app; schedules connect to their own app, too."""
-    return app["name"] in other["needs"] or (other is app and pod != app["name"])
+    if other is app:
+        return bool(pod != app["name"])
+    return app["name"] in other["needs"]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -12,6 +10,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .files import write_atomic
 from .libraries import missing
 
 try:
@@ -249,13 +248,7 @@ class Authority:
         if self.dry_run:
             return
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, beside = tempfile.mkstemp(dir=self.directory, prefix=f".{name}.")  # for its owner alone
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(beside).chmod(mode)
-        Path(beside).replace(self._file(name))
+        write_atomic(self._file(name), content, mode)
 
     def _moved(self, name: str, to: str) -> bool:
         exists = self._file(name).exists()

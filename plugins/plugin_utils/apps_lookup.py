@@ -9,6 +9,9 @@ from ansible.plugins.lookup import LookupBase
 
 from .role_defaults import role_defaults
 
+IMPORTED = "imported_apps_"
+"""The beginning of variables with entries of the option apps."""
+
 
 class AppsLookup(LookupBase):
     """A lookup that reads variables of several roles, even if a role is not part of the play."""
@@ -20,3 +23,8 @@ class AppsLookup(LookupBase):
         known = {"traefik_routes": [], **defaults, **(variables or {}), "role_path": defaults["role_path"]}
         templar = self._templar.copy_with_new_env(available_variables=known)
         return (templar.template(known[name]) for name in names)
+
+    def apps(self, variables: dict[str, Any] | None) -> list[Any]:
+        """Return the entries of the option apps, and those that playbooks/import_compose.yml has written."""
+        imported = sorted(name for name in variables or {} if name.startswith(IMPORTED))
+        return [app for entries in self.values(["apps", *imported], variables) for app in entries]

@@ -47,6 +47,7 @@ COMMANDS = {
     "-e microk8s_keep_volumes=true -e microk8s_confirm_removal=home": "scenario removal, by reset.yml",
     ".venv/bin/ansible-playbook playbooks/bundle.yml": "tests/unit/test_bundle_making.py",
     ".venv/bin/ansible-playbook playbooks/lock_images.yml": "tests/unit/test_image_lock.py",
+    ".venv/bin/ansible-playbook playbooks/import_compose.yml -e file=docker-compose.yml": "scenario apps",
     ".venv/bin/ansible-playbook playbooks/bundle.yml -e "
     """'{"bundle_platforms": ["linux/amd64", "linux/arm64"]}'""": "tests/unit/test_bundle_making.py",
     ".venv/bin/ansible-playbook playbooks/status.yml": "scenario cluster",

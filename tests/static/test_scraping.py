@@ -33,7 +33,11 @@ OTHERS: dict[str, dict[str, Any]] = {
     },
     "apiserver": {"scheme": "https"},
     "coredns": {},
-    "apps": {"kubernetes_sd_configs": [{"role": "pod", "namespaces": {"names": ["apps"]}}]},
+    "apps": {
+        "kubernetes_sd_configs": [
+            {"role": "pod", "namespaces": {"names": ["apps", "apps-root", "apps-host"]}}
+        ]
+    },
     "pods": {"kubernetes_sd_configs": [{"role": "pod"}]},
     "services": {"kubernetes_sd_configs": [{"role": "endpointslice"}]},
     "probe": {"metrics_path": "/probe"},

@@ -130,7 +130,7 @@ ASKS_AS = {
 # Options with secret values: no task prints them.
 SECRET_OPTIONS = re.compile(
     r"alertmanager_(ntfy|slack|discord|msteams|webhook)\.url|alertmanager_deadman_url"
-    r"|.*(password|passphrase|token|user_key)|apps\.secrets|traefik_acme_dns_environment"
+    r"|.*(password|passphrase|token|user_key)|apps\.(secrets|files)|traefik_acme_dns_environment"
     r"|prometheus_scrape_configs|backup_repositories\.(prune|(prune\.)?(location|environment))"
 )
 # Tasks that print nothing: they handle the kubeconfig, a key to the whole cluster, or all secrets at once.
@@ -315,7 +315,7 @@ def test_options_that_hold_a_secret_are_not_printed() -> None:
     marked = set(_options(marked=True))
 
     assert {name for name in _options() if SECRET_OPTIONS.fullmatch(name)} == marked
-    assert len(marked) == 24
+    assert len(marked) == 25
 
 
 def _options(*, marked: bool = False) -> Iterator[str]:

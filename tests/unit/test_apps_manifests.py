@@ -3,10 +3,12 @@
 import json
 import os
 import subprocess
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.homeserver.stack.plugins.module_utils.apps import stranded_volumes
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.objects import NEEDS
 
 from harness.rendering import Object, Role, find
@@ -283,3 +285,182 @@ def test_an_app_that_listens_nowhere_has_no_service(tmp_path: Path) -> None:
     assert _named(objects, "Deployment") == ["bot"]
     assert _named(objects, "Service") == []
     assert find(objects, "NetworkPolicy", "bot")["spec"]["ingress"] == []
+
+
+MEDIA: dict[str, Any] = {
+    "name": "media",
+    "image": "registry.example.org/media:1",
+    "root": True,
+    "needs": ["db"],
+    "files": {"/etc/media/media.conf": "a = 1\n"},
+    "shared_memory_mib": 64,
+    "sysctls": {"net.ipv4.ip_unprivileged_port_start": 0},
+    "hostname": "player",
+    "working_dir": "/app",
+    "stop_seconds": 60,
+    "probe": "command",
+    "probe_command": ["test", "-e", "/ready"],
+    "volumes": [
+        {"name": "settings", "path": "/config", "subdirectory": "media/settings"},
+        {"name": "films", "path": "/films", "place": "/srv/media/films", "read_only": True},
+    ],
+}
+TUNNEL: dict[str, Any] = {
+    "name": "tunnel",
+    "image": "registry.example.org/tunnel:1",
+    "capabilities": ["NET_ADMIN"],
+    "routes": [],
+    "port": 0,
+    "probe": "none",
+    "stack": "downloads",
+}
+LOADER: dict[str, Any] = {
+    "name": "loader",
+    "image": "registry.example.org/loader:1",
+    "stack": "downloads",
+    "hostname": "web",
+    "volumes": [{"name": "files", "path": "/files"}],
+}
+SORTER: dict[str, Any] = {
+    "name": "sorter",
+    "image": "registry.example.org/sorter:1",
+    "stack": "downloads",
+    "host_network": True,
+    "volumes": [{"name": "files", "path": "/sorted", "app": "loader"}],
+}
+
+
+@pytest.fixture
+def special(tmp_path: Path) -> list[Object]:
+    """All that apps are that need more than others."""
+    apps = [DB, MEDIA, TUNNEL, LOADER, SORTER]
+    role = Role("apps", tmp_path, apps=apps, apps_host_directories={"home": ["/srv", "/srv/media"]})
+    return role.objects()
+
+
+def test_each_app_is_in_the_strictest_namespace_that_it_can_be_in(special: list[Object]) -> None:
+    named = [obj["metadata"] for obj in special if obj["kind"] == "Deployment"]
+    places = {metadata["name"]: metadata["namespace"] for metadata in named}
+    levels = {
+        obj["metadata"]["name"]: obj["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
+        for obj in special
+        if obj["kind"] == "Namespace"
+    }
+
+    stack = dict.fromkeys(("tunnel", "loader", "sorter"), "apps-host")
+    assert places == {"db": "apps", "media": "apps-root", **stack}
+    assert levels == {"apps": "restricted", "apps-root": "baseline", "apps-host": "privileged"}
+
+
+def test_root_is_confined(special: list[Object]) -> None:
+    pod = _pod(special, "media")
+    container = pod["containers"][0]["securityContext"]
+
+    assert pod["securityContext"] == {
+        "runAsUser": 0,
+        "runAsGroup": 0,
+        "seccompProfile": {"type": "RuntimeDefault"},
+        "sysctls": [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}],
+    }
+    assert container == {
+        "allowPrivilegeEscalation": True,
+        "readOnlyRootFilesystem": False,
+        "capabilities": {
+            "drop": ["ALL"],
+            "add": ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID"],
+        },
+    }
+
+
+def test_an_app_has_what_its_entry_says(special: list[Object]) -> None:
+    pod = _pod(special, "media")
+    container = pod["containers"][0]
+    mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
+
+    assert (pod["hostname"], container["workingDir"]) == ("player", "/app")
+    assert pod["terminationGracePeriodSeconds"] == 65
+    assert container["livenessProbe"]["exec"]["command"] == ["test", "-e", "/ready"]
+    assert {"medium": "Memory", "sizeLimit": "64Mi"} in [volume.get("emptyDir") for volume in pod["volumes"]]
+    assert mounts["/config"]["subPath"] == "media/settings"
+    assert mounts["/films"]["readOnly"] is True
+    file = mounts["/etc/media/media.conf"]
+    assert find(special, "Secret", "media-files")["stringData"] == {file["subPath"]: "a = 1\n"}
+    assert file["readOnly"] is True
+
+
+def test_a_directory_of_the_server_is_a_volume_that_is_never_deleted(special: list[Object]) -> None:
+    volume = find(special, "PersistentVolume", "apps-root-media-films")["spec"]
+    claim = find(special, "PersistentVolumeClaim", "media-films")["spec"]
+
+    assert volume["hostPath"] == {"path": "/srv/media/films", "type": "Directory"}
+    assert volume["persistentVolumeReclaimPolicy"] == "Retain"
+    rule = volume["nodeAffinity"]["required"]["nodeSelectorTerms"][0]["matchExpressions"][0]
+    assert rule["values"] == ["home"]
+    assert (claim["storageClassName"], claim["volumeName"]) == ("", "apps-root-media-films")
+
+
+def test_an_app_in_another_namespace_is_found_by_its_name(special: list[Object]) -> None:
+    services = [obj for obj in special if obj["kind"] == "Service" and obj["metadata"]["name"] == "db"]
+    alias = next(obj for obj in services if obj["metadata"]["namespace"] == "apps-root")
+    policy = find(special, "NetworkPolicy", "db")["spec"]["ingress"][0]
+
+    assert alias["spec"] == {"type": "ExternalName", "externalName": "db.apps.svc.cluster.local"}
+    selector = policy["from"][0]["namespaceSelector"]["matchLabels"]
+    assert selector == {"kubernetes.io/metadata.name": "apps-root"}
+
+
+def test_a_stack_is_one_network_with_its_own_names_and_volumes(special: list[Object]) -> None:
+    loader, sorter = _pod(special, "loader"), _pod(special, "sorter")
+    service = find(special, "Service", "downloads-stack")["spec"]
+    policy = find(special, "NetworkPolicy", "loader")["spec"]
+
+    assert (loader["hostname"], loader["subdomain"]) == ("web", "downloads-stack")
+    assert loader["dnsConfig"]["searches"][0] == "downloads-stack.apps-host.svc.cluster.local"
+    assert service["clusterIP"] == "None"
+    mates = {"podSelector": {"matchLabels": service["selector"]}}
+    assert {"from": [mates]} in policy["ingress"]
+    assert {"to": [mates]} in policy["egress"]
+    claims = [volume["persistentVolumeClaim"]["claimName"] for volume in sorter["volumes"][1:]]
+    assert claims == ["loader-files"]
+    assert sorter["hostNetwork"] is True
+    assert _named(special, "PersistentVolumeClaim").count("loader-files") == 1
+
+
+def test_a_volume_in_the_namespace_of_before_is_reported() -> None:
+    app = {"name": "media", "namespace": "apps-root", "volumes": [{"name": "settings", "path": "/config"}]}
+
+    def found(*places: str) -> list[str]:
+        return stranded_volumes(
+            [app], [{"metadata": {"name": "media-settings", "namespace": place}} for place in places]
+        )
+
+    assert found("apps") == [
+        "the volume settings of media is in the namespace apps,"
+        " and the app would run in apps-root with an empty one"
+    ]
+    assert found() == found("apps-root") == found("apps", "apps-root") == found("other") == []
+
+
+@pytest.mark.parametrize(
+    ("key", "reached", "not_reached"),
+    [
+        ("internet", ["203.0.113.9"], ["192.168.1.9", "10.1.2.3", "10.152.183.1", "169.254.169.254"]),
+        ("lan", ["192.168.1.9", "10.0.0.9", "172.16.0.9"], ["203.0.113.9", "10.1.2.3", "10.152.183.1"]),
+    ],
+)
+def test_an_app_reaches_the_internet_and_the_lan_apart(
+    tmp_path: Path, key: str, reached: list[str], not_reached: list[str]
+) -> None:
+    objects = render(tmp_path, {"name": "blog", "image": "registry.example.org/blog:1", key: True})
+    rules = find(objects, "NetworkPolicy", "blog")["spec"]["egress"]
+    blocks = [peer["ipBlock"] for rule in rules for peer in rule["to"] if "ipBlock" in peer]
+
+    assert all(any(_contains(block, address) for block in blocks) for address in reached)
+    assert not any(_contains(block, address) for block in blocks for address in not_reached)
+
+
+def _contains(block: dict[str, Any], address: str) -> bool:
+    ip = ip_address(address)
+    return ip in ip_network(block["cidr"]) and not any(
+        ip in ip_network(each) for each in block.get("except", [])
+    )

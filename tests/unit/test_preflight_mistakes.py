@@ -419,7 +419,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     (app(needs=["db"]), "apps[0].needs[0] is 'db' (expected the name of another app)"),
     (app(needs=["blog"]), "apps[0].needs[0] is 'blog' (expected the name of another app)"),
-    (app(port=0), "apps[0].port is 0, which is for an app without routes and without a probe"),
+    (app(port=0), "apps[0].port is 0, which is for an app without routes and without a probe of its port"),
     (app(port=0, probe="none"), "apps[0].port is 0, which is for an app without routes"),
     (app(port=0, routes=[]), "apps[0].port is 0, which is for an app without routes"),
     (
@@ -427,6 +427,35 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         "apps[1].ports[0] has the port 'tcp 1', which apps[0].ports[0] already has",
     ),
     (app(ports=[{"port": 443}]), "apps[0].ports[0] has the port 'tcp 443', which this project already has"),
+    (app(root=True, user=1000), "apps[0].user is 1000, and apps[0].root is true -> remove one of them"),
+    (
+        app(capabilities=["net_admin"]),
+        "apps[0].capabilities[0] is 'net_admin' (expected a capability of Linux",
+    ),
+    (app(sysctls={"kernel.panic": 1}), "apps[0].sysctls"),
+    (app(files={"conf": "a"}), "apps[0].files"),
+    (
+        app(files={"/data": "a"}, volumes=[VOLUME]),
+        "apps[0].files has the path '/data', which apps[0].volumes[0]",
+    ),
+    (app(probe="command"), "apps[0].probe is command, and probe_command is empty -> name the command"),
+    (
+        app(volumes=[VOLUME | {"place": "/srv/media"}]),
+        "apps[0].volumes[0].place is '/srv/media' (expected a directory in apps_host_directories, which",
+    ),
+    (
+        app(volumes=[VOLUME | {"place": "/srv/../etc"}]) | {"apps_host_directories": {"home": ["/srv"]}},
+        "apps[0].volumes[0].place is '/srv/../etc' (expected an absolute path without ..",
+    ),
+    (
+        app(volumes=[VOLUME | {"subdirectory": "../other"}]),
+        "apps[0].volumes[0].subdirectory is '../other' (expected a path in the volume without ..",
+    ),
+    (
+        app(stack="one", volumes=[VOLUME | {"app": "web"}]),
+        "apps[0].volumes[0].app is 'web' (expected an app of the same stack with a volume 'data')",
+    ),
+    ({"imported_apps_wiki": [APP | {"user": 0}]}, "imported_apps_wiki[0].user is 0"),
     (app(metrics_port=8000), "apps[0].metrics_port is 8000, the same as its port"),
     (
         {"prometheus_scrape_configs": [{"job_name": "node"}]},

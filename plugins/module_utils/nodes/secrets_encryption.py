@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import re
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
+
+from ..files import write_atomic
 
 FILE = Path("/etc/homeserver/encryption.yaml")
 FLAG = "--encryption-provider-config"
@@ -54,13 +54,7 @@ def read() -> list[Key]:
 def write(keys: list[Key]) -> None:
     """Replace the file atomically, readable by root only. The API server reads it when it starts."""
     FILE.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(dir=FILE.parent, prefix=f".{FILE.name}.")  # for its owner alone
-    with os.fdopen(handle, "w") as file:
-        json.dump(_configuration(keys), file, indent=2)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    Path(beside).replace(FILE)
+    write_atomic(FILE, f"{json.dumps(_configuration(keys), indent=2)}\n".encode())
 
 
 def _configuration(keys: list[Key]) -> dict[str, object]:

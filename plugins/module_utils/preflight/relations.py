@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..apps import App
+from ..apps import App, directory_of
 from ..apps import routes as app_routes
 from .formats import FORMATS, fits
 from .problem import Problem
@@ -122,7 +122,7 @@ def _traefik(value: Value) -> Iterator[Problem]:
 
 
 def _apps(value: Value) -> Iterator[Problem]:
-    apps = list(_placed("apps", value("apps")))
+    apps = list(_placed("apps", value("_apps_entries")))
     yield from _app_names(apps)
     yield from _host_ports(apps)
     known = {app["name"] for _, app in apps}
@@ -140,6 +140,46 @@ def _apps(value: Value) -> Iterator[Problem]:
             wrong = f"{place}.backup.preset is {preset!r}, and the app has no volume for the dump"
             yield Problem(wrong, "give it a volume, or remove the preset")
         yield from _scaling(place, app, metrics=value("microk8s_metrics_server_enabled"))
+        yield from _privileges(place, app)
+        yield from _stacked(place, app, [other for _, other in apps])
+        yield from _places(place, app, value("apps_host_directories"))
+
+
+def _privileges(place: str, app: App) -> Iterator[Problem]:
+    if app.get("root") and "user" in app:
+        wrong = f"{place}.user is {app['user']}, and {place}.root is true"
+        fix = "remove one of them; what the app changes to by itself belongs in env, such as PUID"
+        yield Problem(wrong, fix)
+
+
+def _stacked(place: str, app: App, apps: list[App]) -> Iterator[Problem]:
+    """Report probes without a command, and volumes of apps that are not in the same stack."""
+    if app.get("probe") == "command" and not app.get("probe_command"):
+        yield Problem(f"{place}.probe is command, and probe_command is empty", "name the command")
+    shared = {
+        (other["name"], volume["name"])
+        for other in apps
+        if "stack" in app and other.get("stack") == app["stack"]
+        for volume in other.get("volumes", [])
+        if "app" not in volume
+    }
+    for inner, volume in _placed(f"{place}.volumes", app.get("volumes", [])):
+        if "app" in volume and (volume["app"], volume["name"]) not in shared:
+            expected = f"(expected an app of the same stack with a volume {volume['name']!r})"
+            wrong = f"{inner}.app is {volume['app']!r} {expected}"
+            yield Problem(wrong, "give both apps the same stack, and name a volume of the other app")
+
+
+def _places(place: str, app: App, directories: Mapping[str, list[str]]) -> Iterator[Problem]:
+    """Report volumes outside the directories that apps may use."""
+    allowed = [each for paths in directories.values() for each in paths]
+    for inner, volume in _placed(f"{place}.volumes", app.get("volumes", [])):
+        if "place" in volume and directory_of(volume["place"], allowed) is None:
+            listed = ", ".join(allowed) or "which is empty"
+            expected = f"(expected a directory in apps_host_directories, {listed})"
+            wrong = f"{inner}.place is {volume['place']!r} {expected}"
+            fix = "add it: apps_host_directories: {<host of the inventory>: [<directory>]}"
+            yield Problem(wrong, fix)
 
 
 def _app_names(apps: list[Placed]) -> Iterator[Problem]:
@@ -155,9 +195,13 @@ def _app_names(apps: list[Placed]) -> Iterator[Problem]:
                 expected = f"(expected at most {_LONGEST_CRON_JOB} characters)"
                 yield Problem(f"{wrong} {expected}", "choose a shorter one")
         own = list(_placed(f"{place}.volumes", app.get("volumes", [])))
-        volumes += [(inner, f"{app['name']}-{volume['name']}") for inner, volume in own]
-        paths = ((inner, volume["path"].rstrip("/")) for inner, volume in own)
-        yield from _repeated("path", paths, [_TEMPORARY])
+        volumes += [
+            (inner, f"{app['name']}-{volume['name']}") for inner, volume in own if "app" not in volume
+        ]
+        paths = [(inner, volume["path"].rstrip("/")) for inner, volume in own]
+        paths += [(f"{place}.files", file) for file in app.get("files", {})]
+        shared = ["/dev/shm"] if app.get("shared_memory_mib") else []  # noqa: S108
+        yield from _repeated("path", paths, [_TEMPORARY, *shared])
     # The namespace already has a network policy with this name.
     yield from _repeated("name", pods, ["default-deny"])
     yield from _repeated("name", volumes)
@@ -175,8 +219,9 @@ def _host_ports(apps: list[Placed]) -> Iterator[Problem]:
 
 def _pod_ports(place: str, app: App) -> Iterator[Problem]:
     port, metrics = app.get("port", 8000), app.get("metrics_port", 0)
-    if port == 0 and (app.get("probe", "http") != "none" or app.get("routes", [{}])):
-        wrong = f"{place}.port is 0, which is for an app without routes and without a probe"
+    is_probed_there = app.get("probe", "http") in ("http", "tcp") and "probe_port" not in app
+    if port == 0 and (is_probed_there or app.get("routes", [{}])):
+        wrong = f"{place}.port is 0, which is for an app without routes and without a probe of its port"
         yield Problem(wrong, "set its port, or probe: none and routes: []")
     if port == metrics != 0:
         wrong = f"{place}.metrics_port is {metrics}, the same as its port"

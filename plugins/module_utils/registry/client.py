@@ -123,6 +123,18 @@ class Registries:
         digest = answer.headers.get("Docker-Content-Digest", "")
         return digest if _DIGEST.fullmatch(digest) else self._manifest(reference, which).digest
 
+    def user(self, reference: str, platform: str = "linux/amd64") -> str:
+        """Return the user that an image starts as, such as `1000:1000` or `node`; empty for root.
+
+        Raises:
+            DownloadError: there is no such image.
+        """
+        found = self.find(reference, platform)
+        repository = self._repository(reference)
+        url = f"{repository}/blobs/{found.blobs[0]['digest']}"
+        configuration = self._web.get(url, lambda headers: self._ask(url, repository, headers)).json()
+        return str(configuration.get("config", {}).get("User") or "")
+
     def save(self, found: Found, archive: Path, scratch: Path) -> None:
         """Write an image as an archive in OCI's layout.
 
