@@ -297,6 +297,8 @@ def test_a_difference_is_told(imported: Import, keys: str, key: str, text: str) 
         ("ports: ['1000-2000:1000-2000']", "ports", "too many ports"),
         ("ports: ['1-3:1-2']", "ports", "equally long"),
         ("entrypoint: ''", "entrypoint", "it is emptied"),
+        ("command: [run, $NONE]", "command", "has an empty argument"),
+        ("healthcheck: {test: [CMD, run, '']}", "command", "has an empty argument"),
         ("working_dir: app", "working_dir", "is not an absolute path"),
         ("mem_limit: much", "mem_limit", "'much' is not a size"),
         ("deploy: {mode: replicated-job}", "deploy", "a job ends"),

@@ -204,6 +204,7 @@ def test_an_equal_mount_is_not_told(imported: Import, volume: str) -> None:
         (["./none.conf:/none.conf"], "put it there before the import"),
         (["./none:/etc/none:ro"], "put it there before the import"),
         (["./link.conf:/link.conf"], "is a link out of the project's directory"),
+        (["/tls.cert:/tls.cert"], "the server's own system"),
         (["./outside/passwd:/passwd"], "is a link out of the project's directory"),
         (["{type: volume, source: a, target: /a, volume: {subpath: ../b}}"], "cannot be a directory"),
     ],

@@ -152,11 +152,13 @@ class _Translation:
                 self._remarks.refuse(key, "entrypoint", f"it is emptied, without another command -> {fix}")
             command, arguments = arguments, None
         if command:
-            entry["command"] = self._words(self._executable(key, command))
+            entry["command"] = self._words(key, self._executable(key, command))
         if arguments:
-            entry["args"] = self._words(arguments if command else self._executable(key, arguments))
+            entry["args"] = self._words(key, arguments if command else self._executable(key, arguments))
         if key in self._first:
-            entry["init_commands"] = [self._words(self._executable(key, each)) for each in self._first[key]]
+            entry["init_commands"] = [
+                self._words(key, self._executable(key, each)) for each in self._first[key]
+            ]
         if directory := service.get("working_dir"):
             entry["working_dir"] = directory
             if not re.fullmatch(r"/\S*", directory):
@@ -170,7 +172,12 @@ class _Translation:
         first = content.partition("\n")[0]
         return [*first[2:].split(), *command] if first.startswith("#!") else command
 
-    def _words(self, command: list[str]) -> list[str]:
+    def _words(self, key: str, command: list[str]) -> list[str]:
+        if "" in command:
+            text = (
+                f"{' '.join(command[:3])} … has an empty argument -> remove it, or set its variable in .env"
+            )
+            self._remarks.refuse(key, "command", text)
         return [_escaped(self._text(word, before)) for before, word in pairwise(["", *command])]
 
     def _text(self, value: str, context: str = "") -> str:
@@ -278,7 +285,7 @@ class _Translation:
     def _probe(self, key: str, service: Service) -> Entry:
         entry = limits.probe(service, self._port_of(key))
         if "probe_command" in entry:
-            entry["probe_command"] = self._words(entry["probe_command"])
+            entry["probe_command"] = self._words(key, entry["probe_command"])
         return entry
 
     def _storage(self, key: str) -> Entry:

@@ -200,10 +200,7 @@ class Mounts:
             fix = "name its target, or copy it"
             self._remarks.refuse(key, "volumes", f"{path} is a link out of the project's directory -> {fix}")
         elif _is_file(path, mount.target) and not inside:
-            text = f"{path} has to be a file on the server before the app starts, or becomes a directory"
-            self._remarks.change(key, "volumes", f"{text} -> put it there")
-            source, name = os.path.split(path)
-            yield mount._replace(kind="place", source=source, subdirectory=name)
+            yield from self._file_of_server(key, path, mount)
         elif _is_file(path, mount.target):
             yield from self._file(key, path, mount)
         else:
@@ -217,6 +214,16 @@ class Mounts:
         if self._is_owned(mount) and _has_files(path):
             text = f"{mount.target} is empty at first: {mount.source} has files -> copy them into the volume"
             self._remarks.change(key, "volumes", text)
+
+    def _file_of_server(self, key: str, path: str, mount: Mount) -> Iterator[Mount]:
+        """Return a file of the server as a part of its directory."""
+        directory, name = os.path.split(path)
+        if wrong := _forbidden(directory, inside=False):
+            self._remarks.refuse(key, "volumes", f"{path}: {wrong}")
+            return
+        text = f"{path} has to be a file on the server before the app starts, or becomes a directory"
+        self._remarks.change(key, "volumes", f"{text} -> put it there")
+        yield mount._replace(kind="place", source=directory, subdirectory=name)
 
     def _file(self, key: str, path: str, mount: Mount) -> Iterator[Mount]:
         wrong = ""
