@@ -21,7 +21,6 @@ from bench.clock import seconds
 from bench.curve import picture
 from bench.page import (
     FILE,
-    GROUPS,
     Row,
     faults_of,
     merged,
@@ -142,7 +141,6 @@ def _growth() -> Iterator[Row]:
 
 def _compose() -> Iterator[Row]:
     """Measure without a machine, and only if there are files."""
-    GROUPS.setdefault(compose.GROUP, compose.ABOUT)
     yield from compose.rows(_report)
 
 

@@ -22,11 +22,6 @@ from bench.page import Row, row
 
 VARIABLE = "HOMESERVER_COMPOSE_FILES"
 GROUP = "Compose files"
-ABOUT = (
-    "Files of collections that many people use, each with the variables that its collection sets. One with\n"
-    "a remark runs, with a difference that the import names. Of those that are not imported, a file counts\n"
-    "once for each of its reasons."
-)
 
 
 class Result(NamedTuple):
