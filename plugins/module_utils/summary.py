@@ -10,6 +10,7 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .apps import LEVELS
 from .components import pages
 from .kubernetes.rollout import is_ready, readiness
 from .kubernetes.volumes import volume_hosts
@@ -279,8 +280,15 @@ def workload_rows(
             else:
                 flaw = probe(url) if url else ""
                 state, healthy = flaw or "healthy", not flaw
+            state += _rights(workload)
             secret = _secret("traefik" if route.shares_login else name, secrets) if url else ""
             yield Row(name, version_of(image), state, url, secret, healthy)
+
+
+def _rights(workload: Object) -> str:
+    """Return a note about an app that may do more than others."""
+    level = LEVELS.get(workload["metadata"]["namespace"], "restricted")
+    return f", with the rights of {level} pods" if level != "restricted" else ""
 
 
 def _secret(component: str, secrets: Iterable[str]) -> str:

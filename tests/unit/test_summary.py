@@ -44,6 +44,21 @@ def test_a_route_leads_to_the_workload_behind_its_service() -> None:
     assert find(route) == [summary.Route("hello", "https://hello.home.arpa/", "hello")]
 
 
+@pytest.mark.parametrize(
+    ("namespace", "state"),
+    [
+        ("apps", "healthy"),
+        ("apps-root", "healthy, with the rights of baseline pods"),
+        ("apps-host", "healthy, with the rights of privileged pods"),
+    ],
+)
+def test_an_app_that_may_do_more_is_marked(namespace: str, state: str) -> None:
+    app = HELLO | {"metadata": {"name": "hello", "namespace": namespace}}
+    (row,) = summary.workload_rows([app], [], [], lambda _: "")
+
+    assert (row.state, row.healthy) == (state, True)
+
+
 def test_a_workload_without_replicas_is_not_probed() -> None:
     resting = deployment("grafana", "g:1", wanted=0, ready=0)
     hello, grafana, nas = (summary.Route(name, f"https://{name}/", name) for name in ("hello", "grafana", ""))
