@@ -379,7 +379,9 @@ def test_an_app_has_what_its_entry_says(special: list[Object]) -> None:
 
     assert (pod["hostname"], container["workingDir"]) == ("player", "/app")
     assert pod["terminationGracePeriodSeconds"] == 65
-    assert container["livenessProbe"]["exec"]["command"] == ["test", "-e", "/ready"]
+    for probe in PROBES:
+        assert container[probe]["exec"]["command"] == ["test", "-e", "/ready"]
+        assert container[probe]["timeoutSeconds"] == 5
     assert {"medium": "Memory", "sizeLimit": "64Mi"} in [volume.get("emptyDir") for volume in pod["volumes"]]
     assert mounts["/config"]["subPath"] == "media/settings"
     assert mounts["/films"]["readOnly"] is True
