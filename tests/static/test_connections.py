@@ -72,6 +72,8 @@ OF_EVERYTHING_ON = {
     *itertools.product(("blog", "blog-clean"), ("blog", "blog-clean", "db")),
     *itertools.product(("traefik",), ("blog", "blog-clean", "game")),
     ("second", "db"),
+    ("traefik", "wiki"),
+    *itertools.product(("wiki", "wiki-db", "wiki-worker"), ("collector",)),
     *itertools.product(("blog", "blog-clean", "db", "game"), ("collector",)),
 }
 
