@@ -34,7 +34,11 @@ class _Loader(yaml.SafeLoader):
     """Reads what Ansible must not evaluate as it is."""
 
 
-_Loader.add_constructor("!unsafe", lambda loader, node: ("unsafe", loader.construct_scalar(node)))
+def _unsafe(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> tuple[str, str]:
+    return "unsafe", str(loader.construct_scalar(node))
+
+
+_Loader.add_constructor("!unsafe", _unsafe)
 
 
 @pytest.fixture
