@@ -70,6 +70,7 @@ def install(
         "homeserver_logging_enabled": False,
         "homeserver_registry_logins": [{"registry": mirror, "username": USER, "password": PASSWORD}],
         "microk8s_registry_mirrors": {mirror: f"http://{{{{ _tests }}}}:{registry.port}"},
+        "imported_apps_wiki": [],
         "apps": [
             {
                 "name": "httpbin",
