@@ -10,7 +10,7 @@ from ansible.plugins.lookup import LookupBase
 from .role_defaults import role_defaults
 
 IMPORTED = "imported_apps_"
-"""The beginning of variables with entries of the option apps."""
+"""The beginning of the variables that playbooks/import_compose.yml writes."""
 
 
 class AppsLookup(LookupBase):
