@@ -35,7 +35,8 @@ def test_defaults_are_filled_in_also_within_an_option() -> None:
         DB | {"autoscaling": {"min": 1, "max": 2}, "ports": [{"port": 1}], "host": "a.example.org"}
     )
 
-    assert app["volumes"] == [{"name": "data", "path": "/data", "size_gib": 1}]
+    volume = {"name": "data", "path": "/data", "size_gib": 1, "subdirectory": "", "read_only": False}
+    assert app["volumes"] == [volume]
     assert app["autoscaling"] == {"min": 1, "max": 2, "cpu_percent": 80}
     assert app["ports"] == [{"port": 1, "protocol": "tcp"}]
 
@@ -80,14 +81,15 @@ def test_who_needs_an_app_is_its_client_with_all_of_its_pods() -> None:
     shop = {"name": "shop", "needs": ["db"], "schedules": [{"name": "clean", "cron": "", "command": []}]}
     db, _, blog = complete(DB, shop, {"name": "blog"})
 
-    assert db["clients"] == ["shop", "shop-clean"]
-    assert blog["clients"] == []
+    # The key of the app's own namespace is empty.
+    assert db["clients"] == {"": ["shop", "shop-clean"]}
+    assert blog["clients"] == {}
 
 
 def test_what_runs_on_a_schedule_is_a_client_of_its_own_app() -> None:
     (app,) = complete(DB | {"schedules": [{"name": "backup", "cron": "", "command": []}]})
 
-    assert app["clients"] == ["db-backup"]
+    assert app["clients"] == {"": ["db-backup"]}
 
 
 def test_each_port_is_opened_once_and_in_one_order() -> None:

@@ -67,7 +67,7 @@ def test_the_lookup_refuses_a_broken_bundle_and_accepts_an_empty_path(bundle: Pa
     ]
     assert lookup.run([str(bundle)])[0]["manifests"]
     (bundle / "crds.yml").write_text("")
-    with pytest.raises(AnsibleLookupError, match=r"not whole(.|\n)*crds\.yml"):
+    with pytest.raises(AnsibleLookupError, match=r"incomplete or damaged(.|\n)*crds\.yml"):
         lookup.run([str(bundle)])
 
 
