@@ -1,4 +1,4 @@
-"""Tells what a container of an imported compose file has."""
+"""Reports the environment of a container from an imported compose file."""
 
 import json
 import os
