@@ -73,7 +73,11 @@ class Role:
 
     def namespaces(self) -> list[Object]:
         """Return the Namespaces that it creates."""
-        return namespaces(self._path.name) if self._path.name in components() else []
+        return namespaces(self._path.name, self._value) if self._path.name in components() else []
+
+    def _value(self, part: Any) -> Any:
+        """Return a part of its declaration, in which only a whole may be an expression."""
+        return self.evaluated(part) if isinstance(part, str) else part
 
     def policies(self) -> list[Object]:
         """Return the network policies that follow from the declarations of components."""

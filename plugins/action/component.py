@@ -58,7 +58,7 @@ class ActionModule(ApplyAction):
             issued = self._issue(evaluate(declared.get("secrets", {})), task_vars)
         except (AuthorityError, OSError) as error:
             return {"failed": True, "msg": told(error)}
-        generated = [*namespaces(role), *network_policies(role, evaluate)]
+        generated = [*namespaces(role, evaluate), *network_policies(role, evaluate)]
         if early := arguments["early"]:
             objects = [*generated, *self._rendered(early, task_vars)]
             result = self.apply(wanted._replace(partial=True), objects, kubeconfig, task_vars)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from ansible.plugins.action import ActionBase
 from ansible_collections.homeserver.stack.plugins.module_utils.compose.entries import (
     Imported,
     slug,
@@ -21,42 +20,42 @@ from ansible_collections.homeserver.stack.plugins.module_utils.compose.writing i
 from ansible_collections.homeserver.stack.plugins.module_utils.files import write_atomic
 from ansible_collections.homeserver.stack.plugins.module_utils.registry.client import Registries
 from ansible_collections.homeserver.stack.plugins.module_utils.registry.downloads import DownloadError, Web
+from ansible_collections.homeserver.stack.plugins.plugin_utils.registry_action import (
+    Arguments,
+    RegistryAction,
+)
 
-_ARGUMENTS = {
-    "file": {"type": "path", "required": True},
-    "directory": {"type": "path", "required": True},
-    "app": {"type": "str", "default": ""},
-    "page": {"type": "str", "default": ""},
-    "profiles": {"type": "list", "elements": "str", "default": []},
-    "mirrors": {"type": "dict", "default": {}},
-    "replace": {"type": "bool", "default": False},
-}
 _PATIENCE = 10.0  # seconds for each registry
 
 
-class ActionModule(ActionBase):
+class ActionModule(RegistryAction):
     """Run on the control machine, where the files are."""
 
-    _supports_check_mode = True
-    _requires_connection = False
+    ARGUMENTS: ClassVar = {
+        "file": {"type": "path", "required": True},
+        "directory": {"type": "path", "required": True},
+        "app": {"type": "str", "default": ""},
+        "page": {"type": "str", "default": ""},
+        "profiles": {"type": "list", "elements": "str", "default": []},
+        "replace": {"type": "bool", "default": False},
+    }
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def act(self, arguments: Arguments, task_vars: dict[str, Any]) -> dict[str, Any]:
         """Print the lists, and write the file."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        _, arguments = self.validate_argument_spec(_ARGUMENTS)
         file = Path(arguments["file"])
         try:
             project = read_project(file, arguments["app"], None, arguments["profiles"])
         except ComposeError as error:
-            return result | {"failed": True, "msg": str(error)}
-        imported = translate(project, arguments["page"], self._asks(arguments["mirrors"], task_vars or {}))
+            return {"failed": True, "msg": str(error)}
+        registries = self.registries(Web(self._display.vv, patience=_PATIENCE), arguments, task_vars)
+        imported = translate(project, arguments["page"], partial(_user, registries, {}))
         self._show(imported)
         if imported.impossible:
             fix = "change the compose file as the list says, or apply the app with kubectl: docs/apps.md"
-            return result | {"failed": True, "msg": f"{file} cannot be imported as it is -> {fix}"}
-        return result | self._write(arguments, slug(project.name), imported)
+            return {"failed": True, "msg": f"{file} cannot be imported as it is -> {fix}"}
+        return self._write(arguments, slug(project.name), imported)
 
-    def _write(self, arguments: dict[str, Any], stack: str, imported: Imported) -> dict[str, Any]:
+    def _write(self, arguments: Arguments, stack: str, imported: Imported) -> dict[str, Any]:
         target = Path(arguments["directory"]) / f"{stack}.yml"
         text = written(stack, arguments["file"], imported)
         before = target.read_text() if target.exists() else ""
@@ -80,14 +79,9 @@ class ActionModule(ActionBase):
             if lines:
                 self._display.display("\n".join([f"{title}:", *_indented(lines)]))
 
-    def _asks(self, mirrors: dict[str, str], task_vars: dict[str, Any]) -> Callable[[str], str | None]:
-        """Return a function that asks for the user of an image; of a registry that is away only once."""
-        logins = self._templar.template(task_vars.get("homeserver_registry_logins", []))
-        registries = Registries(Web(self._display.vv, patience=_PATIENCE), mirrors, logins)
-        return partial(_user, registries, {})
-
 
 def _user(registries: Registries, away: dict[str, None], image: str) -> str | None:
+    """Return the user of an image; a registry that does not answer is asked only once."""
     registry = image.partition("/")[0] if "." in image.partition("/")[0] else ""
     if registry in away:
         return None

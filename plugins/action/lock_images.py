@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from ansible.plugins.action import ActionBase
-from ansible_collections.homeserver.stack.plugins.module_utils.registry.client import Registries
 from ansible_collections.homeserver.stack.plugins.module_utils.registry.downloads import Web
 from ansible_collections.homeserver.stack.plugins.module_utils.registry.image_lock import (
     Lock,
@@ -19,58 +17,55 @@ from ansible_collections.homeserver.stack.plugins.module_utils.registry.image_lo
     update,
     write_lock,
 )
+from ansible_collections.homeserver.stack.plugins.plugin_utils.registry_action import (
+    Arguments,
+    RegistryAction,
+)
 
-_ARGUMENTS = {
-    "file": {"type": "path", "required": True},
-    "images": {"type": "list", "elements": "str", "required": True},
-    "mirrors": {"type": "dict", "default": {}},
-    "prefix": {"type": "str", "default": ""},
-    "take_moved": {"type": "bool", "default": False},
-}
 _PATIENCE = 10.0
 """Seconds: a run goes on without an answer."""
 
 
-class ActionModule(ActionBase):
+class ActionModule(RegistryAction):
     """Run on the control machine, where the file is."""
 
-    _supports_check_mode = True
-    _requires_connection = False
+    ARGUMENTS: ClassVar = {
+        "file": {"type": "path", "required": True},
+        "images": {"type": "list", "elements": "str", "required": True},
+        "prefix": {"type": "str", "default": ""},
+        "take_moved": {"type": "bool", "default": False},
+    }
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def act(self, arguments: Arguments, task_vars: dict[str, Any]) -> dict[str, Any]:
         """Write the lock, and warn of moved tags and images that are not locked."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        _, arguments = self.validate_argument_spec(_ARGUMENTS)
         file, take = Path(arguments["file"]), arguments["take_moved"]
         if self._task.check_mode and not take:
-            return result | {"moved": []}
+            return {"moved": []}
         try:
             lock = read_lock(file)
             look = take or is_due(file)
-            done = self._update(lock, arguments, task_vars or {}, look=look, take=take)
+            done = self._update(lock, arguments, task_vars, look=look, take=take)
             changed = done.lock != lock
             if not self._task.check_mode:
                 write_lock(file, done.lock)
                 if look and file.exists():
                     os.utime(file)
         except LockError as error:
-            return result | {"failed": True, "msg": str(error)}
+            return {"failed": True, "msg": str(error)}
         except OSError as error:
             wrong = f"{error.filename or file} cannot be read or written: {error.strerror}"
-            return result | {"failed": True, "msg": f"{wrong} -> let the user of the control machine do so"}
-        return result | {
+            return {"failed": True, "msg": f"{wrong} -> let the user of the control machine do so"}
+        return {
             "changed": changed,
             "moved": sorted(done.moved),
             "warnings": list(_warnings(done, taken=take and not self._task.check_mode)),
         }
 
     def _update(
-        self, lock: Lock, arguments: dict[str, Any], task_vars: dict[str, Any], *, look: bool, take: bool
+        self, lock: Lock, arguments: Arguments, task_vars: dict[str, Any], *, look: bool, take: bool
     ) -> Locked:
-        # Logins are not an argument, because a result would show them.
-        logins = self._templar.template(task_vars.get("homeserver_registry_logins", []))
         web = Web(self._display.vv, patience=_PATIENCE)
-        registries = Registries(web, arguments["mirrors"], logins)
+        registries = self.registries(web, arguments, task_vars)
         prefix = arguments["prefix"]
         return update(
             lock, arguments["images"], lambda image: registries.digest(prefix + image), look=look, take=take

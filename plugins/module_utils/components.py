@@ -73,14 +73,14 @@ def used_namespaces(holds: Holds) -> dict[str, bool]:
     return {name: name in used for name, _ in declared}
 
 
-def own_namespaces(role: str) -> dict[str, str]:
+def own_namespaces(role: str, value: Value) -> dict[str, str]:
     """Return the namespaces that a component creates, each with its Pod Security Standard.
 
     Of several components in one namespace, the one that is applied first creates it.
     """
     declared = components()[role]
     namespace = declared.get("namespace")
-    levels: dict[str, str] = declared.get("pod_security", {})
+    levels: dict[str, str] = value(declared.get("pod_security", {}))
     first = next(name for name, each in components().items() if each.get("namespace") == namespace)
     return ({namespace: "restricted"} if namespace and role == first else {}) | levels
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from .components import own_namespaces
+from .components import Value, own_namespaces
 
 _POD_SECURITY = "pod-security.kubernetes.io"
 
 
-def namespaces(role: str) -> list[dict[str, Any]]:
+def namespaces(role: str, value: Value) -> list[dict[str, Any]]:
     """Return the Namespaces that a component creates."""
     return [
         {
@@ -17,7 +17,7 @@ def namespaces(role: str) -> list[dict[str, Any]]:
             "kind": "Namespace",
             "metadata": {"name": name, "labels": _labels(level)},
         }
-        for name, level in own_namespaces(role).items()
+        for name, level in own_namespaces(role, value).items()
     ]
 
 

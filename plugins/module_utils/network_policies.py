@@ -55,7 +55,7 @@ def network_policies(role: str, value: Value) -> list[Object]:
                     accepted += there.opened(source, [address])
     declared = components()[role]
     own = {full_name(pod, declared) for pod in declared.get("connects", {})}
-    isolated = own_namespaces(role)
+    isolated = own_namespaces(role, value)
     return [
         *(_policy(namespace, "default-deny", {}, ["Ingress", "Egress"]) for namespace in isolated),
         *(_names(namespace) for namespace in isolated if declared.get("dns")),

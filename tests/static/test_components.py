@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -63,7 +64,7 @@ def test_all_workloads_are_removed_in_the_reverse_order() -> None:
 
 @each
 def test_its_namespace_is_created_before_its_objects(role: str, declared: Declaration) -> None:
-    creators = [name for name in DECLARED if declared.get("namespace") in own_namespaces(name)]
+    creators = [name for name in DECLARED if declared.get("namespace") in own_namespaces(name, _fixed)]
 
     assert len(creators) == ("namespace" in declared)
     assert {*creators} <= {role, *declared.get("needs", [])}
@@ -129,9 +130,15 @@ def test_its_routes_serve_its_pages(role: str, objects_of: Callable[[str], list[
     assert served - {"hello.home.arpa"} == {f"{page}.home.arpa" for page in DECLARED[role].get("pages", {})}
 
 
+def _fixed(value: object) -> Any:
+    """Return the part of a declaration that depends on no option."""
+    return {} if isinstance(value, str) else value
+
+
 def _namespaces(declared: Declaration) -> set[str]:
     """Return the namespaces of a component, and the one in which its check runs."""
-    own = {*([declared["namespace"]] if "namespace" in declared else []), *declared.get("pod_security", {})}
+    own = {declared["namespace"]} if "namespace" in declared else set()
+    own |= {*_fixed(declared.get("pod_security", {}))}
     return own | ({CHECKED_IN} if "check" in declared else set())
 
 

@@ -77,7 +77,7 @@ TEMPLATES: dict[str, set[str]] = {
     "routes": set(),
 }
 # Templates of several similar components.
-COLLECTIONS = {"namespaces", "apps", "dashboards", "metrics", "scaling", "services", "volumes"}
+COLLECTIONS = {"apps", "dashboards", "metrics", "scaling", "services", "volumes"}
 
 every_role = pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 
@@ -147,8 +147,7 @@ def test_manifests_have_common_names(role: Role) -> None:
             assert name in COLLECTIONS or re.search(rf"^  name: (\S+-)?{name}$", text, re.MULTILINE), (
                 path.name
             )
-        # Apps have further namespaces only while they need them.
-        assert "Namespace" not in kinds or role.name == "apps", path.name
+        assert "Namespace" not in kinds, path.name
 
 
 @every_role

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from ..apps import ROOT_CAPABILITIES
 from .errors import Remarks
 from .project import Service
 
@@ -29,7 +30,6 @@ SAFE_SYSCTLS = frozenset(
     }
 )
 """Parameters of the kernel that each container has for itself."""
-_OF_ROOT = {"CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID"}
 _LARGEST_USER = 2**31 - 1
 
 
@@ -80,7 +80,7 @@ def _capabilities(key: str, service: Service, remarks: Remarks, *, is_root: bool
         return {}
     if low_ports and is_root:
         added.add("NET_BIND_SERVICE")
-    return {"capabilities": sorted(added | (_OF_ROOT if is_root else set()))} if added else {}
+    return {"capabilities": sorted(added | (set(ROOT_CAPABILITIES) if is_root else set()))} if added else {}
 
 
 def _sysctls(key: str, service: Service, remarks: Remarks, *, low_ports: bool) -> Entry:

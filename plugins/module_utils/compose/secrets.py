@@ -108,7 +108,7 @@ def _passwords(value: str, text: str) -> set[int]:
         rf"(?:^|[\s])(?:--requirepass|--password|--pass|--auth|-a|-p)[= ][\"']?(?P<it>{name})(?![\w.-])",
         rf"(?:^|\s)-p[\"']?(?P<it>{name})(?![\w.-])",
     )
-    return {found.start("it") for pattern in patterns for found in re.finditer(pattern, text)}
+    return _places(patterns, text)
 
 
 def _others(value: str, text: str) -> set[int]:
@@ -122,7 +122,10 @@ def _others(value: str, text: str) -> set[int]:
         # A part of another word.
         rf"[\w.-](?P<it>{name})|(?P<it2>{name})(?=[\w.-])",
     )
+    return _places(patterns, text)
+
+
+def _places(patterns: Iterable[str], text: str) -> set[int]:
+    """Return the places in a text where a named group of a pattern begins."""
     found = [match for pattern in patterns for match in re.finditer(pattern, text)]
-    return {
-        place for match in found for place in (match.start(name) for name in match.groupdict()) if place >= 0
-    }
+    return {match.start(name) for match in found for name in match.groupdict() if match[name] is not None}

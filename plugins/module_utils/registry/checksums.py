@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from pathlib import Path
+
+from ..files import write_atomic
 
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "homeserver" / "checksums.json"
 
@@ -36,10 +37,6 @@ def _read(cache: Path) -> dict[str, str]:
 
 def _write(cache: Path, known: dict[str, str]) -> None:
     cache.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=cache.parent)
-    with os.fdopen(handle, "w") as stream:
-        # Forget files that no longer exist.
-        json.dump(
-            {stamp: sum_ for stamp, sum_ in known.items() if Path(stamp.rsplit(" ", 2)[0]).exists()}, stream
-        )
-    Path(temporary).replace(cache)
+    # Forget files that no longer exist.
+    kept = {stamp: digest for stamp, digest in known.items() if Path(stamp.rsplit(" ", 2)[0]).exists()}
+    write_atomic(cache, json.dumps(kept).encode())
