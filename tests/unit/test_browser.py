@@ -118,9 +118,10 @@ def test_a_page_with_a_password_stays_closed_without_it(
 def test_a_missing_text_is_reported_with_the_visible_text(
     chromium: browser.Browser, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(browser, "_PATIENCE", 2.0)
     with chromium.page() as page:
         page.open(f"{server}/fine")
+        page.wait_for("It works")
+        monkeypatch.setattr(browser, "_PATIENCE", 5.0)
         with pytest.raises(browser.BrowserError, match=r"(?s)'Welcome' does not appear.*It works"):
             page.wait_for("Welcome")
 

@@ -23,11 +23,15 @@ EXPIRING = {"front-proxy-client": 0, "kubelet": 20, "proxy": 20, "server": 0}
 
 
 @pytest.fixture(scope="module")
-def image(home: Home, host: Host) -> str:
-    """A Python image on the machine: from the bundle, or to be pulled."""
+def image(home: Home, host: Host) -> Iterator[str]:
+    """A Python image on the machine: from the bundle, or to be pulled.
+
+    It is pinned, because a drill in another test lets a cleanup delete unused images.
+    """
     reference = home.image("python")
+    pin = f"/snap/bin/microk8s ctr images label {reference} io.cri-containerd.pinned"
     bundle = home.bundle
-    if bundle and not host.run(f"/snap/bin/microk8s ctr images ls -q | grep -qxF {reference}").succeeded:
+    if bundle and not host.run(f"{pin}=pinned").succeeded:
         (archive,) = (
             i["file"]
             for i in json.loads((bundle / "bundle.json").read_text())["images"]
@@ -35,7 +39,9 @@ def image(home: Home, host: Host) -> str:
         )
         host.ansible("ansible.builtin.copy", f"src={bundle / archive} dest=/root/verify.tar", check=False)
         host.check_output("/snap/bin/microk8s images import /root/verify.tar && rm /root/verify.tar")
-    return reference
+        host.check_output(f"{pin}=pinned")
+    yield reference
+    host.run(f"{pin}=")
 
 
 @pytest.fixture(scope="module")
