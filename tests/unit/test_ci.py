@@ -273,3 +273,13 @@ def test_the_table_ends_with_the_number_of_failures() -> None:
     broken = Part("lint", [], outcome="FAILED (exit code 2)")
 
     assert table([fine, broken]).splitlines()[-1] == "4 passed, 1 failed, 0 skipped"
+
+
+def test_the_tests_of_the_labs_machines_run_again_for_each_file_that_they_import() -> None:
+    files = [
+        path for path in (ci.ROOT / "lab/tests").rglob("test_*.py") if "mark.machine" in path.read_text()
+    ]
+    imported = {name for path in files for name in re.findall(r"from harness\.(\w+) ", path.read_text())}
+
+    assert files
+    assert {f"harness/{name}.py" for name in imported} <= set(ci.LAB)
