@@ -1,9 +1,9 @@
 """Runs everything that CI runs. Parts run side by side; each starts once the parts it needs have passed.
 
-The build and the scenarios decide how long it takes. Two of them run at a time, and show what they print at
-once. The rest runs in the background, on what processor time they leave, because a home on two cores that has
-to share them misses its probes. The app's tests measure time, so they do not. A table of all parts with their
-seconds comes last.
+The build and the scenarios show what they print at once. Processor time decides how long it takes. A home on
+two cores that has to share them misses its probes, so one scenario runs at a time, and the rest in the
+background, on what processor time it leaves. Once no part is left for that, a second scenario runs. The app's
+tests measure time, so they do not run in the background. A table of all parts with their seconds comes last.
 
 A test that is skipped fails the run, unless tests/skips.yml says why.
 """
@@ -105,7 +105,6 @@ MACHINES = (
     Part("house", ["make", "molecule", "SCENARIOS=house"], after=BUILD, live=True),
     Part("small", ["make", "molecule", "SCENARIOS=small"], after=BUILD, live=True),
 )
-MACHINES_AT_ONCE = 2
 # Whatever the lab's tests of machines read.
 LAB = (
     *("lab", "harness/waiting.py", "requirements*.txt", "pyproject.toml", "Makefile"),
@@ -116,16 +115,8 @@ BESIDE = (
     Part("unit", ["make", "fast-test"], background=True),
     Part("lint", ["make", "lint"], background=True),
     # Its machines are bare.
-    Part(
-        "lab",
-        ["make", "lab-test"],
-        unless=content_of(*LAB),
-        after=BUILD,
-        background=True,
-    ),
+    Part("lab", ["make", "lab-test"], unless=content_of(*LAB), after=BUILD, background=True),
 )
-# Together, those in the background have the share of one.
-BESIDE_AT_ONCE = 2
 DAY = 24 * 60 * 60  # seconds for which a part need not run again
 
 
@@ -140,21 +131,21 @@ class Run:
     def everything(self) -> bool:
         """Run all parts, print the table, and tell whether all is fine."""
         machines = [*MACHINES, *map(lane, chosen_lanes())]
-        self._all((machines, MACHINES_AT_ONCE), (BESIDE, BESIDE_AT_ONCE))
         parts = [*machines, *BESIDE]
+        beside = list(BESIDE)
+        first = self._started(machines)
+        for worker in (self._started(beside), self._started(beside)):
+            worker.join()
+        self._work(machines)
+        first.join()
         self._show(table(parts))
         return all(part.is_fine for part in parts)
 
-    def _all(self, *groups: tuple[Sequence[Part], int]) -> None:
-        """Run all parts of each group, as many at once as it says."""
-        workers = []
-        for parts, at_once in groups:
-            waiting = list(parts)
-            workers += [threading.Thread(target=self._work, args=(waiting,)) for _ in range(at_once)]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
+    def _started(self, waiting: list[Part]) -> threading.Thread:
+        """Start to run them, beside others."""
+        worker = threading.Thread(target=self._work, args=(waiting,))
+        worker.start()
+        return worker
 
     def _work(self, waiting: list[Part]) -> None:
         """Run one part after another that nobody else has taken."""
@@ -183,16 +174,11 @@ class Run:
     def _run(self, part: Part) -> None:
         """Run a part, show what it prints, and note what came of it."""
         began = time.monotonic()
-        process = subprocess.Popen(
-            in_background(part.command) if part.background else part.command,
-            cwd=ROOT,
-            env=os.environ | {"COLUMNS": "200"},  # pytest cuts the reason of a failure to this width
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        )
+        try:
+            process = self._begun(part)
+        except OSError as error:
+            part.outcome = f"FAILED ({error})"
+            return
         lines = []
         for line in process.stdout or ():
             lines.append(line)
@@ -211,6 +197,18 @@ class Run:
             self._note(part)
         if not part.live:
             self._show(f"\n==== {part.name}: {part.outcome}\n", *lines)
+
+    def _begun(self, part: Part) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            in_background(part.command) if part.background else part.command,
+            cwd=ROOT,
+            env=os.environ | {"COLUMNS": "200"},  # pytest cuts the reason of a failure to this width
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
 
     def _note(self, part: Part) -> None:
         """Note for later runs that it has passed."""

@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -25,9 +24,9 @@ def _python(program: str) -> list[str]:
     return [sys.executable, "-c", program]
 
 
-def _run(monkeypatch: pytest.MonkeyPatch, *parts: Part) -> bool:
+def _run(monkeypatch: pytest.MonkeyPatch, *parts: Part, beside: tuple[Part, ...] = ()) -> bool:
     monkeypatch.setattr(ci, "MACHINES", parts)
-    monkeypatch.setattr(ci, "BESIDE", ())
+    monkeypatch.setattr(ci, "BESIDE", beside)
     monkeypatch.setattr(ci, "chosen_lanes", tuple)
     return Run().everything()
 
@@ -92,22 +91,38 @@ def test_a_part_waits_for_the_one_it_needs_while_others_run(
     assert machine.outcome == ("passed" if built else "not run")
 
 
-def test_two_parts_run_at_a_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    program = (
-        f"import pathlib, time; here = pathlib.Path({str(tmp_path)!r}); mine = here / str(time.time_ns()); "
-        "mine.touch(); time.sleep(0.3); print(f'{len(list(here.iterdir()))} passed in 0.30s'); mine.unlink()"
+def _counting(directory: Path) -> list[str]:
+    """A program that tells how many of it run at the same time."""
+    return _python(
+        f"import pathlib, time; here = pathlib.Path({str(directory)!r}); mine = here / str(time.time_ns()); "
+        "mine.touch(); time.sleep(0.3); running = set(here.iterdir()) - set(here.glob('*.ended')); "
+        "print(f'{len(running)} passed in 0.30s'); mine.rename(f'{mine}.ended')"
     )
-    parts = [Part(f"part {number}", _python(program)) for number in range(4)]
+
+
+def test_two_machines_run_at_a_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    parts = [Part(f"part {number}", _counting(tmp_path)) for number in range(4)]
 
     assert _run(monkeypatch, *parts)
     assert max(part.tests["passed"] for part in parts) == 2
 
 
+def test_one_machine_runs_while_there_is_something_beside_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    parts = [Part(f"part {number}", _counting(tmp_path)) for number in range(2)]
+    ended = f"len(list(pathlib.Path({str(tmp_path)!r}).glob('*.ended')))"
+    beside = Part("unit", _python(f"import pathlib, time\nwhile {ended} < 2: time.sleep(0.01)"))
+
+    assert _run(monkeypatch, *parts, beside=(beside,))
+    assert max(part.tests["passed"] for part in parts) == 1
+
+
 def test_the_run_ends_when_a_program_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threading, "excepthook", lambda _: None)
     missing = Part("build", ["no-such-program"])
 
     assert not _run(monkeypatch, missing, Part("scenarios", _python("pass"), after=missing))
+    assert "no-such-program" in missing.outcome
 
 
 @pytest.mark.parametrize("live", [True, False])
