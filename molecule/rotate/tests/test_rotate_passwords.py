@@ -70,7 +70,8 @@ def test_only_the_new_password_opens(
     file, opened, restarted = ROTATED[name]
     opens: Opens = request.getfixturevalue(opened)
     old = (home.secrets / file).read_text().strip()
-    others = {path: path.read_bytes() for path in home.secrets.iterdir() if path.name != file}
+    others = _files(home)
+    del others[file]
     before = _pods(kubectl)
     assert opens(old)
 
@@ -80,7 +81,7 @@ def test_only_the_new_password_opens(
     new = (home.secrets / file).read_text().strip()
     assert (opens(old), opens(new)) == (False, True)
     assert [secret for secret in (old, new) if secret in run.stdout + run.stderr] == []
-    assert {path: path.read_bytes() for path in others} == others
+    assert {name: text for name, text in _files(home).items() if name != file} == others
     assert {before[uid] for uid in before.keys() - _pods(kubectl).keys()} == restarted
 
 
@@ -106,8 +107,9 @@ def test_all_are_replaced_at_once(request: pytest.FixtureRequest, home: Home, ho
 
 
 def _files(home: Home) -> dict[str, str]:
-    """Return what is in each file of the home's secrets."""
-    return {path.name: path.read_text().strip() for path in home.secrets.iterdir()}
+    """Return the content of each file of the home's secrets, those of apps included."""
+    files = (path for path in home.secrets.rglob("*") if path.is_file())
+    return {str(path.relative_to(home.secrets)): path.read_text().strip() for path in files}
 
 
 def _pods(kubectl: Kubectl) -> dict[str, str]:
