@@ -21,4 +21,7 @@ class FilterModule:
             "complete_apps": apps.complete,
             "directory_nodes": apps.directory_nodes,
             "stranded_volumes": apps.stranded_volumes,
+            "update_settings": apps.update_settings,
+            "updated_apps": apps.updated,
+            "updates_told": apps.updates_told,
         }

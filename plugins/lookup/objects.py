@@ -17,6 +17,10 @@ options:
     description: The version to read them in.
     type: str
     default: v1
+  name:
+    description: The name of the only objects to return.
+    type: str
+    default: ""
 """
 
 EXAMPLES = """
@@ -53,16 +57,20 @@ class LookupModule(LookupBase):
         known = variables or {}
         kubeconfig = str(Path(self._templar.template(known["homeserver_kubeconfig"])).expanduser())
         check_mode = bool(known["ansible_check_mode"])
-        return _found(kubeconfig, self.get_option("api_version"), terms[0], check_mode=check_mode)
+        name = self.get_option("name")
+        selectors = (("field_selector", f"metadata.name={name}"),) if name else ()
+        return _found(kubeconfig, self.get_option("api_version"), terms[0], selectors, check_mode=check_mode)
 
 
 # The process of a task evaluates a variable several times.
 @cache
-def _found(kubeconfig: str, api_version: str, kind: str, *, check_mode: bool) -> list[Any]:
+def _found(
+    kubeconfig: str, api_version: str, kind: str, selectors: tuple[tuple[str, str], ...], *, check_mode: bool
+) -> list[Any]:
     if not Path(kubeconfig).exists():
         return []
     try:
-        return Cluster(kubeconfig, patient=not check_mode).find(api_version, kind)
+        return Cluster(kubeconfig, patient=not check_mode).find(api_version, kind, **dict(selectors))
     except (ApiError, UnreachableError) as error:
         if check_mode:
             return []

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
+
+from .registry.image_lock import Lock, locked
 
 App = Mapping[str, Any]
 Options = Mapping[str, Mapping[str, Any]]
@@ -175,6 +178,93 @@ def stranded_volumes(apps: Iterable[App], claims: Iterable[Mapping[str, Any]]) -
                     f" and the app would run in {app['namespace']} with an empty one"
                 )
     return found
+
+
+# ---- Updates, which roles/apps/files/homeserver_update makes.
+
+_RECORD = ("default", "homeserver-updates")
+
+
+def _recorded(objects: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what the program of updates has written, from the ConfigMaps of the cluster."""
+    return {
+        name: json.loads(text)
+        for obj in objects
+        if (obj["metadata"]["namespace"], obj["metadata"]["name"]) == _RECORD
+        for name, text in (obj.get("data") or {}).items()
+    }
+
+
+def updated(apps: Iterable[App], records: Iterable[Mapping[str, Any]]) -> list[App]:
+    """Return the entries of apps, with the images that they were updated to.
+
+    An entry whose image the owner has changed since keeps it.
+
+    Args:
+        apps: entries of the option apps.
+        records: the ConfigMaps with the records of updates.
+    """
+    found = _recorded(records)
+    return [
+        {**app, "image": record["to"], "updated_from": record["from"]}
+        if (record := found.get(app["name"])) and record["from"] == app.get("image")
+        else app
+        for app in apps
+    ]
+
+
+def update_settings(apps: Sequence[App], policy: str, prefix: str, lock: Lock) -> list[dict[str, Any]]:
+    """Return what the program of updates has to know about apps.
+
+    Args:
+        apps: complete entries.
+        policy: the policy of apps that have none.
+        prefix: the beginning of the names of images, with the mirror.
+        lock: the digests of images.
+    """
+    with_data = {app["name"]: app.get("stack", app["name"]) for app in apps if app["volumes"]}
+    found = []
+    for app in apps:
+        own, group = app.get("update") or {}, app.get("stack", app["name"])
+        image = str(app.get("updated_from") or app.get("image") or "")
+        elsewhere = [name for name in app["needs"] if with_data.get(name, group) != group]
+        found.append(
+            {
+                "name": app["name"],
+                "namespace": app["namespace"],
+                "group": group,
+                "image": image,
+                "installed": f"{prefix}{locked(image, lock)}" if image else "",
+                "policy": own.get("policy", policy),
+                "before": own.get("before", []),
+                "after": own.get("after", []),
+                "needs": [] if "policy" in own else elsewhere,
+                "jobs": [f"{app['name']}-{schedule['name']}" for schedule in app["schedules"]],
+                "claims": [
+                    f"{volume.get('app', app['name'])}-{volume['name']}"
+                    for volume in app["volumes"]
+                    if "place" not in volume
+                ],
+                "start_seconds": app["start_seconds"] + app["stop_seconds"],
+            }
+        )
+    return found
+
+
+def updates_told(records: Iterable[Mapping[str, Any]]) -> str:
+    """Return which apps wait for an update, and which updates were taken back; empty without a check.
+
+    Args:
+        records: the ConfigMaps with the records of updates.
+    """
+    about = _recorded(records).get("waiting")
+    if not about:
+        return ""
+    parts = [
+        *(f"{name}: {what}" for name, what in sorted(about["waiting"].items())),
+        *(f"{name}: {what}" for name, what in sorted(about["taken_back"].items())),
+    ]
+    return "; ".join(parts) or "no newer version of an app"
 
 
 def _by_namespace(own: str, ends: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

@@ -24,6 +24,7 @@ MANAGER = "homeserver"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 PART_OF = "app.kubernetes.io/part-of"
 HASH = "homeserver.stack/config-hash"
+UPDATED_FROM = "homeserver.stack/updated-from"
 RELOADED = "homeserver.stack/reloaded"
 """Annotation of a ConfigMap or Secret whose pods reload it themselves and need no restart."""
 NEEDS = "homeserver.stack/needs"
@@ -247,9 +248,25 @@ def _stamp(objects: list[Object]) -> None:
             continue
         namespace = obj["metadata"].get("namespace")
         used = [content.get((kind, namespace, name)) for kind, name in sorted(set(_references(template)))]
-        digest = hashlib.sha256(json.dumps([identity(obj), template, used], sort_keys=True).encode())
+        content_of_pod = [identity(obj), _before_update(obj, template), used]
+        digest = hashlib.sha256(json.dumps(content_of_pod, sort_keys=True).encode())
         metadata = template["metadata"] = dict(template.get("metadata") or {})
         metadata["annotations"] = {**(metadata.get("annotations") or {}), HASH: digest.hexdigest()[:16]}
+
+
+def _before_update(obj: Object, template: Object) -> Object:
+    """Return a pod template as it was applied before the program of updates has changed its images.
+
+    That has not changed the hash in the cluster.
+    """
+    image = (obj["metadata"].get("annotations") or {}).get(UPDATED_FROM)
+    if not image:
+        return template
+    pod = dict(template["spec"])
+    for kind in ("initContainers", "containers"):
+        if kind in pod:
+            pod[kind] = [{**each, "image": image} for each in pod[kind]]
+    return {**template, "spec": pod}
 
 
 def _is_reloaded(obj: Object) -> bool:

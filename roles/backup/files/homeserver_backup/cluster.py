@@ -2,16 +2,16 @@
 
 import json
 import re
-import subprocess
 from collections.abc import Iterable
 
+from .atomic import write_atomic
 from .errors import BackupError
-from .files import write_atomic
+from .kubectl import SECONDS, KubectlError, node_of
+from .kubectl import kubectl as run
 from .settings import Object, Settings
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "homeserver"
-KUBECTL_SECONDS = 120
 _TRANSIENT = {
     "controllerrevisions.apps",
     "endpoints",
@@ -42,20 +42,16 @@ _ANNOTATIONS_OF_CLUSTER = (
 )
 
 
-def kubectl(settings: Settings, *arguments: str, seconds: int = KUBECTL_SECONDS) -> str:
-    """Run kubectl, and return its output."""
+def kubectl(settings: Settings, *arguments: str, seconds: int = SECONDS) -> str:
+    """Run kubectl, and return its output.
+
+    Raises:
+        BackupError: it fails.
+    """
     try:
-        done = subprocess.run(
-            [*settings.kubectl, *arguments], capture_output=True, text=True, check=False, timeout=seconds
-        )
-    except subprocess.TimeoutExpired:
-        raise BackupError(f"kubectl {' '.join(arguments[:4])} takes longer than {seconds} s") from None
-    except OSError as error:
-        raise BackupError(f"kubectl cannot be run: {error}") from None
-    if done.returncode:
-        said = " / ".join(done.stderr.strip().splitlines()[-3:])
-        raise BackupError(f"kubectl {' '.join(arguments[:4])}: {said}")
-    return done.stdout
+        return run(settings.kubectl, *arguments, seconds=seconds)
+    except KubectlError as error:
+        raise BackupError(str(error)) from None
 
 
 def write_objects(settings: Settings) -> None:
@@ -88,7 +84,7 @@ def volumes(found: Iterable[Object]) -> list[Object]:
             "namespace": spec["claimRef"]["namespace"],
             "claim": spec["claimRef"]["name"],
             "volume": each["metadata"]["name"],
-            "node": _node(spec),
+            "node": node_of(spec),
             "path": spec["hostPath"]["path"],
             "capacity": spec["capacity"]["storage"],
             "access_modes": spec["accessModes"],
@@ -100,13 +96,6 @@ def volumes(found: Iterable[Object]) -> list[Object]:
         and each["status"].get("phase") == "Bound"
         and "hostPath" in spec
     ]
-
-
-# The hosts that run this program do not have the collection, so this repeats its volume_hosts.
-def _node(spec: Object) -> str:
-    terms = spec.get("nodeAffinity", {}).get("required", {}).get("nodeSelectorTerms", [])
-    rules = [rule for term in terms for rule in term.get("matchExpressions", [])]
-    return next((rule["values"][0] for rule in rules if rule["key"] == "kubernetes.io/hostname"), "")
 
 
 def is_made_by_owner(obj: Object) -> bool:

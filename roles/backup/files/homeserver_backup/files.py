@@ -75,14 +75,3 @@ def is_file_or_directory(path: Path) -> bool:
     except FileNotFoundError:
         return True
     return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
-
-
-def write_atomic(path: Path, text: str, mode: int) -> None:
-    """Write a file atomically."""
-    beside = path.with_name(f".{path.name}.new")
-    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as file:  # noqa: PTH123
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.chmod(mode)
-    beside.replace(path)

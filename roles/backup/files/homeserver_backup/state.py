@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from .atomic import write_atomic
 from .errors import BackupError
-from .files import write_atomic
 from .metrics import metrics
 from .settings import Settings
 

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
+from .atomic import write_atomic
 from .cluster import write_objects
 from .databases import copy_databases
 from .errors import BackupError
-from .files import symlinks_refused, write_atomic
+from .files import symlinks_refused
 from .hooks import snapshot_logs
 from .prometheus import copy_prometheus
 from .settings import Settings

@@ -1,0 +1,1 @@
+../../../../plugins/module_utils/registry/image_reference.py

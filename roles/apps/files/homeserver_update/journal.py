@@ -1,0 +1,1 @@
+../../../backup/files/homeserver_backup/journal.py
