@@ -51,6 +51,8 @@ COMMANDS = {
     ".venv/bin/ansible-playbook playbooks/bundle.yml -e "
     """'{"bundle_platforms": ["linux/amd64", "linux/arm64"]}'""": "tests/unit/test_bundle_making.py",
     ".venv/bin/ansible-playbook playbooks/status.yml": "scenario cluster",
+    ".venv/bin/ansible-playbook playbooks/update.yml -e check=true": "scenario apps",
+    ".venv/bin/ansible-playbook playbooks/update.yml -e app=blog": "scenario apps, for another app",
     ".venv/bin/ansible-playbook playbooks/status.yml -e format=json | sed -n '/^{/p'": "scenario site",
     ".venv/bin/ansible-playbook playbooks/microk8s.yml --limit attic -e microk8s_state=absent "
     "-e microk8s_confirm_removal=attic": "scenario cluster",
