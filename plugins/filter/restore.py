@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from ansible_collections.homeserver.stack.plugins.module_utils.apps import LEVELS
 from ansible_collections.homeserver.stack.plugins.module_utils.backup.keys import (
     machine_location,
     machine_password,
@@ -194,14 +195,25 @@ def _app(workload: Object) -> str:
     return str(labels.get("app.kubernetes.io/name") or workload["metadata"]["name"])
 
 
-def stopping(workloads: Iterable[Object], claims: Iterable[str]) -> list[Object]:
-    """Return the patches that stop the workloads that use one of the claims."""
-    wanted = set(claims)
+def stopping(workloads: Iterable[Object], claims: Iterable[str], apps: Iterable[str] = ()) -> list[Object]:
+    """Return the patches that stop the workloads that use one of the claims, or belong to an app.
+
+    Args:
+        workloads: Deployments, StatefulSets and CronJobs.
+        claims: claims, as namespace/name.
+        apps: names of an owner's apps.
+    """
+    wanted, names = set(claims), set(apps)
     return [
         _patch(workload, {**_still(workload), "annotation": json.dumps(_spec(workload))})
         for workload in workloads
-        if wanted.intersection(_claims(workload)) and REPLICAS not in _annotations(workload)
+        if (wanted.intersection(_claims(workload)) or _is_app(workload, names))
+        and REPLICAS not in _annotations(workload)
     ]
+
+
+def _is_app(workload: Object, names: set[str]) -> bool:
+    return workload["metadata"]["namespace"] in LEVELS and _app(workload) in names
 
 
 def starting(workloads: Iterable[Object]) -> list[Object]:

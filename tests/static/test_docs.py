@@ -48,6 +48,12 @@ COMMANDS = {
     ".venv/bin/ansible-playbook playbooks/bundle.yml": "tests/unit/test_bundle_making.py",
     ".venv/bin/ansible-playbook playbooks/lock_images.yml": "tests/unit/test_image_lock.py",
     ".venv/bin/ansible-playbook playbooks/import_compose.yml -e file=docker-compose.yml": "scenario apps",
+    ".venv/bin/ansible-playbook playbooks/move_in.yml -e file=docker-compose.yml "
+    "-e replace=true": "scenario apps",
+    ".venv/bin/ansible-playbook playbooks/move_in.yml -e file=docker-compose.yml "
+    "-e undo=true": "scenario apps",
+    "sudo tar -C /srv/wiki -cf wiki.tar .": "manual: it is what the owner's old server does",
+    "sudo tar -C /var/lib/docker/volumes -cf wiki.tar wiki_pages wiki_rows": "manual: as above",
     ".venv/bin/ansible-playbook playbooks/bundle.yml -e "
     """'{"bundle_platforms": ["linux/amd64", "linux/arm64"]}'""": "tests/unit/test_bundle_making.py",
     ".venv/bin/ansible-playbook playbooks/status.yml": "scenario cluster",

@@ -63,7 +63,10 @@ MORE_TASKS = {
         *("present", "change", "finish", "upgrade", "prepare_upgrade", "drain", "run_again", "revert"),
     },
     "traefik": {"download"},
-    "restore": {"finish", "inventory", "objects", "stop", "workloads"},
+    "restore": {
+        *("finish", "inventory", "objects", "start", "stop", "workloads"),
+        *("move_in", "move_stop", "move_start", "move_back", "move_report"),
+    },
 }
 # Names of manifests in all roles, with their kinds if no others may be in them.
 # Any other template has the name of a component and contains all of its objects.

@@ -87,9 +87,8 @@ def test_it_writes_apps_for_the_owner_alone(inventory: Path) -> None:
 def test_secrets_are_expressions_and_all_else_is_text(inventory: Path) -> None:
     _import(inventory, COMPOSE)
     web, db = _written(inventory)
-    secret = (
-        "{{ lookup('homeserver.stack.secret', homeserver_secrets_dir ~ '/apps/shop/postgres_password') }}"
-    )
+    file = "homeserver_secrets_dir ~ '/apps/shop/postgres_password'"
+    secret = f"{{{{ lookup('homeserver.stack.secret', {file}, minimum=1) }}}}"
 
     assert db["secrets"] == {"POSTGRES_PASSWORD": secret}
     assert web["secrets"] == {"DATABASE_URL": f"postgres://shop:{secret}@db:5432/shop"}

@@ -180,6 +180,17 @@ def test_a_workload_stands_still_and_runs_again_as_before(kind: str, spec: Objec
     assert restore.stopping([stopped], ["apps/wiki-data"]) == [], "its replicas of before would be forgotten"
 
 
+def test_all_apps_of_a_program_stop_also_those_without_volumes() -> None:
+    own, other = workload("Deployment", "wiki", replicas=2), workload("Deployment", "blog", replicas=1)
+    elsewhere = workload("Deployment", "wiki", replicas=1)
+    elsewhere["metadata"]["namespace"] = "mine"
+
+    (stop,) = restore.stopping([own, other, elsewhere], [], ["wiki"])
+
+    assert stop["metadata"]["namespace"] == "apps"
+    assert stop["spec"] == {"replicas": 0}
+
+
 def test_the_claims_of_a_statefulset_are_known_while_it_stands_still() -> None:
     templates = [{"metadata": {"name": "data"}}]
     using = workload("StatefulSet", "logs", replicas=0, volumeClaimTemplates=templates)

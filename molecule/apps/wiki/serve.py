@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 BEAT = Path("/pages/beat")
+NOTE = Path("/pages/notes/link.md")
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -33,10 +34,19 @@ def _facts() -> dict[str, Any]:
         "environment": {name: os.environ.get(name) for name in ("DATABASE_URL", "GREETING")},
         "hostname": socket.gethostname(),
         "heartbeat": time.time() - float(BEAT.read_text()) if BEAT.exists() else None,
+        "note": _note(),
         "media_is_read_only": not os.access("/media", os.W_OK),
         "owns_what_it_chowns": _chowns(),
         "user": os.getuid(),
     }
+
+
+def _note() -> list[Any]:
+    """Return the text that a link leads to, and the owner and mode of its file, if it is there."""
+    if not NOTE.exists():
+        return []
+    about = NOTE.stat()
+    return [NOTE.read_text(), about.st_uid, oct(about.st_mode & 0o7777)]
 
 
 def _reaches(host: str, port: int) -> bool:

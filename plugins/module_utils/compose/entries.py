@@ -11,15 +11,15 @@ from ..preflight.formats import fits
 from . import images, keys, limits, pages, secrets
 from .ending import without_ending
 from .errors import Remark, Remarks
-from .interpolation import is_marked
-from .mounts import Mounts
+from .interpolation import is_marked, split_at_secrets
+from .mounts import Data, Mounts
 from .names import Hosts, slug, unique
 from .privileges import SAFE_SYSCTLS, User, privileges
 from .project import Project, Service
 from .secrets import Text
 from .syntax import Port, exposed, ports
 
-__all__ = ["SAFE_SYSCTLS", "Entry", "Imported", "Remark", "User", "slug", "translate"]
+__all__ = ["SAFE_SYSCTLS", "Data", "Entry", "Imported", "Remark", "User", "slug", "translate"]
 
 Entry = dict[str, Any]
 _TAKEN_BY_HOME = {80, 443, 16443}
@@ -39,6 +39,10 @@ class Imported(NamedTuple):
     impossible: list[Remark]
     directories: list[str]
     """Directories of the host that belong into `apps_host_directories`."""
+    data: list[Data]
+    """What the volumes of the entries had in Docker."""
+    passwords: list[tuple[str, str]]
+    """The names of passwords that new ones replace, each with the one in the file."""
 
 
 def _unknown(_: str) -> str | None:
@@ -87,7 +91,10 @@ class _Translation:
             )
         found = self._remarks
         directories = list(dict.fromkeys(self._mounts.directories))
-        return Imported(entries, list(taken), found.changed, found.impossible, directories)
+        passwords = [(split_at_secrets(marker)[1], value) for value, marker in self._replaced.items()]
+        return Imported(
+            entries, list(taken), found.changed, found.impossible, directories, self._mounts.data(), passwords
+        )
 
     # ---- Names and ports.
 

@@ -71,6 +71,15 @@ class _Place(NamedTuple):
     owned: bool
 
 
+class Data(NamedTuple):
+    """What a volume of an app had before, in Docker."""
+
+    app: str
+    volume: str
+    source: str
+    """The path of a directory, or the name of a volume of Docker; empty for one without a name."""
+
+
 class Mounts:
     """The mounts of all services."""
 
@@ -103,6 +112,23 @@ class Mounts:
                 continue
             found.append(volume)
         return found
+
+    def data(self) -> list[Data]:
+        """Return what the volumes of all services had; `volumes` has named them before."""
+        found = []
+        for root, (key, name) in self._owners.items():
+            source = root if root.startswith("/") else self._docker_name(root)
+            found.append(Data(self._names[key], name, source))
+        return found
+
+    def _docker_name(self, volume: str) -> str:
+        """Return the name that Docker has for a volume; empty for one without a name."""
+        definitions = self._project.rest.get("volumes", {})
+        if volume not in definitions:
+            return ""
+        definition = definitions[volume] or {}
+        name = definition.get("name") or (volume if definition.get("external") else "")
+        return name or f"{self._project.docker_name}_{volume}"
 
     def files(self, key: str) -> dict[str, str]:
         """Return the files of a service, their contents by path."""

@@ -35,6 +35,8 @@ class Project(NamedTuple):
     """Variables that the file uses, and that nothing sets."""
     inactive: Mapping[str, list[str]] = {}
     """The profiles of services whose profiles are not wanted."""
+    docker_name: str = ""
+    """The name of the project in Docker, with which the names of its volumes begin."""
 
 
 def read_project(
@@ -97,7 +99,9 @@ class _Reader:
         rest = self._rest(sources)
         for source in sources:
             self._unset |= source.variables.unset
-        return Project(chosen, self._directory, services, rest, sorted(self._unset), inactive)
+        # https://docs.docker.com/compose/how-tos/project-name/
+        docker = re.sub(r"[^a-z0-9_-]", "", self._name("", main, known).lower()).lstrip("_-")
+        return Project(chosen, self._directory, services, rest, sorted(self._unset), inactive, docker)
 
     def _main(self, file: Path) -> dict[str, Any]:
         """Return the file's content, with that of its override if it has a default name."""

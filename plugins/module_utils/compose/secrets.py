@@ -54,8 +54,16 @@ def replaceable(texts: Iterable[Text]) -> dict[str, str]:
     found: dict[str, str] = {}
     for value, name in _candidates(known).items():
         if _is_shared(value, known) and all(_is_understood(value, each) for each in known):
-            found[value] = secret_marker(name)
+            found[value] = _new_marker(name, found.values())
     return found
+
+
+def _new_marker(name: str, used: Iterable[str]) -> str:
+    """Return a marker that no other password has."""
+    marker, number = secret_marker(name), 2
+    while marker in used:
+        marker, number = secret_marker(f"{name}_{number}"), number + 1
+    return marker
 
 
 def hidden(text: Text, replaced: Mapping[str, str]) -> str:

@@ -81,8 +81,13 @@ def _expression(text: str, stack: str) -> str:
     if len(parts) == 1:
         return _Unsafe(text) if any(mark in text for mark in ("{{", "{%", "{#")) else text
     return "".join(
-        f"{{{{ lookup('homeserver.stack.secret', homeserver_secrets_dir ~ '/apps/{stack}/{part}') }}}}"
+        _secret(f"/apps/{stack}/{part}")
         if index % 2
         else part.replace("{{", "{{ '{{' }}").replace("{%", "{{ '{%' }}").replace("{#", "{{ '{#' }}")
         for index, part in enumerate(parts)
     )
+
+
+def _secret(path: str) -> str:
+    # The password of data that are moved in may be short.
+    return f"{{{{ lookup('homeserver.stack.secret', homeserver_secrets_dir ~ '{path}', minimum=1) }}}}"
