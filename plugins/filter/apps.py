@@ -24,4 +24,5 @@ class FilterModule:
             "update_settings": apps.update_settings,
             "updated_apps": apps.updated,
             "updates_told": apps.updates_told,
+            "unsaved_volumes": apps.unsaved_volumes,
         }

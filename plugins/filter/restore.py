@@ -205,11 +205,21 @@ def stopping(workloads: Iterable[Object], claims: Iterable[str], apps: Iterable[
     """
     wanted, names = set(claims), set(apps)
     return [
-        _patch(workload, {**_still(workload), "annotation": json.dumps(_spec(workload))})
+        _patch(workload, {**_still(workload), "annotation": _former_spec(workload)})
         for workload in workloads
-        if (wanted.intersection(_claims(workload)) or _is_app(workload, names))
-        and REPLICAS not in _annotations(workload)
+        if (wanted.intersection(_claims(workload)) or _is_app(workload, names)) and not _is_stopped(workload)
     ]
+
+
+def _is_stopped(workload: Object) -> bool:
+    """Return whether a workload was stopped, and nothing has started it since."""
+    still = _still(workload)["spec"].items() <= workload["spec"].items()
+    return still and REPLICAS in _annotations(workload)
+
+
+def _former_spec(workload: Object) -> str:
+    """Return what a workload had before it was first stopped."""
+    return _annotations(workload).get(REPLICAS) or json.dumps(_spec(workload))
 
 
 def _is_app(workload: Object, names: set[str]) -> bool:

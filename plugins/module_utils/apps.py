@@ -39,6 +39,7 @@ def complete(
         app["egress"] = [*app["egress"], *_networks(app)]
         if "stack" in app:
             app.setdefault("hostname", app["name"])
+        app["claims"] = _claims(app)
         for volume in app["volumes"]:
             if "place" in volume:
                 volume["node"] = (places or {})[directory_of(volume["place"], places or {}) or ""]
@@ -57,6 +58,22 @@ def complete(
             app["namespace"], [(other["namespace"], other["name"]) for other in reached]
         )
     return filled
+
+
+def _claims(app: App) -> dict[str, str]:
+    """Return the claim of each volume of a pod, and tell each mount which volume it is of.
+
+    A volume may be mounted at several paths, and those of two apps may have the same name.
+    """
+    claims: dict[str, str] = {}
+    for volume in app["volumes"]:
+        claim = f"{volume.get('app', app['name'])}-{volume['name']}"
+        mount, number = f"volume-{volume['name']}", 2
+        while claims.get(mount, claim) != claim:
+            mount, number = f"volume-{volume['name']}-{number}", number + 1
+        volume["mount"] = mount
+        claims[mount] = claim
+    return claims
 
 
 # ---- What a pod may do, and the namespace whose Pod Security Standard allows it.
@@ -265,6 +282,19 @@ def updates_told(records: Iterable[Mapping[str, Any]]) -> str:
         *(f"{name}: {what}" for name, what in sorted(about["taken_back"].items())),
     ]
     return "; ".join(parts) or "no newer version of an app"
+
+
+def unsaved_volumes(apps: Sequence[App]) -> list[str]:
+    """Return the claims of volumes that backups leave out, as namespace/name.
+
+    Entries need not be complete.
+    """
+    return [
+        f"{namespace(app, apps)}/{app['name']}-{volume['name']}"
+        for app in apps
+        for volume in app.get("volumes", [])
+        if not volume.get("backup", True) and "app" not in volume and "place" not in volume
+    ]
 
 
 def _by_namespace(own: str, ends: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

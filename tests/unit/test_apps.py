@@ -35,8 +35,8 @@ def test_defaults_are_filled_in_also_within_an_option() -> None:
         DB | {"autoscaling": {"min": 1, "max": 2}, "ports": [{"port": 1}], "host": "a.example.org"}
     )
 
-    volume = {"name": "data", "path": "/data", "size_gib": 1, "subdirectory": "", "read_only": False}
-    assert app["volumes"] == [volume]
+    filled = {"size_gib": 1, "subdirectory": "", "read_only": False, "backup": True}
+    assert app["volumes"] == [{**DB["volumes"][0], **filled, "mount": "volume-data"}]
     assert app["autoscaling"] == {"min": 1, "max": 2, "cpu_percent": 80}
     assert app["ports"] == [{"port": 1, "protocol": "tcp"}]
 
@@ -102,6 +102,27 @@ def test_each_port_is_opened_once_and_in_one_order() -> None:
         "udp-19132",
     ]
     assert apps.entry_points([one, other]) == apps.entry_points([other, one])
+
+
+def test_volumes_of_two_apps_with_one_name_are_two() -> None:
+    volumes = [{"name": "data", "path": "/own"}, {"name": "data", "path": "/web", "app": "web"}]
+    (app,) = complete(DB | {"stack": "shop", "volumes": [*volumes, {**volumes[1], "path": "/again"}]})
+
+    assert app["claims"] == {"volume-data": "db-data", "volume-data-2": "web-data"}
+    assert [each["mount"] for each in app["volumes"]] == ["volume-data", "volume-data-2", "volume-data-2"]
+
+
+def test_volumes_without_a_backup_are_known_by_their_claims() -> None:
+    volumes = [
+        {"name": "cache", "path": "/cache", "backup": False},
+        {"name": "data", "path": "/data"},
+        {"name": "shared", "path": "/shared", "app": "db", "backup": False},
+        {"name": "media", "path": "/media", "place": "/srv/media", "backup": False},
+    ]
+    wiki = {"name": "wiki", "volumes": volumes}
+    root = {"name": "films", "root": True, "volumes": volumes[:1]}
+
+    assert apps.unsaved_volumes([wiki, root]) == ["apps/wiki-cache", "apps-root/films-cache"]
 
 
 def test_an_app_is_built_from_its_directory_or_from_a_clone() -> None:

@@ -74,6 +74,20 @@ def test_live_data_of_elasticsearch_is_left_out(machine: Machine) -> None:
     assert not (machine.restored() / "volumes" / LIVE).exists()
 
 
+def test_a_volume_of_an_app_is_left_out_if_its_owner_wants_that(machine: Machine) -> None:
+    volumes = [{"name": "data", "backup": False}, {"name": "data-2", "backup": True}, {"name": "more"}]
+    app = {"name": "wiki", "image": "localhost/wiki:1", "volumes": volumes}
+    role = Role("backup", machine.root, apps=[app])
+    machine.configure(left_out=role.value("_backup_unsaved"))
+    kept = [f"apps-wiki-{name}{WIKI.removeprefix('apps-wiki-data')}" for name in ("data-2", "more")]
+    for name in [WIKI, *kept]:
+        (machine.volumes / name).mkdir(exist_ok=True)
+        (machine.volumes / name / "page.md").write_text("Hello")
+    machine.done("save")
+
+    assert sorted(path.name for path in (machine.restored() / "volumes").iterdir()) == kept
+
+
 @pytest.mark.parametrize("mode", ["wal", "delete"])
 def test_a_database_in_use_is_saved_as_its_readers_see_it(machine: Machine, mode: str) -> None:
     live = machine.wiki / "wiki $1.db"

@@ -197,7 +197,6 @@ def test_an_equal_mount_is_not_told(imported: Import, volume: str) -> None:
         (["data:/"], "cannot be mounted"),
         (["./shop.conf:/app/.env"], "cannot be mounted"),
         (["a:/data", "b:/data/"], "/data is mounted twice"),
-        (["a:/data", "a:/more"], "mounted a second time"),
         (["./picture.png:/picture.png"], "it is not a text"),
         (["./large.txt:/large.txt"], "more than 512 KiB"),
         (["./half.txt:/a.txt", "./half.txt:/b.txt"], "more than 900 KiB together"),
@@ -313,21 +312,34 @@ def test_services_share_volumes(imported: Import, tmp_path: Path) -> None:
     assert len(claims) == len(set(claims)) == 7
 
 
-def test_a_directory_within_another_one_of_the_same_service_is_a_volume(imported: Import) -> None:
-    result = imported(_web("./data:/data", "./data/plugins:/plugins"))
-
-    assert result.entries[0]["volumes"] == [
-        {"name": "data", "path": "/data", **OWN},
-        {"name": "plugins", "path": "/plugins", **OWN},
-    ]
-    assert "becomes a volume of its own" in _texts(result)[0]
-
-
-def test_a_directory_that_another_service_needs_within_its_own_is_no_volume(imported: Import) -> None:
-    result = imported(
-        f"{_web('./data:/data', './data/plugins:/plugins')}  b: {{{IMAGE}, volumes: [./data:/d]}}\n"
+def test_a_volume_is_mounted_at_several_paths(imported: Import, tmp_path: Path) -> None:
+    """Also a directory within another one, as in Docker."""
+    web = _web(
+        "./data:/data", "./data/plugins:/plugins", "rows:/rows", "rows:/more:ro", rest="volumes: {rows: {}}"
     )
-    assert "mounted a second time" in result.impossible[0].text
+    (entry,) = imported(web).entries
+    assert entry["volumes"] == [
+        {"name": "data", "path": "/data", **OWN},
+        {"name": "data", "path": "/plugins", "subdirectory": "plugins"},
+        {"name": "rows", "path": "/rows", **OWN},
+        {"name": "rows", "path": "/more", "read_only": True},
+    ]
+
+    objects = Role("apps", tmp_path / "state", apps=[entry]).objects()
+    pod = find(objects, "Deployment", "shop")["spec"]["template"]["spec"]
+    claims = [each["metadata"]["name"] for each in objects if each["kind"] == "PersistentVolumeClaim"]
+    mounts = [
+        (each["name"], each["mountPath"], each.get("subPath"))
+        for each in pod["containers"][0]["volumeMounts"]
+    ]
+    assert [each["name"] for each in pod["volumes"]] == ["tmp", "volume-data", "volume-rows"]
+    assert mounts[1:] == [
+        ("volume-data", "/data", None),
+        ("volume-data", "/plugins", "plugins"),
+        ("volume-rows", "/rows", None),
+        ("volume-rows", "/more", None),
+    ]
+    assert claims == ["shop-data", "shop-rows"]
 
 
 def test_a_missing_directory_is_written_by_another_service(imported: Import) -> None:

@@ -23,7 +23,8 @@ VOLUME = {"name": "data", "path": "/data"}
 FITTING = [
     APP | {"routes": [{}, {"path": "/blog"}], "needs": ["db"], "schedules": [SCHEDULE]},
     {"name": "db", "image": "db", "routes": [], "port": 5432, "probe": "tcp", "volumes": [VOLUME]},
-    {"name": "worker", "image": "w", "routes": [], "port": 0, "probe": "none", "needs": ["db"]},
+    {"name": "worker", "image": "w", "routes": [], "port": 0, "probe": "none", "needs": ["db"]}
+    | {"volumes": [VOLUME | {"size_gib": 9}, VOLUME | {"path": "/other", "subdirectory": "more"}]},
     {"name": "game", "image": "g", "ports": [{"port": 443, "protocol": "udp"}, {"port": 25565}]},
 ]
 
@@ -406,8 +407,8 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         "-clean' with the name of its app (expected at most 52 characters)",
     ),
     (
-        app(volumes=[VOLUME, VOLUME | {"path": "/other"}]),
-        "apps[0].volumes[1] has the name 'blog-data', which apps[0].volumes[0] already has",
+        app(volumes=[VOLUME, VOLUME | {"path": "/other", "size_gib": 9}]),
+        "apps[0].volumes[1].size_gib is 9, and apps[0].volumes[0] is the same volume with another value",
     ),
     (
         app(volumes=[VOLUME, VOLUME | {"name": "other"}]),

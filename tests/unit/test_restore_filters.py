@@ -177,7 +177,9 @@ def test_a_workload_stands_still_and_runs_again_as_before(kind: str, spec: Objec
     assert (stop["kind"], stop["metadata"]["name"], stop["spec"]) == (kind, "wiki", still)
     assert start["spec"] == spec
     assert start["metadata"]["annotations"] == {restore.REPLICAS: None}
-    assert restore.stopping([stopped], ["apps/wiki-data"]) == [], "its replicas of before would be forgotten"
+    assert restore.stopping([stopped], ["apps/wiki-data"]) == []
+    running = {**stopped, "spec": using["spec"]}
+    assert restore.stopping([running], ["apps/wiki-data"]) == [stop], "another run has started it meanwhile"
 
 
 def test_all_apps_of_a_program_stop_also_those_without_volumes() -> None:

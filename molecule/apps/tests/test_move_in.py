@@ -86,7 +86,9 @@ def test_volumes_with_content_are_refused_before_anything_stops(home: Home, kube
 
 def test_data_that_do_not_start_are_taken_back(home: Home, host: Host, kubectl: Kubectl) -> None:
     before = _volume_ids(host)
-    done = _move(home, "-e", "data=/srv/broken", "-e", "replace=true")
+    done = _move(
+        home, "-e", "data=/srv/broken", "-e", "replace=true", "-e", "apps_rollout_timeout_seconds=60"
+    )
 
     assert done.returncode == 2, done.stdout
     assert "the apps did not run with the data, so all volumes and passwords are as before" in done.stdout

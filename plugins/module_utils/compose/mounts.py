@@ -106,10 +106,6 @@ class Mounts:
             if mount.kind == "file":
                 continue
             volume = self._volume(key, mount)
-            if any(each["name"] == volume["name"] for each in found):
-                wrong = f"{mount.target} is in a directory that is mounted a second time"
-                self._remarks.refuse(key, "volumes", f"{wrong} -> mount only the outer directory")
-                continue
             found.append(volume)
         return found
 
@@ -319,20 +315,9 @@ class Mounts:
     def _find_roots(self) -> list[str]:
         """Return the owned paths that become volumes. Paths below them become directories in these."""
         owned = {
-            key: [self._path(mount) for mount in found if self._is_owned(mount)]
-            for key, found in self._mounts.items()
+            self._path(each) for found in self._mounts.values() for each in found if self._is_owned(each)
         }
-        paths = sorted({path for found in owned.values() for path in found})
-        roots = [path for path in paths if not _around(path, paths)]
-        for path in paths:
-            users = [key for key, found in owned.items() if _around(path, found)]
-            # An app has each volume once, so that a directory in another one becomes a volume of its own.
-            if users and all(path in owned[key] for key in users):
-                roots.append(path)
-                outer = _around(path, owned[users[0]])[-1]
-                text = f"{path} becomes a volume of its own, and is empty in that of {outer}"
-                self._remarks.change(users[0], "volumes", f"{text} -> see whether the app uses both")
-        return roots
+        return [path for path in sorted(owned) if not _around(path, owned)]
 
     def _path(self, mount: Mount) -> str:
         """Return the absolute path of a bind mount, or the name of a volume."""

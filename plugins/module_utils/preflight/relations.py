@@ -195,9 +195,12 @@ def _app_names(apps: list[Placed]) -> Iterator[Problem]:
                 expected = f"(expected at most {_LONGEST_CRON_JOB} characters)"
                 yield Problem(f"{wrong} {expected}", "choose a shorter one")
         own = list(_placed(f"{place}.volumes", app.get("volumes", [])))
-        volumes += [
-            (inner, f"{app['name']}-{volume['name']}") for inner, volume in own if "app" not in volume
-        ]
+        # An app may have a volume at several paths.
+        named = {
+            f"{app['name']}-{volume['name']}": inner for inner, volume in reversed(own) if "app" not in volume
+        }
+        volumes += [(inner, name) for name, inner in named.items()]
+        yield from _differing(own)
         paths = [(inner, volume["path"].rstrip("/")) for inner, volume in own]
         paths += [(f"{place}.files", file) for file in app.get("files", {})]
         shared = ["/dev/shm"] if app.get("shared_memory_mib") else []  # noqa: S108
@@ -205,6 +208,21 @@ def _app_names(apps: list[Placed]) -> Iterator[Problem]:
     # The namespace already has a network policy with this name.
     yield from _repeated("name", pods, ["default-deny"])
     yield from _repeated("name", volumes)
+
+
+def _differing(volumes: list[Placed]) -> Iterator[Problem]:
+    """Report a volume whose entries for several paths disagree on more than the path."""
+    first: dict[str, tuple[str, App]] = {}
+    for place, volume in volumes:
+        if "app" in volume:
+            continue
+        before, known = first.setdefault(volume["name"], (place, volume))
+        for key in ("place", "size_gib", "backup"):
+            if key in volume and volume[key] != known.get(key):
+                wrong = (
+                    f"{place}.{key} is {volume[key]!r}, and {before} is the same volume with another value"
+                )
+                yield Problem(wrong, "set it in the first entry alone, or give the volume another name")
 
 
 def _host_ports(apps: list[Placed]) -> Iterator[Problem]:
