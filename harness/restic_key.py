@@ -1,4 +1,4 @@
-"""Restic's key of a repository, so that tests do not derive it at restic's full cost with each command.
+"""Repositories whose key tests do not derive at restic's full cost with each command.
 
 Restic asks for no cost: it takes what costs half a second on the machine. A key file says with which cost
 it is opened. Its format is in restic's design document.
@@ -7,6 +7,11 @@ it is opened. Its format is in restic's design document.
 import base64
 import hashlib
 import json
+import os
+import shutil
+import subprocess
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +19,22 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.poly1305 import Poly1305
 
 NONCE = MAC = 16
+
+
+def make_repository(place: Path, password: str) -> None:
+    """Make an empty repository, whose key costs nothing to derive."""
+    shutil.copytree(_empty(password).name, place, dirs_exist_ok=True)
+
+
+@cache
+def _empty(password: str) -> tempfile.TemporaryDirectory[str]:
+    """Return a repository to copy, which is removed when Python ends."""
+    directory = tempfile.TemporaryDirectory()
+    environment = os.environ | {"RESTIC_PASSWORD": password}
+    command = ["restic", "--quiet", "--no-cache", "--repo", directory.name, "init"]
+    subprocess.run(command, env=environment, check=True)
+    make_cheap(Path(directory.name), password)
+    return directory
 
 
 def make_cheap(repository: Path, password: str) -> None:

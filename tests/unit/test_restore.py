@@ -21,6 +21,7 @@ from ansible_collections.homeserver.stack.plugins.modules import (
 )
 
 from harness.modules import Failed, run
+from harness.restic_key import make_repository
 from lab import host
 
 PASSWORD = "long-enough-password"
@@ -48,7 +49,7 @@ class Machine:
         (self.directory / "cluster").mkdir(parents=True)
         described = [{"volume": NAME, "path": str(self.wiki)}]
         (self.directory / "cluster/volumes.json").write_text(json.dumps(described))
-        self._run("init")
+        make_repository(self.location, self.password)
 
     @property
     def repository(self) -> dict[str, Any]:
@@ -408,7 +409,7 @@ def attic(machine: Machine, tmp_path: Path) -> Machine:
     """A machine beside it, whose repository is where the former one of both is."""
     machine.location = tmp_path / "nas/attic"
     machine.password = "attics-own-password"
-    machine._run("init")
+    make_repository(machine.location, machine.password)
     return machine
 
 

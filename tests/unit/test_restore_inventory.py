@@ -11,6 +11,7 @@ from ansible_collections.homeserver.stack.plugins.module_utils.backup import key
 from harness import rendering
 from harness.backup_program import Machine
 from harness.rendering import ROOT, Role
+from harness.restic_key import make_repository
 
 MASTER = "what-opens-the-backups"
 FILES = {"home/group_vars/all/main.yml": "mine: true\n", "secrets/home/ca.key": "the-key\n"}
@@ -35,7 +36,9 @@ class Home:
             (control / name).write_text(content)
         target = str(self._founder.target)
         own = {"name": "nas", "location": keys.machine_location(target, "home"), "parent": target}
-        self._founder.configure(repositories=[own], password=keys.machine_password(MASTER, "home"))
+        password = keys.machine_password(MASTER, "home")
+        make_repository(Path(own["location"]), password)
+        self._founder.configure(repositories=[own], password=password)
         self._founder.done("save")
 
     def save_as_before(self, **files: str) -> None:
@@ -44,6 +47,7 @@ class Home:
             path = self._founder.directory / "control/inventory" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content)
+        make_repository(self._founder.target, MASTER)
         self._founder.configure(password=MASTER)
         self._founder.done("save")
 
