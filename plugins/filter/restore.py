@@ -213,7 +213,7 @@ def stopping(workloads: Iterable[Object], claims: Iterable[str], apps: Iterable[
 
 def _is_stopped(workload: Object) -> bool:
     """Return whether a workload was stopped, and nothing has started it since."""
-    still = _still(workload)["spec"].items() <= workload["spec"].items()
+    still = all(workload["spec"].get(key) == value for key, value in _still(workload)["spec"].items())
     return still and REPLICAS in _annotations(workload)
 
 
