@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from harness.playbooks import play
 from harness.roles import ROOT
 from lab.host import ensure_packages
 
@@ -60,21 +61,23 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Run a file of tasks of the role for a host, whose founder is `localhost`. Both are this machine."""
     role = ROOT / "roles/microk8s"
-    play = {
+    tasks_of_it = {
         "hosts": host,
         "gather_facts": False,
         "vars_files": [str(role / "defaults/main.yml"), str(role / "vars/main.yml")],
         "tasks": [{"ansible.builtin.include_tasks": str(role / "tasks" / tasks)}],
     }
-    (directory / "play.yml").write_text(json.dumps([play]))
+    (directory / "play.yml").write_text(json.dumps([tasks_of_it]))
     given = {"homeserver_control_plane": "localhost", "ansible_python_interpreter": sys.executable}
+    path = f"{directory}/bin:{os.environ['PATH']}"
+    arguments = ["-i", "localhost,attic", "-c", "local", *flags, "-e", json.dumps(given | variables)]
+    arguments.append(str(directory / "play.yml"))
+    if not within:
+        return play(*arguments, PATH=path)
     return subprocess.run(
-        [
-            *(*within, "ansible-playbook", "-i", "localhost,attic", "-c", "local", *flags),
-            *("-e", json.dumps(given | variables), str(directory / "play.yml")),
-        ],
+        [*within, "ansible-playbook", *arguments],
         cwd=ROOT,
-        env=os.environ | {"PATH": f"{directory}/bin:{os.environ['PATH']}"},
+        env=os.environ | {"PATH": path},
         capture_output=True,
         text=True,
         check=False,
