@@ -1,11 +1,14 @@
 """Where saved volumes and objects come in a cluster that has some of them, or none."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.homeserver.stack.plugins.filter import restore
 from ansible_collections.homeserver.stack.plugins.module_utils.backup.keys import machine_password
+
+from harness.rendering import Role
 
 Object = dict[str, Any]
 
@@ -180,6 +183,15 @@ def test_a_workload_stands_still_and_runs_again_as_before(kind: str, spec: Objec
     assert restore.stopping([stopped], ["apps/wiki-data"]) == []
     running = {**stopped, "spec": using["spec"]}
     assert restore.stopping([running], ["apps/wiki-data"]) == [stop], "another run has started it meanwhile"
+
+
+def test_templates_give_filters_no_plain_dictionaries(tmp_path: Path) -> None:
+    stopped = workload("Deployment", "wiki", replicas=0)
+    stopped["metadata"]["annotations"] = {restore.REPLICAS: json.dumps({"replicas": 2})}
+    role = Role("restore", tmp_path, given=[stopped, workload("Deployment", "blog", replicas=1)])
+
+    found = role.evaluated("{{ given | homeserver.stack.stopping([], ['wiki', 'blog']) }}")
+    assert [each["metadata"]["name"] for each in found] == ["blog"]
 
 
 def test_all_apps_of_a_program_stop_also_those_without_volumes() -> None:
