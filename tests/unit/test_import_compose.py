@@ -1,6 +1,5 @@
 """playbooks/import_compose.yml writes a file of the inventory, and says what is different."""
 
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from harness.rendering import ROOT
+from harness.playbooks import play
 
 COMPOSE = """
 services:
@@ -55,15 +54,8 @@ def _import(inventory: Path, compose: str, *options: str) -> "subprocess.Complet
     project = inventory / "shop"
     project.mkdir(exist_ok=True)
     (project / "compose.yml").write_text(compose)
-    command = ["ansible-playbook", "-i", str(inventory), str(ROOT / "playbooks/import_compose.yml"), *options]
-    return subprocess.run(
-        [*command, "-e", f"file={project}/compose.yml"],
-        cwd=ROOT,
-        env={**os.environ, "COLUMNS": "1000"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    given = (*options, "-e", f"file={project}/compose.yml")
+    return play("-i", str(inventory), "playbooks/import_compose.yml", *given)
 
 
 def _written(inventory: Path) -> list[dict[str, Any]]:

@@ -1,10 +1,9 @@
 """A reset lets volumes outlive their claims, by a real API server."""
 
-import subprocess
 from pathlib import Path
 
 from harness.api_server import ApiServer, api_server
-from harness.roles import ROOT
+from harness.playbooks import play
 
 VOLUMES = "/api/v1/persistentvolumes"
 
@@ -12,14 +11,8 @@ VOLUMES = "/api/v1/persistentvolumes"
 def _run(api: ApiServer, directory: Path) -> str:
     """Keep the volumes, and return what is printed."""
     (directory / "kubeconfig").write_text(api.kubeconfig)
-    command = ["ansible-playbook", "-i", "tests/inventories/several", "playbooks/stages/keep_volumes.yml"]
-    done = subprocess.run(
-        [*command, "-e", f"homeserver_kubeconfig={directory}/kubeconfig"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    given = ("-i", "tests/inventories/several", "-e", f"homeserver_kubeconfig={directory}/kubeconfig")
+    done = play(*given, "playbooks/stages/keep_volumes.yml")
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

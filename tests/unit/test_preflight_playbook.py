@@ -2,15 +2,15 @@
 
 import hashlib
 import json
-import os
 import platform
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from harness.playbooks import play
 
 ROOT = Path(__file__).parent.parent.parent
 NOWHERE = {"ansible_host": "127.0.0.1", "ansible_port": 1}
@@ -32,10 +32,7 @@ def complaints(tmp_path: Path) -> Any:
         }
         tree = {"all": {"children": {"home_servers": {"children": groups}}}}
         (inventory / "hosts.yml").write_text(json.dumps(tree))
-        program = str(Path(sys.executable).with_name("ansible-playbook"))
-        command = [program, "-i", str(inventory), "playbooks/stages/preflight.yml"]
-        environment = {**os.environ, "COLUMNS": "1000"}
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        done = play("-i", str(inventory), "playbooks/stages/preflight.yml")
         assert done.returncode == 2
         assert "changed=0" in done.stdout
         assert "Traceback" not in done.stdout + done.stderr

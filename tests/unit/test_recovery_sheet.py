@@ -1,6 +1,5 @@
 """The page that an owner prints, with all that a restore needs."""
 
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import yaml
 from ansible_collections.homeserver.stack.plugins.module_utils.backup.keys import machine_password
 
 from harness import rendering
-from harness.rendering import ROOT
+from harness.playbooks import play
 from plugins.filter.qr_code import qr_code
 
 PASSWORD = "what-opens-the-backups"
@@ -34,12 +33,8 @@ def home(tmp_path: Path) -> Path:
 def _play(home: Path, repositories: list[dict[str, Any]]) -> subprocess.CompletedProcess[str]:
     variables = home / "variables.yml"
     variables.write_text(yaml.safe_dump({"backup_repositories": repositories}))
-    command = ["ansible-playbook", "--diff", "-v", "-i", str(home / "inventory"), "-e", f"@{variables}"]
-    environment = os.environ | {"ANSIBLE_NOCOLOR": "1", "COLUMNS": "2000"}
-    return subprocess.run(
-        [*command, "playbooks/recovery_sheet.yml"],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    given = ("--diff", "-v", "-i", str(home / "inventory"), "-e", f"@{variables}")
+    return play(*given, "playbooks/recovery_sheet.yml")
 
 
 def test_it_has_the_password_and_every_repository(home: Path) -> None:

@@ -1,9 +1,6 @@
 """What is asked before everything is deleted; no host is reached."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +8,7 @@ from ansible_collections.homeserver.stack.plugins.module_utils.components import
 
 from harness import rendering
 from harness.manifests import APPLIED, write_secrets
+from harness.playbooks import play
 
 ROOT = Path(__file__).parent.parent.parent
 NOWHERE = {"ansible_host": "127.0.0.1", "ansible_port": 1}
@@ -21,13 +19,8 @@ def _reset(tmp_path: Path, *variables: str) -> str:
     groups = {"control_plane": {"hosts": {"home": NOWHERE}}, "workers": {"hosts": {"attic": NOWHERE}}}
     tree = {"all": {"children": {"home_servers": {"children": groups}}}}
     (tmp_path / "hosts.yml").write_text(json.dumps(tree))
-    program = str(Path(sys.executable).with_name("ansible-playbook"))
-    command = [program, "-i", str(tmp_path), "playbooks/reset.yml"]
-    environment = {**os.environ, "COLUMNS": "1000"}
-    done = subprocess.run(
-        [*command, *(part for variable in variables for part in ("-e", variable))],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    given = (part for variable in variables for part in ("-e", variable))
+    done = play("-i", str(tmp_path), "playbooks/reset.yml", *given)
     assert done.returncode == 2
     assert "unreachable=1" not in done.stdout
     return done.stdout
@@ -50,14 +43,9 @@ def _removed(home: Path) -> dict[str, dict[str, Any]]:
     """Return the result of each component in a dry run of the removal. There is no cluster."""
     (home / "inventory").mkdir()
     (home / "inventory/hosts.yml").write_text(rendering.INVENTORY)
-    program = str(Path(sys.executable).with_name("ansible-playbook"))
-    done = subprocess.run(
-        [program, "--check", "-i", str(home / "inventory"), "playbooks/stages/remove_workloads.yml"],
-        cwd=ROOT,
-        env={**os.environ, "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"},
-        capture_output=True,
-        text=True,
-        check=False,
+    done = play(
+        *("--check", "-i", str(home / "inventory"), "playbooks/stages/remove_workloads.yml"),
+        ANSIBLE_STDOUT_CALLBACK="ansible.posix.json",
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return {

@@ -16,6 +16,7 @@ from ansible_collections.homeserver.stack.plugins.module_utils.components import
 
 from harness import rendering
 from harness.manifests import APPLIED, SECRETS
+from harness.playbooks import play
 from harness.rendering import ROOT, Role
 
 ROTATED = secrets()
@@ -38,9 +39,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def _play(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = ["ansible-playbook", "-i", str(home / "inventory"), "playbooks/rotate.yml", *arguments]
-    environment = os.environ | {"ANSIBLE_NOCOLOR": "1", "COLUMNS": "2000"}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    return play("-i", str(home / "inventory"), "playbooks/rotate.yml", *arguments)
 
 
 def _refused(home: Path, *variables: str) -> str:
