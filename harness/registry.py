@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import http.client
+import io
 import json
 import os
 import shutil
@@ -80,6 +81,17 @@ class Registry:
         headers = {"Content-Type": manifest["mediaType"]}
         done = _send("PUT", f"{url}/manifests/{tag}", data=json.dumps(manifest), headers=headers)
         return done.headers["Docker-Content-Digest"]
+
+    def tag(self, repository: str, base: str, tag: str, command: list[str]) -> None:
+        """Add an image with the layers of another one in its repository, and another command."""
+        url = f"{self.backend(repository)}/v2/{repository}"
+        headers = {"Accept": f"{_OCI}.manifest.v1+json", "Content-Type": f"{_OCI}.manifest.v1+json"}
+        manifest = _send("GET", f"{url}/manifests/{base}", headers=headers).json()
+        configuration = _send("GET", f"{url}/blobs/{manifest['config']['digest']}").json()
+        configuration["config"]["Cmd"] = command
+        content = io.BytesIO(json.dumps(configuration).encode())
+        manifest["config"] = _upload(url, content, f"{_OCI}.config.v1+json")
+        _send("PUT", f"{url}/manifests/{tag}", data=json.dumps(manifest), headers=headers)
 
     def backend(self, name: str) -> str:
         """Return the address of the program that has this image."""
