@@ -136,8 +136,9 @@ dashboards: $(READY) ## Write the dashboards of Grafana and Kibana from tools/da
 	python -m tools.dashboards.grafana
 	python -m tools.dashboards.kibana
 
-docs: $(READY) ## Write docs/reference.md, the roles' README.md and the filters' documentation
+docs: $(READY) ## Write docs/reference.md, docs/catalogue.md, the roles' README.md and the filters' documentation
 	python -m tools.reference
+	python -m tools.catalogue
 	python -m tools.filters
 
 pictures: $(READY) ## Write docs/pictures/ from a running home, as in: make pictures ARGS='-i inventory/home'

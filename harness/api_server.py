@@ -5,7 +5,7 @@ import json
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ class ApiServer:
     authority: Path
     restart: Callable[..., None]
     _store: str
+    _session: requests.Session = field(default_factory=requests.Session)
 
     @property
     def kubeconfig(self) -> str:
@@ -48,14 +49,14 @@ class ApiServer:
         }
         return json.dumps(content)
 
-    def apply(self, path: str, obj: Object) -> requests.Response:
-        """Create or change an object at its path, such as `/api/v1/namespaces/a`."""
-        query = {"fieldManager": "test"}
+    def apply(self, path: str, obj: Object, *, dry: bool = False) -> requests.Response:
+        """Create or change an object at its path, such as `/api/v1/namespaces/a`; if dry, only judge it."""
+        query = {"fieldManager": "test"} | _how(dry=dry)
         return self._send("PATCH", path, "admin", json=obj, params=query, headers={"Content-Type": _APPLY})
 
-    def create(self, path: str, obj: Object, token: str) -> requests.Response:
-        """Create an object in a collection, as the user with that token."""
-        return self._send("POST", path, token, json=obj)
+    def create(self, path: str, obj: Object, token: str, *, dry: bool = False) -> requests.Response:
+        """Create an object in a collection, as the user with that token; a dry run only judges it."""
+        return self._send("POST", path, token, json=obj, params=_how(dry=dry))
 
     def get(self, path: str) -> Object:
         """Return an object."""
@@ -85,7 +86,11 @@ class ApiServer:
 
     def _send(self, method: str, path: str, token: str, **how: Any) -> requests.Response:
         how["headers"] = {"Authorization": f"Bearer {token}"} | how.get("headers", {})
-        return requests.request(method, self.url + path, verify=str(self.authority), timeout=30, **how)
+        return self._session.request(method, self.url + path, verify=str(self.authority), timeout=30, **how)
+
+
+def _how(*, dry: bool) -> dict[str, str]:
+    return {"dryRun": "All", "fieldValidation": "Strict"} if dry else {}
 
 
 @contextmanager

@@ -6,7 +6,8 @@ DOCUMENTATION = """
 name: apps
 short_description: Lists the apps of this home
 description:
-  - Returns the entries of C(apps) and of imported compose files, in any role, without defaults.
+  - Returns the entries of C(apps) and of imported compose files, in any role, without defaults. An entry with
+    C(from) is replaced with those of the catalogue, changed by its other keys.
 options: {}
 """
 

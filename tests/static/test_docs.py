@@ -17,7 +17,7 @@ from harness import docs
 from harness.roles import ROLES, ROOT
 from lab.catalogue import pinned_versions
 from tests.static.test_roles import SHAPE
-from tools import filters, reference
+from tools import catalogue, filters, reference
 
 # Every command in the documentation, with the test that runs it or the reason why none does.
 COMMANDS = {
@@ -127,6 +127,10 @@ def _names(options: dict[str, Any]) -> Iterator[str]:
 
 def test_the_reference_is_current() -> None:
     assert reference.REFERENCE.read_text() == reference.render(), "make docs"
+
+
+def test_the_catalogue_is_current() -> None:
+    assert catalogue.PAGE.read_text() == catalogue.render(), "make docs"
 
 
 def test_every_role_has_a_current_readme() -> None:

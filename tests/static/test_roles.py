@@ -10,7 +10,7 @@ from ansible_collections.homeserver.stack.plugins.module_utils.preflight import 
 
 from harness.roles import ROLES, ROOT, Role
 
-SHAPE = {"defaults", "meta", "tasks", "templates", "files", "handlers", "vars"}
+SHAPE = {"catalogue", "defaults", "meta", "tasks", "templates", "files", "handlers", "vars"}
 # There is nothing to remove of them.
 STATELESS = {"common", "flask_app", "preflight", "restore"}
 # They do nothing by themselves: others depend on them.

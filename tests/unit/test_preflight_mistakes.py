@@ -26,6 +26,8 @@ FITTING = [
     {"name": "worker", "image": "w", "routes": [], "port": 0, "probe": "none", "needs": ["db"]}
     | {"volumes": [VOLUME | {"size_gib": 9}, VOLUME | {"path": "/other", "subdirectory": "more"}]},
     {"name": "game", "image": "g", "ports": [{"port": 443, "protocol": "udp"}, {"port": 25565}]},
+    {"from": "miniflux", "volumes": [{"name": "more", "path": "/more"}]},
+    {"from": "jellyfin", "name": "films", "volumes": [{"name": "media", "size_gib": 500}]},
 ]
 
 
@@ -457,6 +459,22 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         "apps[0].volumes[0].app is 'web' (expected an app of the same stack with a volume 'data')",
     ),
     ({"imported_apps_wiki": [APP | {"user": 0}]}, "imported_apps_wiki[0].user is 0"),
+    # The catalogue.
+    ({"apps": [{"from": "minifluks"}]}, "apps[0].from is 'minifluks' (expected one of adguard-home, "),
+    ({"apps": [{"from": "miniflux", "stack": "a"}]}, "apps[0] has from and stack (expected one of them)"),
+    ({"apps": [{"image": "a"}]}, "apps[0] has none of name and from (expected one of them)"),
+    ({"apps": [{"from": "miniflux", "prt": 1}]}, "unknown key apps[0].prt -> did you mean port?"),
+    ({"apps": [{"from": "miniflux", "name": "My news"}]}, "apps[0].name is 'My news' (expected"),
+    ({"apps": [{"from": "zigbee2mqtt"}]}, "apps[0].needs[0] is 'mosquitto' (expected the name of"),
+    (
+        {"apps": [{"from": "miniflux"}, APP | {"needs": ["db"]}]},
+        "apps[1].needs[0] is 'db' (expected the name of another app)",
+    ),
+    (
+        {"apps": [{"from": "jellyfin", "volumes": [{"name": "medai", "size_gib": 9}]}]},
+        "apps[0].volumes: 'medai' has no path (expected a path, or the name of a volume of jellyfin",
+    ),
+    (app(volumes=[{"name": "data"}]), "apps[0].volumes: 'data' has no path (expected a path) -> set path"),
     (app(metrics_port=8000), "apps[0].metrics_port is 8000, the same as its port"),
     (
         {"prometheus_scrape_configs": [{"job_name": "node"}]},

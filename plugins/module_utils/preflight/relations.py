@@ -9,6 +9,7 @@ from typing import Any
 
 from ..apps import App, directory_of
 from ..apps import routes as app_routes
+from ..catalogue import is_part
 from .formats import FORMATS, fits
 from .problem import Problem
 
@@ -122,7 +123,7 @@ def _traefik(value: Value) -> Iterator[Problem]:
 
 
 def _apps(value: Value) -> Iterator[Problem]:
-    apps = list(_placed("apps", value("_apps_entries")))
+    apps = list(_placed_apps(value("_apps_entries")))
     yield from _app_names(apps)
     yield from _host_ports(apps)
     known = {app["name"] for _, app in apps}
@@ -141,8 +142,28 @@ def _apps(value: Value) -> Iterator[Problem]:
             yield Problem(wrong, "give it a volume, or remove the preset")
         yield from _scaling(place, app, metrics=value("microk8s_metrics_server_enabled"))
         yield from _privileges(place, app)
+        yield from _volume_paths(place, app)
         yield from _stacked(place, app, [other for _, other in apps])
         yield from _places(place, app, value("apps_host_directories"))
+
+
+def _placed_apps(entries: Iterable[App]) -> Iterator[Placed]:
+    """Return the entries with their positions in the option. A stack of the catalogue has one position."""
+    number = -1
+    for app in entries:
+        number += not is_part(app)
+        yield f"apps[{number}]", app
+
+
+def _volume_paths(place: str, app: App) -> Iterator[Problem]:
+    """Report volumes without a path, which only those of the catalogue have already."""
+    known = [volume["name"] for volume in app.get("volumes", []) if "path" in volume]
+    for volume in app.get("volumes", []):
+        if "path" not in volume:
+            other = f", or the name of a volume of {app['from']}: {', '.join(known)}"
+            expected = f"(expected a path{other if 'from' in app else ''})"
+            wrong = f"{place}.volumes: {volume['name']!r} has no path {expected}"
+            yield Problem(wrong, "set path to where the app finds it")
 
 
 def _privileges(place: str, app: App) -> Iterator[Problem]:
@@ -201,7 +222,7 @@ def _app_names(apps: list[Placed]) -> Iterator[Problem]:
         }
         volumes += [(inner, name) for name, inner in named.items()]
         yield from _differing(own)
-        paths = [(inner, volume["path"].rstrip("/")) for inner, volume in own]
+        paths = [(inner, volume["path"].rstrip("/")) for inner, volume in own if "path" in volume]
         paths += [(f"{place}.files", file) for file in app.get("files", {})]
         shared = ["/dev/shm"] if app.get("shared_memory_mib") else []  # noqa: S108
         yield from _repeated("path", paths, [_TEMPORARY, *shared])
