@@ -51,9 +51,7 @@ def merged(stack: Sequence[App], entry: App) -> list[dict[str, Any]]:
         key: value for key, value in main.get("env", {}).items() if key not in entry.get("secrets", {})
     }
     kept = {key: value for key, value in main.items() if key not in left_out}
-    added: dict[str, Any] = {
-        key: {**kept.get(key, {}), **entry[key]} for key in _ADDED_TO if key in entry
-    }
+    added: dict[str, Any] = {key: {**kept.get(key, {}), **entry[key]} for key in _ADDED_TO if key in entry}
     if "volumes" in entry:
         added["volumes"] = _with_volumes(kept.get("volumes", []), entry["volumes"])
     return [{**kept, **entry, **added, "name": main["name"]}, *others]
