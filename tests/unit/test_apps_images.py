@@ -1,7 +1,6 @@
 """An app from a git repository is built from what its branch has, and of that only what it names."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness.roles import ROOT
+from harness import playbooks
 
 PLAY = [
     {
@@ -66,9 +65,7 @@ def dry_run(tmp_path: Path, repository: Path) -> Callable[..., subprocess.Comple
 
     def run(*more: str) -> subprocess.CompletedProcess[str]:
         files = (str(tmp_path / "inventory"), str(tmp_path / "play.yml"))
-        command = ["ansible-playbook", "--check", *more, "-i", *files]
-        environment = os.environ | {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
-        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        return playbooks.play("--check", *more, "-i", *files, ANSIBLE_STDOUT_CALLBACK="ansible.posix.json")
 
     return run
 

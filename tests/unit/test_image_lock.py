@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from harness import playbooks
 from harness.registry import PASSWORD, PRIVATE, USER, Registry, serving
-from harness.roles import ROOT
 from lab.images import write_archive, write_layer
 
 PLAY = """
@@ -77,15 +76,8 @@ class Inventory:
         hosts = {"home": {"ansible_connection": "local"}}
         tree = {"all": {"children": {"home_servers": {"children": {"control_plane": {"hosts": hosts}}}}}}
         (self._directory / "home/hosts.yml").write_text(json.dumps(tree))
-        command = ["ansible-playbook", "-i", str(self._directory / "home"), "-e", json.dumps(variables)]
-        done = subprocess.run(
-            [*command, *arguments, str(self._directory / "play.yml")],
-            cwd=ROOT,
-            env=os.environ | {"COLUMNS": "2000"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        given = ("-i", str(self._directory / "home"), "-e", json.dumps(variables), *arguments)
+        done = playbooks.play(*given, str(self._directory / "play.yml"))
         assert done.returncode == 0, done.stdout + done.stderr
         assert PASSWORD not in done.stdout + done.stderr
         return done.stdout + done.stderr

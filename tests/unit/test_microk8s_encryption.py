@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from harness import playbooks
 from harness.api_server import ApiServer, api_server
 from harness.manifests import Object
 from harness.roles import ROOT
@@ -56,9 +57,8 @@ def _run(
         "ansible_become": False,
         **variables,
     }
-    command = ["ansible-playbook", "-i", "tests/inventories/several", str(directory / "play.yml")]
-    command += ["--limit", limit, "-e", json.dumps(given)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    arguments = ("--limit", limit, "-e", json.dumps(given))
+    return playbooks.play("-i", "tests/inventories/several", str(directory / "play.yml"), *arguments)
 
 
 @pytest.mark.parametrize("limit", ["all", "attic"])

@@ -1,8 +1,6 @@
 """A control machine that has lost its settings and secrets gets back what it had written itself."""
 
 import base64
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,7 +8,8 @@ from ansible_collections.homeserver.stack.plugins.module_utils.backup import key
 
 from harness import rendering
 from harness.backup_program import Machine
-from harness.rendering import ROOT, Role
+from harness.playbooks import play
+from harness.rendering import Role
 from harness.restic_key import make_repository
 
 MASTER = "what-opens-the-backups"
@@ -59,21 +58,8 @@ class Home:
             "_restore_directory": self._founder.directory,
         }
         variables = [part for name, value in given.items() for part in ("-e", f"{name}={value}")]
-        run = subprocess.run(
-            [
-                "ansible-playbook",
-                "-i",
-                str(self.inventory / "home"),
-                *variables,
-                *more,
-                "playbooks/restore_inventory.yml",
-            ],
-            cwd=ROOT,
-            env=os.environ | {"ANSIBLE_NOCOLOR": "1", "COLUMNS": "2000"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        inventory = str(self.inventory / "home")
+        run = play("-i", inventory, *variables, *more, "playbooks/restore_inventory.yml")
         assert MASTER not in run.stdout
         assert not (self._founder.directory / "control.tar").exists()
         return run.stdout + run.stderr
