@@ -193,7 +193,7 @@ class Machine:
                 f'traefik_service_requests_total{{code="{code}",method="GET",service="{label}"}} {count}'
                 for code, count in self.requests.items()
             )
-        found = {
+        found: dict[str, Callable[[], Any]] = {
             "deployment/wiki": lambda: self.deployment | {"status": self._status()},
             "deployments": lambda: {"items": [self.deployment | {"status": self._status()}]},
             "pods": lambda: {"items": self._pods(words)},

@@ -7,7 +7,7 @@ from ansible_collections.homeserver.stack.plugins.module_utils import apps
 from harness.roles import ROLES
 
 (OPTIONS,) = (role.options["apps"]["options"] for role in ROLES if role.name == "apps")
-DB = {
+DB: dict[str, Any] = {
     "name": "db",
     "image": "postgres:15",
     "routes": [],
