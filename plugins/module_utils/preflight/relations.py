@@ -160,9 +160,10 @@ def _volume_paths(place: str, app: App) -> Iterator[Problem]:
     known = [volume["name"] for volume in app.get("volumes", []) if "path" in volume]
     for volume in app.get("volumes", []):
         if "path" not in volume:
-            other = f", or the name of a volume of {app['from']}: {', '.join(known)}"
-            expected = f"(expected a path{other if 'from' in app else ''})"
-            wrong = f"{place}.volumes: {volume['name']!r} has no path {expected}"
+            expected = "a path"
+            if "from" in app:
+                expected += f", or the name of a volume of {app['from']}: {', '.join(known)}"
+            wrong = f"{place}.volumes: {volume['name']!r} has no path (expected {expected})"
             yield Problem(wrong, "set path to where the app finds it")
 
 
