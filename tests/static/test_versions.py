@@ -27,14 +27,23 @@ def test_every_image_is_a_full_reference_with_a_fixed_tag() -> None:
 
 def test_renovate_finds_every_image_with_and_without_a_digest() -> None:
     manager = json.loads((ROOT / "renovate.json").read_text())["customManagers"][0]
-    (file,) = manager["managerFilePatterns"]
+    files = [re.compile(each.strip("/")) for each in manager["managerFilePatterns"]]
     (pattern,) = (re.compile(each.replace("(?<", "(?P<")) for each in manager["matchStrings"])
     images = set(pinned_versions()["images"].values())
     digest = f"sha256:{'2f' * 32}"
     pinned = pattern.sub(rf"\g<0>@{digest}", VERSIONS.read_text())
 
-    assert re.search(file.strip("/"), str(VERSIONS.relative_to(ROOT)))
+    catalogue = [*(ROOT / "roles/apps/catalogue").iterdir()]
+
+    assert [
+        path
+        for path in (VERSIONS, *catalogue)
+        if not any(f.search(str(path.relative_to(ROOT))) for f in files)
+    ] == []
     assert {match[0] for match in pattern.finditer(VERSIONS.read_text())} == images
+    for path in catalogue:
+        named = {app["image"] for app in yaml.safe_load(path.read_text())["apps"]}
+        assert {match[0] for match in pattern.finditer(path.read_text())} == named
     assert {match[0] for match in pattern.finditer(pinned)} == {f"{image}@{digest}" for image in images}
     assert {match["currentDigest"] for match in pattern.finditer(pinned)} == {digest}
 
