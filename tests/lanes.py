@@ -57,6 +57,15 @@ LANES = (
         (*_CLUSTER, "molecule/cluster/tests/test_[bpw]*", "molecule/cluster/tests/test_monitoring.py"),
     ),
     Lane("leaving", (*_CLUSTER, "molecule/cluster/tests/test_[el]*", "roles/microk8s/tasks/*leave*")),
+    Lane(
+        "apps",
+        (
+            "molecule/apps/tests/test_[mu]*",
+            "roles/apps",
+            "playbooks/move_in.yml",
+            "roles/restore/tasks/move*",
+        ),
+    ),
     Lane("passwords", ("molecule/rotate/tests/test_rotate_passwords.py", "playbooks/rotate.yml")),
     Lane("authority", ("molecule/rotate/tests/test_rotate_authority.py", "plugins/*/*authority.py")),
     Lane("restore", ("molecule/restore", "roles/backup", "roles/restore", "plugins/modules/*backup*")),

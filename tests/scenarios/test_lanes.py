@@ -38,6 +38,12 @@ def test_leaving(home: Scenario) -> None:
     _verify_cluster(home, "leaving", "moving", "ending")
 
 
+def test_apps(home: Scenario) -> None:
+    home.without_logs()
+    home.install()
+    home.verify("apps/tests/test_updates.py", "apps/tests/test_move_in.py")
+
+
 def test_passwords(home: Scenario) -> None:
     home.install()
     home.verify("rotate/tests/test_rotate_passwords.py")

@@ -15,8 +15,7 @@ SMALL = Scenario("small", lab=in_network("small", 1))
 def machine() -> Iterator[None]:
     """A new machine, whose home has no logs and traces."""
     with SMALL.created():
-        options = SMALL.directory / "inventory/group_vars/all/small.yml"
-        options.write_text("homeserver_logging_enabled: false\n")
+        SMALL.without_logs()
         yield
 
 
