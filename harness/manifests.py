@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from ansible_collections.homeserver.stack.plugins.module_utils.components import
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.logins import with_pull_secrets
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.objects import prepare
 
+from harness import playbooks
 from harness.rendering import Role
 from harness.roles import ROOT
 
@@ -120,10 +119,11 @@ def _objects_of(name: str, state: Path, variables: dict[str, Any]) -> list[Objec
 def dry_run(inventory: str, state: Path) -> str:
     """Return all that a first dry run prints, as JSON; no cluster exists yet."""
     write_secrets(state / "secrets/home")
-    command = ["ansible-playbook", "--check", "--diff", "-i", f"tests/inventories/{inventory}"]
-    command += ["-e", f"homeserver_state_dir={state}", "tests/static/cluster.yml"]
-    environment = os.environ | {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
-    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    run = playbooks.play(
+        *("--check", "--diff", "-i", f"tests/inventories/{inventory}"),
+        *("-e", f"homeserver_state_dir={state}", "tests/static/cluster.yml"),
+        ANSIBLE_STDOUT_CALLBACK="ansible.posix.json",
+    )
     assert run.returncode == 0, run.stdout + run.stderr
     return run.stdout
 

@@ -54,7 +54,7 @@ def _with_inner(tasks: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 @cache
 def _read(path: Path) -> Any:
-    return yaml.safe_load(path.read_text())
+    return yaml.load(path.read_text(), yaml.CSafeLoader)  # a tenth of the time
 
 
 ROLES = [Role(path) for path in sorted((ROOT / "roles").iterdir()) if path.is_dir()]

@@ -14,8 +14,8 @@ from ansible_collections.homeserver.stack.plugins.module_utils.backup import key
 
 from harness import rendering
 from harness.backup_program import Machine
+from harness.playbooks import play
 from harness.programs import free_port, rclone
-from harness.rendering import ROOT
 from harness.restic_key import make_cheap
 from harness.waiting import wait_for_port
 
@@ -143,15 +143,8 @@ def _control(home: Path, repository: Mapping[str, object], *more: str) -> subpro
         "backup_keep": {"daily": 1},
         "backup_prune_from": "control",
     }
-    command = ["ansible-playbook", "-i", str(home / "inventory"), "-e", json.dumps(variables), *more]
-    return subprocess.run(
-        [*command, "playbooks/prune_backups.yml"],
-        cwd=ROOT,
-        env=os.environ | {"ANSIBLE_NOCOLOR": "1", "COLUMNS": "2000"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    given = ("-i", str(home / "inventory"), "-e", json.dumps(variables), *more)
+    return play(*given, "playbooks/prune_backups.yml")
 
 
 def test_a_machine_deletes_nothing_where_the_control_machine_prunes(

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from harness import playbooks
 from harness.rendering import INVENTORY, Role
 
 NAMES = ["home.arpa", "*.home.arpa", "nas.home.arpa"]
@@ -66,14 +67,8 @@ class Home:
         (self._state / "inventory/hosts.yml").write_text(INVENTORY)
         play = {"hosts": "control_plane", "gather_facts": False, "roles": ["homeserver.stack.common"]}
         (self._state / "play.yml").write_text(yaml.safe_dump([play | {"tasks": list(tasks)}]))
-        run = subprocess.run(
-            ["ansible-playbook", "-i", "inventory", "-e", json.dumps(options), *arguments, "play.yml"],
-            cwd=self._state,
-            capture_output=True,
-            text=True,
-            check=False,
-            env=os.environ | {"ANSIBLE_NOCOLOR": "1", "COLUMNS": "1000"},
-        )
+        given = ("-i", "inventory", "-e", json.dumps(options), *arguments)
+        run = playbooks.play(*given, "play.yml", directory=self._state)
         told = run.stdout + run.stderr
         assert run.returncode in (0, 2), told
         assert "PRIVATE KEY" not in told

@@ -2,16 +2,14 @@
 
 import hashlib
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from harness import docs
+from harness.playbooks import play
 from harness.roles import ROLES, ROOT
 from lab.catalogue import pinned_versions
 
@@ -78,15 +76,7 @@ def _complaints(tmp_path: Path, hosts: dict[str, dict[str, Any]]) -> list[str]:
     }
     tree = {"all": {"children": {"home_servers": {"children": groups}}}}
     (inventory / "hosts.yml").write_text(json.dumps(tree))
-    program = str(Path(sys.executable).with_name("ansible-playbook"))
-    done = subprocess.run(
-        [program, "-i", str(inventory), "playbooks/stages/preflight.yml"],
-        cwd=ROOT,
-        env={**os.environ, "COLUMNS": "1000"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = play("-i", str(inventory), "playbooks/stages/preflight.yml")
     assert "cannot be reached" in done.stdout, done.stdout + done.stderr
     return sorted({line.strip() for line in done.stdout.splitlines() if _is_about_a_variable(line)})
 

@@ -1,14 +1,11 @@
 """Of an inventory with one mistake, preflight tells that mistake once, and nothing else."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.playbooks import play
 from harness.roles import ROOT
 
 ROUTE = {"name": "nas", "host": "nas.home.arpa", "url": "http://192.168.1.20"}
@@ -556,15 +553,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     }
     tree = {"all": {"children": {"home_servers": {"children": groups}}}}
     (inventory / "hosts.yml").write_text(json.dumps(tree))
-    program = str(Path(sys.executable).with_name("ansible-playbook"))
-    done = subprocess.run(
-        [program, "-i", str(inventory), "--forks", "20", "playbooks/stages/preflight.yml"],
-        cwd=ROOT,
-        env={**os.environ, "COLUMNS": "1000"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = play("-i", str(inventory), "--forks", "20", "playbooks/stages/preflight.yml")
     assert done.returncode == 2
     assert "Traceback" not in done.stdout + done.stderr
     assert "hush" not in done.stdout
