@@ -29,6 +29,7 @@ ALLOWED = (
     "plugins/*.py",
     "plugins/filter/*.yml",
     "roles/*/README.md",
+    "roles/apps/catalogue/*.yml",
     "roles/*/defaults/main.yml",
     "roles/*/meta/main.yml",
     "roles/*/meta/argument_specs.yml",
