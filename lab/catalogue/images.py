@@ -24,6 +24,10 @@ from lab.catalogue.programs import (
     HTTPBIN_PROGRAM,
     JAEGER_MODULE,
     JAEGER_PROGRAM,
+    MINIFLUX,
+    MINIFLUX_PROGRAM,
+    MOSQUITTO,
+    MOSQUITTO_ROOT,
     NODE_EXPORTER,
     PLACEHOLDER_PAGE,
     POSTGRES,
@@ -162,7 +166,7 @@ _OF_MICROK8S = (
 )
 MICROK8S_IMAGES = tuple(replace(image, purpose="microk8s") for image in _OF_MICROK8S)
 
-# The image of an app in docs/apps.md.
+# The images of an app in docs/apps.md, and of apps in the catalogue.
 EXAMPLE_IMAGES = (
     Image(
         "postgres",
@@ -182,6 +186,32 @@ EXAMPLE_IMAGES = (
             "StopSignal": "SIGINT",
         },
         base="postgres/root",
+    ),
+    Image(
+        "miniflux",
+        f"docker.io/miniflux/miniflux:{MINIFLUX}",
+        f"miniflux.app/v2@v{MINIFLUX}",
+        (MINIFLUX_PROGRAM, CERTIFICATES),
+        {
+            "Cmd": ["/usr/bin/miniflux"],
+            "User": _NOBODY,
+            "Env": [_PATH, "LISTEN_ADDR=0.0.0.0:8080"],
+            "ExposedPorts": {"8080/tcp": {}},
+        },
+        {"usr/bin/miniflux": "miniflux/miniflux.app", **_CA_BUNDLE},
+    ),
+    Image(
+        "mosquitto",
+        f"docker.io/library/eclipse-mosquitto:{MOSQUITTO}",
+        f"Debian's packages, suite {PYTHON_SUITE}",
+        (MOSQUITTO_ROOT,),
+        {
+            # The official image's entry point changes owners, if it starts as root.
+            "Cmd": ["/usr/sbin/mosquitto", "-c", "/mosquitto/config/mosquitto.conf"],
+            "Env": [_PATH],
+            "ExposedPorts": {"1883/tcp": {}},
+        },
+        base="mosquitto/root",
     ),
 )
 

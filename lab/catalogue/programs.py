@@ -27,6 +27,8 @@ COLLECTOR = "0.160.0"
 FILEBEAT = "7.17.29"
 OPENSEARCH = "3.6.0"
 POSTGRES = "15"
+MINIFLUX = "2.3.5"
+MOSQUITTO = "2.0.21"
 JAEGER = "2.13.0"
 # The Go module's versions still have the major version 1.
 JAEGER_MODULE = "github.com/jaegertracing/jaeger@v1.76.0"
@@ -52,6 +54,11 @@ CALICO_NODE_PACKAGES = (*IPTABLES_PACKAGES, "dash", "libc6", "netbase")
 ELASTICSEARCH_PACKAGES = (
     *("openjdk-17-jre-headless", "libc6", "libgcc-s1", "libstdc++6", "zlib1g", "tini"),
     *("bash", "libtinfo6", "coreutils", "libacl1", "libattr1", "libgmp10", "libselinux1", "libpcre2-8-0"),
+)
+# The broker, its clients, and a shell for the commands of its app.
+MOSQUITTO_PACKAGES = (
+    *("mosquitto", "mosquitto-clients", "libmosquitto1", "libcjson1", "libdlt2", "libwebsockets19t64"),
+    *("libwrap0", "libsystemd0", "libcap2", "libssl3t64", "libzstd1", "zlib1g", "libc6", "dash"),
 )
 MERGED_USR_LINKS = {directory: f"usr/{directory}" for directory in ("bin", "sbin", "lib", "lib64")}
 # All of Prometheus' programs read their version there.
@@ -167,6 +174,7 @@ H2SPEC_PROGRAM = _go_programs("h2spec", "tool", {})
 # Only the benchmark uses it.
 VEGETA_PROGRAMS = _go_programs("vegeta", "tool", {})
 HTTPBIN_PROGRAM = _go_programs("httpbin", "tool", {})
+MINIFLUX_PROGRAM = _go_programs("miniflux", "tool", {"miniflux.app/v2/internal/version.Version": MINIFLUX})
 FILEBEAT_PROGRAM = _go_programs("filebeat", "tool", {}, gigabytes=3)
 JAEGER_PROGRAM = _go_programs(
     "jaeger",
@@ -256,6 +264,11 @@ POSTGRES_ROOT = Part(
     settings={"userland": "postgres-userland/root"},
     files=(postgres.FILES,),
     needs=(POSTGRES_USERLAND,),
+)
+MOSQUITTO_ROOT = Part(
+    "mosquitto",
+    debian.programs,
+    settings={"suite": PYTHON_SUITE, "packages": MOSQUITTO_PACKAGES, "links": MERGED_USR_LINKS},
 )
 CALICO_NODE_FILES = Part(
     "calico-node",

@@ -101,6 +101,7 @@ def test_a_home_in_the_lab_runs_other_versions_only_where_the_lab_builds_others(
         ),
         ("opentelemetry-collector", "cluster", "go.opentelemetry.io/collector/otelcol"),
         ("filebeat", "filebeat", "github.com/elastic/beats/v7"),
+        ("miniflux", "miniflux", "miniflux.app/v2"),
     ],
 )
 def test_a_program_has_the_version_of_its_image(image: str, module: str, path: str) -> None:
