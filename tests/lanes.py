@@ -60,7 +60,7 @@ LANES = (
     Lane(
         "apps",
         (
-            "molecule/apps/tests/test_[mu]*",
+            "molecule/apps/tests/test_[cmu]*",
             "roles/apps",
             "playbooks/move_in.yml",
             "roles/restore/tasks/move*",
