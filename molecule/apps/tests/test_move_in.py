@@ -18,6 +18,7 @@ OLD_PASSWORD = "keep-me-secret"
 INITIALIZE = f"""cd /var/lib/postgresql/data && rm -rf old && echo {OLD_PASSWORD} >/tmp/password
 initdb --pgdata=old --username=wiki --pwfile=/tmp/password --auth-host=scram-sha-256 >/dev/null
 echo 'host all all all scram-sha-256' >>old/pg_hba.conf
+echo "listen_addresses = '*'" >>old/postgresql.conf
 echo 'CREATE DATABASE wiki;' | postgres --single -D old postgres >/dev/null
 echo 'CREATE TABLE kept AS SELECT 42 AS mark;' | postgres --single -D old wiki >/dev/null
 """
