@@ -197,7 +197,8 @@ def test_a_client_with_too_many_requests_at_a_time_is_rejected(app: str, tmp_pat
             running = [pool.submit(_ask, traefik, "slow", STRANGER, path="/slow") for _ in range(4)]
             answers = sorted(each.result() for each in running)
 
-        assert answers == [200, 200, 429, 429]
+        # On a busy machine, a request may come after the end of another.
+        assert (answers[:2], answers[-1]) == ([200, 200], 429)
 
 
 def test_a_slow_client_is_let_go(app: str, tmp_path: Path) -> None:
