@@ -48,6 +48,7 @@ class AppsLookup(LookupBase):
         return [app for entry in entries for app in self._with_stack(entry, variables)]
 
     def _with_stack(self, entry: dict[str, Any], variables: dict[str, Any] | None) -> list[Any]:
+        """Return an entry, or the stack of the catalogue that it names."""
         if "from" not in entry:
             return [entry]
         known = known_apps()
