@@ -60,6 +60,11 @@ def complete(
     return filled
 
 
+def _claim(app: App, volume: Mapping[str, Any]) -> str:
+    """Return the name of a volume's claim. A volume may belong to another app of the stack."""
+    return f"{volume.get('app', app['name'])}-{volume['name']}"
+
+
 def _claims(app: App) -> dict[str, str]:
     """Return the claim of each volume of a pod, and tell each mount which volume it is of.
 
@@ -67,7 +72,7 @@ def _claims(app: App) -> dict[str, str]:
     """
     claims: dict[str, str] = {}
     for volume in app["volumes"]:
-        claim = f"{volume.get('app', app['name'])}-{volume['name']}"
+        claim = _claim(app, volume)
         mount, number = f"volume-{volume['name']}", 2
         while claims.get(mount, claim) != claim:
             mount, number = f"volume-{volume['name']}-{number}", number + 1
@@ -203,7 +208,7 @@ _RECORD = ("default", "homeserver-updates")
 
 
 def _recorded(objects: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return what the program of updates has written, from the ConfigMaps of the cluster."""
+    """Return the records of the program of updates, from the ConfigMaps of the cluster."""
     return {
         name: json.loads(text)
         for obj in objects
@@ -231,7 +236,7 @@ def updated(apps: Iterable[App], records: Iterable[Mapping[str, Any]]) -> list[A
 
 
 def update_settings(apps: Sequence[App], policy: str, prefix: str, lock: Lock) -> list[dict[str, Any]]:
-    """Return what the program of updates has to know about apps.
+    """Return the settings of apps for the program of updates.
 
     Args:
         apps: complete entries.
@@ -257,11 +262,7 @@ def update_settings(apps: Sequence[App], policy: str, prefix: str, lock: Lock) -
                 "after": own.get("after", []),
                 "needs": [] if "policy" in own else elsewhere,
                 "jobs": [f"{app['name']}-{schedule['name']}" for schedule in app["schedules"]],
-                "claims": [
-                    f"{volume.get('app', app['name'])}-{volume['name']}"
-                    for volume in app["volumes"]
-                    if "place" not in volume
-                ],
+                "claims": [_claim(app, volume) for volume in app["volumes"] if "place" not in volume],
                 "start_seconds": app["start_seconds"] + app["stop_seconds"],
             }
         )

@@ -195,7 +195,7 @@ def move(volumes: Iterable[Volume]) -> int:
 
 
 def _recover(volume: Volume) -> None:
-    """Undo what an interrupted run has done."""
+    """Undo the changes of an interrupted run."""
     if (volume.kept / _CONTENT).exists():
         put_back([volume])
     shutil.rmtree(volume.kept, ignore_errors=True)

@@ -48,7 +48,7 @@ def _in_docker(host: Host, kubectl: Kubectl) -> None:
 
 
 def _move(home: Home, *options: str) -> "subprocess.CompletedProcess[str]":
-    """Run the playbook; what it says is in one line, because Ansible breaks lines."""
+    """Run the playbook, and return its output in one line, because Ansible breaks lines."""
     file = ROOT / "molecule/apps/wiki/docker-compose.yml"
     done = home.play("playbooks/move_in.yml", "-e", f"file={file}", *options)
     done.stdout = " ".join(done.stdout.split())
