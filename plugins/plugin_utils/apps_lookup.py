@@ -22,7 +22,7 @@ _CATALOGUE = Path(__file__).parents[2] / "roles/apps/catalogue"
 
 @cache
 def known_apps() -> dict[str, Any]:
-    """Return the catalogue: what each file has, by the name of the app."""
+    """Return the content of each file of the catalogue, by the name of its app."""
     loader = DataLoader()
     return {
         file.stem: loader.load_from_file(str(file), trusted_as_template=True)
