@@ -17,6 +17,7 @@ from harness.tls import self_signed
 from harness.waiting import wait_until
 
 _APPLY = "application/apply-patch+yaml"
+_LAST_NAMESPACE = "/api/v1/namespaces/default"  # of those that it creates as it starts
 
 
 @dataclass(frozen=True)
@@ -150,9 +151,9 @@ def api_server(directory: Path, users: dict[str, str], *flags: str) -> Iterator[
             stopped.kill()
             stopped.wait()
             processes.append(start([*server, *more]))
-            running.wait_for("/api/v1/namespaces/kube-system", directory / "log")
+            running.wait_for(_LAST_NAMESPACE, directory / "log")
 
         processes = [start(store), start(server)]
         running = ApiServer(f"https://127.0.0.1:{port}", key, restart, f"http://127.0.0.1:{etcd}")
-        running.wait_for("/api/v1/namespaces/kube-system", directory / "log")
+        running.wait_for(_LAST_NAMESPACE, directory / "log")
         yield running

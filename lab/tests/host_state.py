@@ -8,7 +8,8 @@ from pathlib import Path
 from lab import process
 from lab.machine import unique_name
 
-OTHERS = "homelab"  # the bridges of other labs, which may come and go meanwhile
+OTHERS = "homelab"  # bridges and networks of other labs and tests, which may come and go meanwhile
+NAMESPACES = Path("/run/netns")
 
 
 def host_state(lab_directory: Path, names: list[str]) -> dict[str, list[str]]:
@@ -19,7 +20,7 @@ def host_state(lab_directory: Path, names: list[str]) -> dict[str, list[str]]:
         "links": sorted(_links(unique)),
         "addresses": [line for line in _lines("ip", "-oneline", "-4", "address") if OTHERS not in line],
         "routes": [line for line in _lines("ip", "route") if OTHERS not in line],
-        "network namespaces": _lines("ip", "netns", "list"),
+        "network namespaces": [line for line in _lines("ip", "netns", "list") if OTHERS not in line],
         "packet filter": [line for line in _lines("iptables-save") if not line.startswith("#")],
         "forwarding": [Path("/proc/sys/net/ipv4/ip_forward").read_text()],
         "loop devices": [
@@ -41,10 +42,9 @@ def _lines(*command: str) -> list[str]:
 def _mounts(lab_directory: Path) -> Iterator[str]:
     """Return mounts in the lab's directories; elsewhere, package builders may change them meanwhile."""
     for line in Path("/proc/self/mounts").read_text().splitlines():
-        if any(
-            Path(line.split()[1]).is_relative_to(top)
-            for top in (lab_directory, "/dev", "/proc", "/run", "/sys")
-        ):
+        place = Path(line.split()[1])
+        tops = (lab_directory, "/dev", "/proc", "/run", "/sys")
+        if any(map(place.is_relative_to, tops)) and not place.is_relative_to(NAMESPACES):
             yield line
 
 

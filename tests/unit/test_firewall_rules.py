@@ -93,7 +93,7 @@ class Network:
         self.run("node", "nft", "--file", "-", given=KUBE_PROXY)
 
     def _named(self, name: str) -> str:
-        return f"{name}-{self._id}"
+        return f"homelab-{name}-{self._id}"
 
     def _run(self, *command: str, given: str = "") -> None:
         done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
