@@ -48,6 +48,16 @@ class Scenario:
         """The directory with its inventory, kubeconfig and secrets."""
         return Path(self.lab.get("HOMESERVER_LAB_DIR", lab_directory())) / self.machine
 
+    @property
+    def inventory(self) -> Path:
+        """Its inventory."""
+        return self.directory / "inventory"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The kubeconfig that site.yml fetches."""
+        return self.directory / f".kube/{self.machine}.yaml"
+
     def run(self, *command: str, **environment: str) -> None:
         """Run a command that must succeed."""
         plain = {"MOLECULE_COMMAND_BORDERS": "false"}
@@ -56,17 +66,16 @@ class Scenario:
 
     def without_logs(self) -> None:
         """Leave logs and traces out of the home, which costs half of its processor time."""
-        options = self.directory / "inventory/group_vars/all/without_logs.yml"
+        options = self.inventory / "group_vars/all/without_logs.yml"
         options.write_text("homeserver_logging_enabled: false\n")
 
     def install(self) -> None:
         """Run site.yml."""
-        self.run("ansible-playbook", "-i", str(self.directory / "inventory"), "site.yml")
+        self.run("ansible-playbook", "-i", str(self.inventory), "site.yml")
 
     def verify(self, *names: str, marked: str = "") -> None:
         """Run these tests on the machine as it is; of them, those whose markers fit an expression."""
-        inventory = self.directory / "inventory"
-        options = ["--hosts=control_plane", "--connection=ansible", f"--ansible-inventory={inventory}"]
+        options = ["--hosts=control_plane", "--connection=ansible", f"--ansible-inventory={self.inventory}"]
         chosen = ["-m", marked, *(f"molecule/{name}" for name in names)]
         self.run("pytest", "-v", "--durations=20", *options, *chosen)
 
@@ -75,6 +84,6 @@ class Scenario:
         """Remove what a killed run left, and the machine afterwards. A server on its LAN listens."""
         self.run(*destroy)
         self.run(*create)
-        with lan.serving(Home.of(str(self.directory / "inventory")).tests):
+        with lan.serving(Home.of(str(self.inventory)).tests):
             yield
         self.run(*destroy)

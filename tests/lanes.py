@@ -51,6 +51,15 @@ class Lane:
 _CLUSTER = ("molecule/cluster/tests/conftest.py", "harness/machines.py")
 _FAULTS = ("molecule/chaos", "harness/chaos.py", "harness/faults.py")
 LANES = (
+    Lane(
+        "small",
+        (
+            *(f"molecule/{name}" for name in ("without_logs", "addresses", "arguments", "removal", "pull")),
+            "tests/integration",
+            "playbooks/reset.yml",
+            "playbooks/stages/remove_workloads.yml",
+        ),
+    ),
     Lane("joining", (*_CLUSTER, "molecule/cluster/tests/test_[jnt]*", "roles/microk8s/tasks/*join*")),
     Lane(
         "power",

@@ -26,6 +26,19 @@ def home(request: pytest.FixtureRequest) -> Iterator[Scenario]:
         yield scenario
 
 
+def test_small(home: Scenario) -> None:
+    """A home without logs and traces. It moves, is removed, then pulls all images."""
+    home.without_logs()
+    home.install()
+    home.run("pytest", "-n", "5", "tests/integration", KUBECONFIG=str(home.kubeconfig))
+    for name in ("without_logs", "addresses", "arguments"):
+        home.verify(name)
+    home.run("ansible-playbook", "-i", str(home.inventory), "molecule/removal/converge.yml")
+    home.verify("removal")
+    # It needs a bare machine, and comes last: images that were pulled with a login need it again.
+    home.verify("pull")
+
+
 def test_joining(home: Scenario) -> None:
     _verify_cluster(home, "newcomers", "joining", "trust")
 
