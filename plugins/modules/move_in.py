@@ -38,9 +38,9 @@ options:
     description: Whether content that a volume has is replaced.
   state:
     type: str
-    choices: [checked, moved, undone]
+    choices: [moved, undone]
     default: moved
-    description: Whether to only look for problems, to copy, or to take copies back.
+    description: Whether to copy, or to take copies back.
 author: The homeserver.stack maintainers (!UNKNOWN)
 attributes:
   check_mode:
@@ -94,27 +94,26 @@ def main() -> None:
             "volumes": {"type": "list", "elements": "dict", "options": volume, "required": True},
             "project": {"default": ""},
             "replace": {"type": "bool", "default": False},
-            "state": {"choices": ["checked", "moved", "undone"], "default": "moved"},
+            "state": {"choices": ["moved", "undone"], "default": "moved"},
         },
         supports_check_mode=True,
     )
-    state = "checked" if module.check_mode and module.params["state"] == "moved" else module.params["state"]
     named = [_volume(each) for each in module.params["volumes"]]
     done = {each: known for each in named if (known := moving.record(each))}
-    if state == "undone":
+    if module.params["state"] == "undone":
         claims = [each.claim for each in done] if module.check_mode else moving.put_back(done)
         module.exit_json(changed=bool(claims), claims=claims, moved=[], count=0, kept=[])
     todo = [each for each in named if each not in done]
     if problems := [*_running(module, todo), *_missing(module), *_problems(module, todo)]:
         module.fail_json(msg="\n".join(problems))
     count = 0
-    if state == "moved":
+    if not module.check_mode:
         try:
             count = moving.move(todo)
         except moving.MoveError as error:
             module.fail_json(msg=str(error))
     module.exit_json(
-        changed=state == "moved" and bool(todo),
+        changed=bool(todo),
         claims=[each.claim for each in todo],
         moved=[f"{each.claim}: from {known['from']} at {known['time']}" for each, known in done.items()],
         count=count,

@@ -244,7 +244,7 @@ def test_data_that_are_not_there_are_named(run: Run, volume: Volume) -> None:
 def test_a_dry_run_only_looks(run: Run, volume: Volume) -> None:
     looked = run(check=True)
 
-    assert (looked["changed"], looked["claims"]) == (False, ["apps/wiki-pages"])
+    assert (looked["changed"], looked["claims"]) == (True, ["apps/wiki-pages"])
     assert not list(volume.path.iterdir())
     assert not volume.kept.exists()
 
