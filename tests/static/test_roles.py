@@ -45,7 +45,15 @@ ENDS_WITHOUT_UNIT = re.compile(r".*_(count|interval|memory|percentage|ratio|shar
 # Each role has the files that it needs. Entry points are further files.
 TASKS = {"main", "check", "prepare", "images", "apply", "verify", "absent"}
 MORE_TASKS = {
-    "apps": {"clone", "update", "update_one", "updates", "updates_absent", "updates_held", "updates_released"},
+    "apps": {
+        "clone",
+        "update",
+        "update_one",
+        "updates",
+        "updates_absent",
+        "updates_held",
+        "updates_released",
+    },
     "backup": {"prune", "recovery_sheet", "remove", "save"},
     "elk": {"host", "host_absent", "join", "leave", "start_early"},
     "microk8s": {
