@@ -303,6 +303,15 @@ def test_a_number_may_be_in_quotes_and_a_text_be_a_number(kind: str, given: Any,
 # ---- what is declared
 
 
+@pytest.mark.parametrize(("given", "meant"), [("false", "false"), ("No", "false"), ("on", "true")])
+def test_a_boolean_from_the_command_line_is_told_how_to_be_given(given: str, meant: str) -> None:
+    option = {"type": "bool", "description": "Whether there are logs."}
+
+    (problem,) = constraints.wrong_value("logs", option, None, given)
+
+    assert problem.fix == f"""on the command line: -e '{{"logs": {meant}}}'"""
+
+
 def test_constraints_are_of_options() -> None:
     assert CONSTRAINTS.keys() <= OPTIONS.keys()
 

@@ -52,6 +52,7 @@ _SIZES = {
     "minProperties": "that is not empty",
 }
 _LONGEST = 80  # characters of a value that are shown
+_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 # ---- schemas
 
@@ -178,7 +179,16 @@ def _problems(name: str, option: Option, error: Any) -> Iterator[Problem]:
     else:
         place = f"a key of {place}" if "propertyNames" in error.absolute_schema_path else place
         shown = "an invalid secret" if secret else _shown(error.instance)
-        yield Problem(f"{place} is {shown} (expected {expected(error.schema)})", _description(inner))
+        fix = _unquoted(name, error) if not path else ""
+        yield Problem(f"{place} is {shown} (expected {expected(error.schema)})", fix or _description(inner))
+
+
+def _unquoted(name: str, error: Any) -> str:
+    """Return how to give a boolean on the command line, where name=value is always a text."""
+    if error.schema.get("type") != "boolean" or not isinstance(error.instance, str):
+        return ""
+    value = {**dict.fromkeys(_TRUE, "true"), **dict.fromkeys(_FALSE, "false")}.get(error.instance.lower())
+    return f"on the command line: -e '{{\"{name}\": {value}}}'" if value else ""
 
 
 def _find(option: Option, path: Path) -> tuple[Option, bool]:
