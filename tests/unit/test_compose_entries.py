@@ -260,7 +260,7 @@ def test_a_key_becomes_a_key_of_the_entry(imported: Import, keys: str, expected:
         ("read_only: true\ntmpfs: [/run]", "read_only", "/run"),
         ("stop_signal: SIGINT", "stop_signal", "SIGTERM"),
         ("environment: {'a b': 1}", "environment", "'a b' is no name of a variable"),
-        ("environment: {API_TOKEN: abc}", "environment", "API_TOKEN: as in the file"),
+        ("environment: {API_TOKEN: abc}", "environment", "API_TOKEN: as in the compose file"),
         ("ports: ['8080:80', '9090:90']", "ports", "-e page=web:90"),
         ("ports: ['8080:80', '443:443']", "ports", "443 leads to Traefik"),
         ("ports: ['8080:80', '127.0.0.1:22:22']", "ports", "for programs of the server itself"),

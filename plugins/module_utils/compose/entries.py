@@ -205,7 +205,7 @@ class _Translation:
             else:
                 env[name] = _escaped(text)
         if kept := [name for name, text in hidden.items() if not is_marked(text)]:
-            text = f"{', '.join(kept)}: as in the file -> encrypt the new one with ansible-vault"
+            text = f"{', '.join(kept)}: as in the compose file -> encrypt the new file with ansible-vault"
             self._remarks.change(key, "environment", text)
         return {name: each for name, each in (("env", env), ("secrets", hidden)) if each}
 
