@@ -81,6 +81,7 @@ LANES = (
 STANDALONE = (
     "default",
     "traefik",
+    "welcome",
     "microk8s",
     "firewall",
     "apps",

@@ -47,6 +47,7 @@ TASKS = {"main", "check", "prepare", "images", "apply", "verify", "absent"}
 MORE_TASKS = {
     "apps": {"clone", "update", "update_one", "updates", "updates_absent", "updates_held"},
     "backup": {"prune", "recovery_sheet", "remove", "save"},
+    "welcome": {"mdns"},
     "elk": {"host", "host_absent", "join", "leave", "start_early"},
     "microk8s": {
         *(
