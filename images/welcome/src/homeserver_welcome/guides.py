@@ -17,7 +17,7 @@ GUIDES = {
 }
 """The titles of all guides. Each name is that of a file in texts/."""
 
-_LONGEST = 24  # characters that fit beside a switch
+_LONGEST = 22  # characters that fit beside a switch
 
 
 def guide(name: str, home: Home) -> str:
