@@ -43,7 +43,7 @@ class Issued(Home):
     def profile(self) -> bytes:
         """The signed profile that the role applies."""
         data = find(self.objects(), "ConfigMap", "welcome")["binaryData"]
-        return base64.b64decode(data["home.mobileconfig"])
+        return base64.b64decode(data["profile"])
 
 
 @pytest.fixture
@@ -208,4 +208,4 @@ def test_a_first_dry_run_has_nothing_to_sign_with(tmp_path: Path) -> None:
     objects = Role("welcome", tmp_path, **built).objects()
     data = find(objects, "ConfigMap", "welcome")["binaryData"]
 
-    assert plistlib.loads(base64.b64decode(data["home.mobileconfig"]))["PayloadType"] == "Configuration"
+    assert plistlib.loads(base64.b64decode(data["profile"]))["PayloadType"] == "Configuration"

@@ -75,7 +75,7 @@ def _serving(directory: Path, known: Roll | None = None, **changed: Any) -> Iter
     (directory / "settings.json").write_text(json.dumps(SETTINGS | changed))
     (directory / "ca.crt").write_text(PEM)
     (directory / "ca-next.crt").write_text(NEXT)
-    (directory / "home.mobileconfig").write_bytes(b"profile")
+    (directory / "profile").write_bytes(b"profile")
     (directory / "code.svg").write_text("<svg id='code'></svg>")
     server = Welcome(("127.0.0.1", 0), read(directory), known or Roll())
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -271,7 +271,7 @@ def test_a_missing_file_is_noticed_at_the_start(tmp_path: Path) -> None:
     with _serving(tmp_path):
         pass
     shutil.copytree(tmp_path, tmp_path / "copy")
-    (tmp_path / "copy/home.mobileconfig").unlink()
+    (tmp_path / "copy/profile").unlink()
 
-    with pytest.raises(FileNotFoundError, match=r"home\.mobileconfig"):
+    with pytest.raises(FileNotFoundError, match="profile"):
         read(tmp_path / "copy")

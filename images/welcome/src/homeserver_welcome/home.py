@@ -75,6 +75,6 @@ def read(directory: Path) -> Home:
     return Home(
         **settings,
         authorities=authorities,
-        profile=(directory / "home.mobileconfig").read_bytes(),
+        profile=(directory / "profile").read_bytes(),
         code=(directory / "code.svg").read_text(),
     )
