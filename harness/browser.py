@@ -84,17 +84,34 @@ def _pin(certificate: Path) -> str:
     return base64.b64encode(hashlib.sha256(key).digest()).decode()
 
 
-def trust(profile: Path, authority: Path) -> None:
-    """Let a Chromium with this profile trust an authority, as its user does in the settings.
-
-    Raises:
-        LabError: The program for it cannot be installed.
-    """
+def _trust(profile: Path, authorities: Sequence[Path]) -> None:
+    """Let a Chromium with this profile trust authorities, as its user does in the settings."""
     ensure_packages(["libnss3-tools"])
     database = profile / ".pki/nssdb"
     database.mkdir(parents=True)
-    for arguments in (("-N", "--empty-password"), ("-A", "-n", "home", "-t", "C,,", "-i", str(authority))):
-        subprocess.run(["certutil", "-d", f"sql:{database}", *arguments], check=True)
+    certutil = ("certutil", "-d", f"sql:{database}")
+    subprocess.run([*certutil, "-N", "--empty-password"], check=True)
+    for file in authorities:
+        subprocess.run([*certutil, "-A", "-n", file.name, "-t", "C,,", "-i", file], check=True)
+
+
+@contextmanager
+def on_a_phone(home: Home, profile: Path, *authorities: Path) -> Iterator["Page"]:
+    """Open a tab as wide as a phone, on a device that finds the names of a home, until the block ends.
+
+    Args:
+        home: The home.
+        profile: A directory for Chromium's files, empty or missing.
+        authorities: The certificates of the authorities that the device trusts, besides those of the world.
+
+    Raises:
+        LabError: There is no Chromium, or no program to add authorities, and none can be installed.
+    """
+    _trust(profile, authorities)
+    names = f"--host-resolver-rules=MAP *.{home.domain} {home.address}"
+    with chromium(profile, [names]) as running, running.page() as page:
+        page.resize(390, 844)
+        yield page
 
 
 @contextmanager

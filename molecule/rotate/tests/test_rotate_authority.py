@@ -11,6 +11,7 @@ import pytest
 import requests
 from requests.exceptions import SSLError
 
+from harness import browser
 from harness.home import Home, eventually
 from harness.machines import WITHOUT_LOGS
 from harness.prometheus import Prometheus
@@ -64,6 +65,14 @@ def _asks_for_the_next_authority(home: Home) -> None:
     assert row() == ["yes"]
 
 
+def _says(home: Home, profile: Path, *authorities: str) -> str:
+    """Return what the page for devices says to one with these authorities."""
+    with browser.on_a_phone(home, profile, *(home.secrets / f"{name}.crt" for name in authorities)) as tab:
+        tab.open(f"http://{home.address}/trust")
+        tab.wait_for("This device does", "This device trusts")
+        return str(tab.value("document.getElementById('state').textContent"))
+
+
 @pytest.fixture(scope="module")
 def devices(home: Home, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[str]]:
     """A device that trusts the old authority alone, one that trusts both, and what the second noticed."""
@@ -73,6 +82,10 @@ def devices(home: Home, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
     _rotate(home)
     assert _trusts(home, old)
     _asks_for_the_next_authority(home)
+    assert _says(home, directory / "neither") == "This device does not trust the home yet."
+    lacks = "This device trusts the present authority, but not the next one yet."
+    assert _says(home, directory / "present", "ca") == lacks
+    assert _says(home, directory / "both", "ca", "ca.next") == "✓ This device trusts the next authority."
     both.write_text(old.read_text() + (home.secrets / "ca.next.crt").read_text())
     with _asking(home, both) as flaws:
         _rotate(home, "-e", "step=finish")

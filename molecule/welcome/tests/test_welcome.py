@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -46,17 +45,13 @@ def page(home: Home) -> str:
     return f"http://{home.address}/trust"
 
 
-@contextmanager
-def _chromium(home: Home, profile: Path) -> Iterator[browser.Page]:
-    """A tab of Chromium, which finds the home by its names, in a window as wide as a phone."""
+@pytest.fixture(scope="module")
+def chromium() -> None:
+    """Chromium, which a computer may lack."""
     try:
         browser.install()
     except LabError as error:
         pytest.skip(f"there is no Chromium: {error}")
-    names = f"--host-resolver-rules=MAP *.{home.domain} {home.address}"
-    with browser.chromium(profile, [names]) as chromium, chromium.page() as tab:
-        tab.resize(390, 844)
-        yield tab
 
 
 def _status(url: str, host: str = "") -> int:
@@ -111,17 +106,18 @@ def test_the_home_has_signed_the_profile(home: Home, page: str, tmp_path: Path) 
     assert b"com.apple.security.root" in (tmp_path / "content").read_bytes()
 
 
+@pytest.mark.usefixtures("chromium")
 def test_a_browser_without_the_authority_learns_that_it_lacks_it(
     home: Home, page: str, tmp_path: Path
 ) -> None:
-    with _chromium(home, tmp_path) as tab:
+    with browser.on_a_phone(home, tmp_path) as tab:
         tab.open(page)
         tab.wait_for("This device does not trust the home yet.")
 
 
+@pytest.mark.usefixtures("chromium")
 def test_a_browser_with_the_authority_learns_that_it_has_it(home: Home, page: str, tmp_path: Path) -> None:
-    browser.trust(tmp_path, home.secrets / "ca.crt")
-    with _chromium(home, tmp_path) as tab:
+    with browser.on_a_phone(home, tmp_path, home.secrets / "ca.crt") as tab:
         tab.open(page)
         tab.wait_for("✓ This device trusts the home.")
         assert tab.errors == []
@@ -131,10 +127,10 @@ def test_a_browser_with_the_authority_learns_that_it_has_it(home: Home, page: st
         tab.wait_for("this device trusts the home", f"hello.{home.domain}")
 
 
+@pytest.mark.usefixtures("chromium")
 def test_a_browser_that_finds_no_names_learns_that(home: Home, page: str, tmp_path: Path) -> None:
-    browser.trust(tmp_path, home.secrets / "ca.crt")
     options = ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE " + home.address]
-    with browser.chromium(tmp_path, options) as chromium, chromium.page() as tab:
+    with browser.chromium(tmp_path, options) as running, running.page() as tab:
         tab.open(page)
         tab.wait_for(f"This device does not find the name welcome.{home.domain}")
 
