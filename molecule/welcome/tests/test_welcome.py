@@ -164,7 +164,7 @@ def test_without_avahi_the_run_continues_and_says_so(home: Home, host: Host) -> 
 
 
 def test_switched_off_nothing_of_it_is_left(home: Home, host: Host, kubectl: Kubectl, page: str) -> None:
-    off = (TRAEFIK, "-e", '{"welcome_enabled": false}')
+    off = ("-e", '{"welcome_enabled": false}', TRAEFIK)
     run = home.play(STAGE, *off)
     try:
         assert run.returncode == 0, run.stdout + run.stderr
