@@ -244,6 +244,16 @@ def test_a_rotation_offers_both_certificates(rotating: str) -> None:
     assert "https://traefik.home.arpa" in _get(f"{rotating}/trust").headers["Content-Security-Policy"]
 
 
+def test_pictures_distinguish_the_authorities_by_their_ends(tmp_path: Path) -> None:
+    names = ("Home server CA of home.arpa", "Home server CA of home.arpa 2026-12-02")
+    both = [{"name": name, "fingerprint": "AB:CD"} for name in names]
+    with _serving(tmp_path, authorities=both) as url:
+        text = _get(f"{url}/trust?device=ios").text
+
+    rows = re.findall(r'<text x="24" y="\d+">(Home.*?)</text>', text)
+    assert rows == ["Home serve…f home.arpa", "Home serve… 2026-12-02"]
+
+
 def test_a_rotation_lists_who_lacks_the_next_authority(rotating: str) -> None:
     _get(f"{rotating}/trust", PHONE, "192.168.1.23")
     _get(f"{rotating}/trust", COMPUTER, "192.168.1.24")

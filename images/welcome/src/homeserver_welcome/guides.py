@@ -101,4 +101,6 @@ def _installed(authority: Authority, home: Home) -> str:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
+    """Shorten a name in its middle. The next authority's name ends in its date."""
+    half = _LONGEST // 2
+    return name if len(name) <= _LONGEST else f"{name[: half - 1]}…{name[-half:]}"
