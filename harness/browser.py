@@ -68,22 +68,57 @@ def install() -> str:
     return there or _PROGRAMS[0]
 
 
-def home_options(address: str, domain: str, certificate: Path) -> list[str]:
-    """Return options that find a home by its names, and trust no other certificate than its own."""
+def home_options(address: str, domain: str, certificates: Sequence[Path]) -> list[str]:
+    """Return options that find a home by its names, and trust no other certificates than its own."""
     options = [f"--host-resolver-rules=MAP *.{domain} {address}"]
-    if not certificate.exists():  # an authority that every browser trusts has issued it
-        return options
+    # Without files, an authority that every browser trusts has issued them.
+    pins = [_pin(file) for file in certificates if file.exists()]
+    # To trust the home's authority, Chromium would need a database of its own.
+    return [*options, f"--ignore-certificate-errors-spki-list={','.join(pins)}"] if pins else options
+
+
+def _pin(certificate: Path) -> str:
+    """Return the hash of a certificate's key."""
     leaf = x509.load_pem_x509_certificate(certificate.read_bytes())
     key = leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    pin = base64.b64encode(hashlib.sha256(key).digest()).decode()
-    # To trust the home's authority, Chromium would need a database of its own.
-    return [*options, f"--ignore-certificate-errors-spki-list={pin}"]
+    return base64.b64encode(hashlib.sha256(key).digest()).decode()
+
+
+def _trust(profile: Path, authorities: Sequence[Path]) -> None:
+    """Let a Chromium with this profile trust authorities, as its user does in the settings."""
+    ensure_packages(["libnss3-tools"])
+    database = profile / ".pki/nssdb"
+    database.mkdir(parents=True)
+    certutil = ("certutil", "-d", f"sql:{database}")
+    subprocess.run([*certutil, "-N", "--empty-password"], check=True)
+    for file in authorities:
+        subprocess.run([*certutil, "-A", "-n", file.name, "-t", "C,,", "-i", file], check=True)
+
+
+@contextmanager
+def on_a_phone(home: Home, profile: Path, *authorities: Path) -> Iterator["Page"]:
+    """Open a tab as wide as a phone, on a device that finds the names of a home, until the block ends.
+
+    Args:
+        home: The home.
+        profile: A directory for Chromium's files, empty or missing.
+        authorities: The certificates of the authorities that the device trusts, besides those of the world.
+
+    Raises:
+        LabError: There is no Chromium, or no program to add authorities, and none can be installed.
+    """
+    _trust(profile, authorities)
+    names = f"--host-resolver-rules=MAP *.{home.domain} {home.address}"
+    with chromium(profile, [names]) as running, running.page() as page:
+        page.resize(390, 844)
+        yield page
 
 
 @contextmanager
 def at_home(home: Home, profile: Path) -> Iterator["Browser"]:
     """Run Chromium on a device of this home until the block ends."""
-    with chromium(profile, home_options(home.address, home.domain, home.secrets / "traefik.crt")) as running:
+    own = [home.secrets / f"{name}.crt" for name in ("traefik", "welcome")]
+    with chromium(profile, home_options(home.address, home.domain, own)) as running:
         yield running
 
 
@@ -176,15 +211,18 @@ class Page:
             pass
         return self._shown()
 
+    def value(self, expression: str) -> Any:
+        """Return the value of an expression in JavaScript."""
+        return self.call("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+
+    def resize(self, width: int, height: int) -> None:
+        """Show the page in a window of this size."""
+        size = {"width": width, "height": height}
+        self.call("Emulation.setDeviceMetricsOverride", **size, deviceScaleFactor=1, mobile=False)
+
     def picture(self, width: int, height: int) -> bytes:
         """Return what is shown, as PNG, in a window of this size."""
-        self.call(
-            "Emulation.setDeviceMetricsOverride",
-            width=width,
-            height=height,
-            deviceScaleFactor=1,
-            mobile=False,
-        )
+        self.resize(width, height)
         self.browser.pump(1)
         return base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
 
@@ -221,7 +259,7 @@ class Page:
         self.browser.send(method, self.session, requestId=event["requestId"], **parameters)
 
     def _shown(self) -> str:
-        return str(self.call("Runtime.evaluate", expression=_TEXT)["result"].get("value", ""))
+        return str(self.value(_TEXT) or "")
 
 
 class Browser:

@@ -38,12 +38,15 @@ class Traefik:
         scheme = "https" if entry_point in ("websecure", "outside") else "http"
         return f"{scheme}://{self.addresses[entry_point]}{path}"
 
-    def get(self, path: str, client: str = "127.0.0.1", **options: Any) -> requests.Response:
-        """Ask as a client with this address of loopback."""
+    def get(
+        self, path: str, client: str = "127.0.0.1", entry_point: str = "", **options: Any
+    ) -> requests.Response:
+        """Ask as a client with this address of loopback, by default over HTTPS."""
         with requests.Session() as session:
-            session.mount("https://", _From(client))
+            for scheme in ("http://", "https://"):
+                session.mount(scheme, From(client))
             session.trust_env = False
-            url = self.url(self.public, path)
+            url = self.url(entry_point or self.public, path)
             return session.get(url, verify=False, timeout=30, allow_redirects=False, **options)
 
     def status(self, path: str) -> int:
@@ -56,7 +59,7 @@ class Traefik:
         return [line for line in lines if fields.items() <= line.items()]
 
 
-class _From(HTTPAdapter):
+class From(HTTPAdapter):
     """Connects from a given address."""
 
     def __init__(self, address: str) -> None:
@@ -64,6 +67,7 @@ class _From(HTTPAdapter):
         super().__init__()
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        """Let all connections come from the address."""
         super().init_poolmanager(*arguments, source_address=(self._address, 0), **options)
 
 

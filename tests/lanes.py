@@ -90,6 +90,7 @@ LANES = (
 STANDALONE = (
     "default",
     "traefik",
+    "welcome",
     "microk8s",
     "firewall",
     "apps",

@@ -61,7 +61,7 @@ def _rootfs(suite: str) -> Part:
                     "ipset",
                     "conntrack",
                 ),
-                *("procps", "ca-certificates", "curl", "less", "restic"),
+                *("procps", "ca-certificates", "curl", "less", "restic", "avahi-daemon", "avahi-utils"),
             ],
             "overlay": "guest",
             "commands": [

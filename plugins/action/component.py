@@ -85,7 +85,12 @@ class ActionModule(ApplyAction):
             return False
         authority = authority_of(self._templar, task_vars, dry_run=self._task.check_mode)
         return True in [
-            authority.issue(name, secret["for"], for_clients=secret.get("for_clients", False))
+            authority.issue(
+                name,
+                secret["for"],
+                for_clients=secret.get("for_clients", False),
+                by_next=secret.get("by_next", False),
+            )
             for name, secret in wanted.items()
         ]
 

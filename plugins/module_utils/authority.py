@@ -121,29 +121,33 @@ class Authority:
         """Remove the previous authority's certificate."""
         return self._removed("ca.dropped.crt")
 
-    def issue(self, name: str, dns_names: Sequence[str], *, for_clients: bool = False) -> bool:
+    def issue(
+        self, name: str, dns_names: Sequence[str], *, for_clients: bool = False, by_next: bool = False
+    ) -> bool:
         """Issue a certificate, unless there is a valid one for these names.
 
         Args:
             name: its files' name, without an extension.
             dns_names: the host names that it is for.
             for_clients: whether it is a client certificate as well.
+            by_next: whether the next authority issues it while there is one.
 
         Raises:
             AuthorityError: the authority may not issue for a name, its files are broken or do not belong
                 together, or the passphrase is wrong.
         """
-        issuer, changed = self._ensured("ca", self.common_name)
+        authority = "ca.next" if by_next and self._file("ca.next.crt").is_file() else "ca"
+        issuer, changed = self._ensured(authority, self.common_name)
         if foreign := outside(dns_names, permitted_domains(issuer)):
             raise AuthorityError(
-                f"{self._file('ca.crt')} permits no certificate for {', '.join(foreign)}. Devices would "
-                "reject all of them. Delete this file, but not ca.key, and run again. Then let every device "
-                "trust the new ca.crt."
+                f"{self._file(f'{authority}.crt')} permits no certificate for {', '.join(foreign)}. Devices "
+                f"would reject all of them. Delete this file, but not {authority}.key, and run again. Then "
+                f"let every device trust the new {authority}.crt."
             )
         # A dry run has no key to sign with if it would have created one.
         if self._is_current(name, dns_names, issuer) or (self.dry_run and changed):
             return changed
-        signer = self._signing_key(issuer)
+        signer = self._signing_key(authority, issuer)
         key = _key(self._file(f"{name}.key")) or self._made_key(f"{name}.key")
         use = oid.ExtendedKeyUsageOID
         usage = [use.SERVER_AUTH, use.CLIENT_AUTH] if for_clients else [use.SERVER_AUTH]
@@ -214,12 +218,13 @@ class Authority:
             "passphrase, or none if it is not encrypted. If it is broken, restore it from a backup."
         )
 
-    def _signing_key(self, issuer: x509.Certificate) -> Key:
-        key = self._authority_key("ca.key")
+    def _signing_key(self, authority: str, issuer: x509.Certificate) -> Key:
+        key = self._authority_key(f"{authority}.key")
         if key.public_key() == issuer.public_key():
             return key
         raise AuthorityError(
-            f"{self._file('ca.key')} does not belong to {self._file('ca.crt')}: restore both from one backup."
+            f"{self._file(f'{authority}.key')} does not belong to {self._file(f'{authority}.crt')}: "
+            "restore both from one backup."
         )
 
     def _made_key(self, name: str, passphrase: str = "") -> Key:

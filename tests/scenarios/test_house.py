@@ -20,6 +20,7 @@ VERIFIERS = (
     "microk8s",
     "prometheus/tests/test_alert_drills_fired.py",
     "traefik",
+    "welcome",
     "apps/tests/test_apps.py",
     "apps/tests/test_imported.py",
     "grafana",

@@ -43,6 +43,7 @@ ALLOWED = (
     "app/gunicorn.conf.py",
     "app/requirements.txt",
     "app/src/*.html",
+    *(f"images/welcome/src/*.{ending}" for ending in ("css", "html", "js")),
     *(
         f"{source}/{part}"
         for source in ("app", "images/*")

@@ -17,12 +17,13 @@ DIAGRAM = re.findall(r"```mermaid\n(.*?)```", (ROOT / "docs/architecture.md").re
 WITHOUT = {
     "defaults": re.compile(r"(?!)"),
     "several": re.compile(r"(?!)"),
-    "everything_on": re.compile(r"(?!)"),
+    # With ACME, devices trust the home already.
+    "everything_on": re.compile(r"welcome/.*|\S+ out welcome/.*"),
     # No logs and therefore no traces, no apps, no whoami.
     "everything_off": re.compile(
         r"(apps/hello|(logging|logging-host|tracing)/\S+) .*"
-        r"|\S+ out ((apps|logging|tracing)/\S+|traefik/whoami) .*"
-        r"|traefik/whoami .*"
+        r"|\S+ out ((apps|logging|tracing|welcome)/\S+|traefik/whoami) .*"
+        r"|(traefik/whoami|welcome/\S+) .*"
         r"|monitoring/grafana out (logging|tracing)/.*|monitoring/prometheus in tracing/.*"
     ),
 }

@@ -90,6 +90,7 @@ OTHER_NAMES = {
     "traefik_certificate": "a name that rotate.yml takes",
     "traefik_dashboard": "a file of secrets",
     "elk_kibana_encryption": "a file of secrets",
+    "welcome_certificate": "a name that rotate.yml takes",
 }
 
 every_page = pytest.mark.parametrize("page", docs.PAGES, ids=lambda page: page.name)

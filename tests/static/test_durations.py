@@ -55,6 +55,7 @@ MEMORY = {
     "Deployment tracing/jaeger ready": (64, 64, 64, 0),
     "Deployment traefik/traefik traefik": (0, 0, 512, 0),
     "Deployment traefik/whoami whoami": (64, 64, 64, 0),
+    "Deployment welcome/welcome welcome": (64, 64, 0, 0),
     "Job logging/arrival arrival": (64, 64, 64, 0),
     "Job logging/kibana-objects import": (128, 128, 128, 0),
     "Job logging/logstore-setup setup": (128, 128, 128, 0),

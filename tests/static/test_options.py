@@ -57,6 +57,8 @@ WRITTEN: dict[tuple[str, str], dict[str, Any]] = {
         "providers.kubernetesCRD.namespaces": sorted(
             {"apps", "shop", "traefik", "wiki"}
             | {declared["namespace"] for declared in components().values() if "routed" in declared}
+            # With ACME, devices trust the home already.
+            - {"welcome"}
         ),
         "tracing.sampleRate": 0.1,
     },

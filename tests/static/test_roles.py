@@ -55,6 +55,7 @@ MORE_TASKS = {
         "updates_released",
     },
     "backup": {"prune", "recovery_sheet", "remove", "save"},
+    "welcome": {"mdns"},
     "elk": {"host", "host_absent", "join", "leave", "start_early"},
     "microk8s": {
         *(

@@ -27,6 +27,7 @@ IMAGES = {
     "hello": (65532, 65532),
     "homeserver-logstore": (10001, 10001),
     "homeserver-disk-cleanup": (10001, 10001),
+    "homeserver-welcome": (10001, 10001),
     # The owner's, set in everything_on.
     "blog": (1000, 1000),
     "postgres": (999, 999),

@@ -156,7 +156,7 @@ def test_a_home_is_found_by_name_and_trusted_only_with_its_own_authority(tmp_pat
     home, other = tmp_path / "home", tmp_path / "other"
     for directory in (home, other):
         directory.mkdir()
-    options = browser.home_options("127.0.0.1", "home.arpa", tls.self_signed(home, "hello.home.arpa"))
+    options = browser.home_options("127.0.0.1", "home.arpa", [tls.self_signed(home, "hello.home.arpa")])
     strange = tls.self_signed(other, "hello.home.arpa")
 
     with browser.chromium(tmp_path / "chromium", options) as chromium, chromium.page() as page:

@@ -284,6 +284,10 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         "alertmanager_telegram[0].token is an invalid secret",
     ),
     (
+        {"welcome_mdns_name": "my.home.local"},
+        "welcome_mdns_name is 'my.home.local' (expected one name under local",
+    ),
+    (
         {"disk_cleanup_alerts": ["disk nearly full"]},
         "disk_cleanup_alerts[0] is 'disk nearly full' (expected the name",
     ),

@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.homeserver.stack.plugins.module_utils.authority import Authority
 from ansible_collections.homeserver.stack.plugins.module_utils.backup.keys import machine_password
 
 from harness import rendering
 from harness.playbooks import play
+from harness.rendering import Role
+from plugins.filter.certificates import fingerprint
 from plugins.filter.qr_code import qr_code
 
 PASSWORD = "what-opens-the-backups"
@@ -30,11 +33,13 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _play(home: Path, repositories: list[dict[str, Any]]) -> subprocess.CompletedProcess[str]:
+def _play(
+    home: Path, repositories: list[dict[str, Any]], *arguments: str
+) -> subprocess.CompletedProcess[str]:
     variables = home / "variables.yml"
     variables.write_text(yaml.safe_dump({"backup_repositories": repositories}))
     given = ("--diff", "-v", "-i", str(home / "inventory"), "-e", f"@{variables}")
-    return play(*given, "playbooks/recovery_sheet.yml")
+    return play(*given, *arguments, "playbooks/recovery_sheet.yml")
 
 
 def test_it_has_the_password_and_every_repository(home: Path) -> None:
@@ -50,6 +55,23 @@ def test_it_has_the_password_and_every_repository(home: Path) -> None:
     assert f"<code>{machine_password(PASSWORD, 'home')}</code>" in text
     assert "<code>s3:https://s3.example.org/home/home</code>" in text
     assert text.count("<svg") == 2  # the password, and the repository that has keys
+
+
+def test_it_leads_a_new_device_to_the_page_on_which_it_trusts_the_home(home: Path) -> None:
+    assert _play(home, REPOSITORIES).returncode == 0
+    sheet = home / "secrets/home/recovery.html"
+    assert "/trust" not in sheet.read_text()  # there is no authority yet
+
+    authority = Authority.of(Role("certificate_authority", home).value)
+    authority.create()
+    assert _play(home, REPOSITORIES).returncode == 0
+    text = sheet.read_text()
+    assert "<code>http://192.0.2.1/trust</code>" in text
+    assert qr_code("http://192.0.2.1/trust") in text
+    assert f"<code>{fingerprint((home / 'secrets/home/ca.crt').read_text())}</code>" in text
+
+    assert _play(home, REPOSITORIES, "-e", '{"welcome_enabled": false}').returncode == 0
+    assert "/trust" not in sheet.read_text()
 
 
 def test_nobody_else_sees_it(home: Path) -> None:

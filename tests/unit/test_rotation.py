@@ -23,7 +23,11 @@ ROTATED = secrets()
 LASTING = unrotatable_secrets()
 HOME: dict[str, Any] = {
     "disk_cleanup_enabled": True,
-    "homeserver_built_images": {"homeserver-logstore": "a:1", "homeserver-disk-cleanup": "b:1"},
+    "homeserver_built_images": {
+        "homeserver-logstore": "a:1",
+        "homeserver-disk-cleanup": "b:1",
+        "homeserver-welcome": "c:1",
+    },
 }
 READING = tuple(role for role in APPLIED if role != "apps")  # which needs what an owner's apps say
 
@@ -75,8 +79,8 @@ def test_a_secret_reaches_every_role_that_uses_it(tmp_path: Path, role: str) -> 
         if role in (owner, *secret.get("used_by", [])) and name in ROTATED
         for file in ROTATED[name]["files"]
     }
-    # Alertmanager reads the token that disk_cleanup makes.
-    assert made or not declared or role == "alertmanager"
+    # Alertmanager reads the token that disk_cleanup makes. The action issues the certificate of welcome.
+    assert made or not declared or role in ("alertmanager", "welcome")
     assert made - declared - {f"{name}.key" for name in LASTING} == set()
 
 

@@ -142,7 +142,8 @@ def test_it_asks_for_what_its_roles_allow_and_for_nothing_else(
 
     assert paths == allowed
     assert {path.split("/namespaces/")[1] for path in paths if path.endswith("/secrets")} == {
-        f"{namespace}/secrets" for namespace in ("logging", "monitoring", "tracing", "traefik", "wiki")
+        f"{namespace}/secrets"
+        for namespace in ("logging", "monitoring", "tracing", "traefik", "welcome", "wiki")
     }
     assert not {each["kind"] for each in objects} & {"ClusterRole", "ClusterRoleBinding"}
 

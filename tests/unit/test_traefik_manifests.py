@@ -280,7 +280,7 @@ def test_no_option_takes_the_pages_from_traefik(tmp_path: Path) -> None:
     """Traefik reads the namespaces of the home's pages, whatever an owner adds to them."""
     role = Role(tmp_path, traefik_backend_namespaces=["shop"], tracing_state="absent")
 
-    assert role.value("_traefik_namespaces") == ["logging", "monitoring", "shop", "traefik"]
+    assert role.value("_traefik_namespaces") == ["logging", "monitoring", "shop", "traefik", "welcome"]
 
 
 def test_disabled_parts_are_not_rendered(tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ SLOW = (
 # These run an image's program with what it talks to.
 WITH_PROGRAMS = {
     "disk_cleanup": ("test_disk_cleanup_policy",),
+    "welcome": (),
     "logstore": ("test_logstore_metrics", "test_elk_elasticsearch", "test_elk_retention"),
 }
 # The tasks and playbooks that fast tests run, and those tests.

@@ -1,5 +1,6 @@
 """Another authority takes the place of the home's own, and a device that trusts both notices nothing."""
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +11,12 @@ import pytest
 import requests
 from requests.exceptions import SSLError
 
+from harness import browser
 from harness.home import Home, eventually
 from harness.machines import WITHOUT_LOGS
 from harness.prometheus import Prometheus
 from harness.repeatedly import repeatedly
+from plugins.filter.certificates import fingerprint
 
 
 def _rotate(home: Home, *arguments: str) -> None:
@@ -44,6 +47,32 @@ def _asking(home: Home, authorities: Path) -> Iterator[list[str]]:
         yield flaws
 
 
+def _asks_for_the_next_authority(home: Home) -> None:
+    """The page for devices offers it, lists who lacks it, and is itself served by a certificate of it."""
+    page, reached = f"http://{home.address}/trust", f"https://welcome.{home.domain}/trust/reached"
+    headers = {"User-Agent": "Mozilla/5.0 (iPhone)"}
+
+    def row() -> list[str]:
+        text = requests.get(page, headers=headers, timeout=10).text
+        return re.findall(rf"<td>iPhone</td><td>{home.tests}</td><td>(.+?)</td>", text)
+
+    offered = requests.get(f"{page}/home-ca-next.crt", timeout=10).text
+    assert offered == (home.secrets / "ca.next.crt").read_text()
+    assert row() == ["not yet"]
+    with pytest.raises(SSLError):
+        requests.get(reached, headers=headers, verify=home.ca, timeout=10)
+    requests.get(reached, headers=headers, verify=str(home.secrets / "ca.next.crt"), timeout=10)
+    assert row() == ["yes"]
+
+
+def _says(home: Home, profile: Path, *authorities: str) -> str:
+    """Return what the page for devices says to one with these authorities."""
+    with browser.on_a_phone(home, profile, *(home.secrets / f"{name}.crt" for name in authorities)) as tab:
+        tab.open(f"http://{home.address}/trust")
+        tab.wait_for("This device does", "This device trusts")
+        return str(tab.value("document.getElementById('state').textContent"))
+
+
 @pytest.fixture(scope="module")
 def devices(home: Home, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[str]]:
     """A device that trusts the old authority alone, one that trusts both, and what the second noticed."""
@@ -52,6 +81,11 @@ def devices(home: Home, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
     old.write_text((home.secrets / "ca.crt").read_text())
     _rotate(home)
     assert _trusts(home, old)
+    _asks_for_the_next_authority(home)
+    assert _says(home, directory / "neither") == "This device does not trust the home yet."
+    lacks = "This device trusts the present authority, but not the next one yet."
+    assert _says(home, directory / "present", "ca") == lacks
+    assert _says(home, directory / "both", "ca", "ca.next") == "✓ This device trusts the next authority."
     both.write_text(old.read_text() + (home.secrets / "ca.next.crt").read_text())
     with _asking(home, both) as flaws:
         _rotate(home, "-e", "step=finish")
@@ -70,6 +104,9 @@ def test_the_old_authority_is_no_longer_enough(home: Home, devices: tuple[Path, 
 
     assert not _trusts(home, old)
     assert _trusts(home, home.secrets / "ca.crt")
+    text = requests.get(f"http://{home.address}/trust", timeout=10).text
+    assert fingerprint((home.secrets / "ca.crt").read_text()) in text.replace("<wbr>", "")
+    assert "being replaced" not in text
     assert sorted(path.name for path in home.secrets.glob("ca.*")) == ["ca.crt", "ca.key"]
 
 
