@@ -157,6 +157,24 @@ def test_an_owners_keys_change_the_app(tmp_path: Path) -> None:
     assert db == db_before
 
 
+def test_an_owners_parts_change_the_other_apps_of_the_stack(tmp_path: Path) -> None:
+    change = {
+        "resources": {"limits": {"memory": "1Gi"}},
+        "env": {"LANG": "de_DE"},
+        "secrets": {"POSTGRES_USER": "someone"},
+        "volumes": [{"name": "data", "size_gib": 9}],
+    }
+    plain = entries(tmp_path, {"from": "nextcloud", "name": "office"})
+    app, db, redis = entries(tmp_path, {"from": "nextcloud", "name": "office", "parts": {"db": change}})
+
+    assert [{**app, "parts": None}, redis] == [{**plain[0], "parts": None}, plain[2]]
+    assert (db["name"], db["image"], db["resources"]) == ("office-db", plain[1]["image"], change["resources"])
+    env = {key: value for key, value in plain[1]["env"].items() if key != "POSTGRES_USER"}
+    assert db["env"] == env | {"LANG": "de_DE"}
+    assert db["secrets"] == plain[1]["secrets"] | {"POSTGRES_USER": "someone"}
+    assert db["volumes"] == [plain[1]["volumes"][0] | {"size_gib": 9}]
+
+
 def test_an_owner_changes_a_volume_by_its_name(tmp_path: Path) -> None:
     place = {"name": "media", "place": "/srv/films", "read_only": True}
     size = {"name": "cache", "size_gib": 30}
