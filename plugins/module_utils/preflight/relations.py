@@ -151,7 +151,8 @@ def _apps(value: Value) -> Iterator[Problem]:
 
 def _placed_apps(entries: Iterable[App]) -> Iterator[Placed]:
     """Return the entries with their positions in the option. A stack of the catalogue has one position."""
-    number, main = -1, {}
+    number = -1
+    main: App = {}
     for app in entries:
         if is_part(app):
             yield f"apps[{number}].parts.{part(app, main)}", app
