@@ -37,8 +37,8 @@ apps:
 Each [key of an app](apps.md#every-key) besides `from` changes the app: its value replaces that of the
 catalogue. Keys of `env`, `secrets`, `files` and `sysctls` are added. A volume with a known name changes
 that one, so `{ name: media, size_gib: 500 }` is enough; one with another name needs a path, and is added.
-Other apps of its stack, such as its database, stay as they are, unless [`parts`](apps.md#from-the-catalogue) has
-their keys: `parts: {db: {…}}` for `nextcloud-db`.
+Other apps of its stack, such as its database, stay as they are, unless
+[`parts`](apps.md#from-the-catalogue) has their keys: `parts: {db: {…}}` for `nextcloud-db`.
 
 The passwords are made by the first run, in `inventory/secrets/<host>/apps/<name>/`. `memory` is how much
 the app needs, and at most gets. `rights` is the strictest [standard](apps.md#root-and-more) that allows it.
