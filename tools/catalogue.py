@@ -42,8 +42,9 @@ Other apps of its stack, such as its database, stay as they are, unless
 
 The passwords are made by the first run, in `inventory/secrets/<host>/apps/<name>/`. `memory` is how much
 the app needs, and at most gets. `rights` is the strictest [standard](apps.md#root-and-more) that allows it.
-Tests give the objects of each app to a real API server, which accepts them. `tried` says whether the app
-itself also runs in the [lab](lab.md), which has few images.
+Tests give the objects of each app to a real API server, which accepts them. `compared` says with which
+compose file of the app's own project it was compared, and where it differs and why. `tried` says whether the
+app itself also runs in the [lab](lab.md), which has few images.
 
 `make docs` writes this page from `roles/apps/catalogue/`.
 """
@@ -89,7 +90,15 @@ def _rows(name: str, about: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "reaches", _reach(apps)
     if "phone" in about:
         yield "phone", about["phone"].strip()
+    if "compared" in about:
+        yield "compared", _compared(about["compared"])
     yield "tried", "run in the lab" if about["run_here"] else "not run here"
+
+
+def _compared(compared: dict[str, Any]) -> str:
+    parts = [f"with [its project's file]({compared['with']})"]
+    parts += (f"{what.replace('*', '…')}: {why}" for what, why in compared.get("differs", {}).items())
+    return "; ".join(parts)
 
 
 def _limit(app: dict[str, Any]) -> int:

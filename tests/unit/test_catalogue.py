@@ -18,7 +18,7 @@ from harness.roles import ROOT
 
 CATALOGUE = ROOT / "roles/apps/catalogue"
 NAMES = sorted(file.stem for file in CATALOGUE.glob("*.yml"))
-KEYS = {"summary", "homepage", "memory_mib", "run_here", "phone", "notes", "apps"}
+KEYS = {"summary", "homepage", "memory_mib", "run_here", "phone", "notes", "compared", "apps"}
 OPTION = yaml.safe_load((ROOT / "roles/apps/meta/argument_specs.yml").read_text())["argument_specs"]["main"][
     "options"
 ]["apps"]
@@ -74,7 +74,8 @@ def test_an_app_says_what_it_is(name: str) -> None:
     about = known_apps()[name]
 
     assert about.keys() <= KEYS
-    assert KEYS - {"phone", "notes"} <= about.keys()
+    assert KEYS - {"phone", "notes", "compared"} <= about.keys()
+    assert about.get("compared", {"with": about["homepage"]})["with"].startswith("https://")
     assert about["homepage"].startswith("https://")
     assert about["apps"][0]["name"] == name
     assert all(entry.keys() <= OPTION["options"].keys() - {"from"} for entry in about["apps"])
