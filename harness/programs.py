@@ -9,6 +9,7 @@ from lab.build import cache_root, obtain
 from lab.cache import Cache, Part
 from lab.catalogue import pinned_versions
 from lab.catalogue import traefik_crds as traefik_crds_part
+from lab.catalogue.images import Image
 from lab.catalogue.programs import (
     CLUSTER_PROGRAMS,
     FILEBEAT_PROGRAM,
@@ -21,6 +22,8 @@ from lab.catalogue.programs import (
     PEBBLE_PROGRAMS,
     RCLONE_PROGRAM,
     REGISTRY_PROGRAM,
+    SAMBA_ROOT,
+    SYNCTHING_PROGRAM,
     elasticsearch_root,
 )
 from lab.recipes.elasticsearch import HOME
@@ -54,6 +57,7 @@ jaeger = partial(_path, JAEGER_PROGRAM, "jaeger")
 registry = partial(_path, REGISTRY_PROGRAM, "registry")
 rclone = partial(_path, RCLONE_PROGRAM, "rclone")
 h2spec = partial(_path, H2SPEC_PROGRAM, "h2spec")
+syncthing = partial(_path, SYNCTHING_PROGRAM, "syncthing")
 
 
 def elasticsearch() -> Path:
@@ -69,10 +73,26 @@ def opensearch() -> tuple[Path, Path]:
 
 
 def mosquitto(name: str) -> list[str]:
-    """Return the command of one of Mosquitto's clients, with the libraries of its own Debian."""
-    root = _path(MOSQUITTO_ROOT, "root/usr")
+    """Return the command of one of Mosquitto's clients."""
+    return _of_debian(MOSQUITTO_ROOT, name)
+
+
+def smbclient() -> list[str]:
+    """Return the command of Samba's client."""
+    return _of_debian(SAMBA_ROOT, "smbclient")
+
+
+def _of_debian(part: Part, name: str) -> list[str]:
+    """Return the command of a program, with the libraries of its own Debian."""
+    root = _path(part, "root/usr")
     libraries = f"{root}/lib/x86_64-linux-gnu"
-    return [f"{root}/lib64/ld-linux-x86-64.so.2", "--library-path", libraries, f"{root}/bin/{name}"]
+    loader = [f"{root}/lib64/ld-linux-x86-64.so.2", "--library-path", f"{libraries}:{libraries}/samba"]
+    return [*loader, f"{root}/bin/{name}"]
+
+
+def image(which: Image) -> Path:
+    """Return the archive of an image that no bundle has."""
+    return _path(which.part(), "image.tar")
 
 
 def traefik_crds() -> Path:

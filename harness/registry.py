@@ -21,8 +21,10 @@ from typing import IO
 
 import bcrypt
 import requests
+from testinfra.host import Host
 
 from harness import programs
+from harness.home import Home
 from harness.waiting import wait_for_port
 
 PRIVATE = "private/"
@@ -30,6 +32,7 @@ PRIVATE = "private/"
 USER, PASSWORD = "owner", "not-a-secret"
 _OCI = "application/vnd.oci.image"
 _CHUNK = 2**16
+_PORT = 5005  # on a machine
 _NOT_PASSED_ON = ("connection", "transfer-encoding")
 
 
@@ -138,6 +141,27 @@ def serving(
         )
         stack.enter_context(_in_front(registry, _Line(megabits_per_second), unavailable_seconds))
         yield registry
+
+
+@contextmanager
+def mirrored(registry: Registry, home: Home, host: Host) -> Iterator[str]:
+    """Let a machine get images of its mirror from this registry, until the block ends.
+
+    Yields:
+        The address of the registry on the machine, where its answers are believed without TLS.
+    """
+    address = f"127.0.0.1:{_PORT}"
+    hosts = f"/var/snap/microk8s/current/args/certs.d/{home.variables['homeserver_image_mirror']}"
+    text = f'[host."http://{address}"]\n  capabilities = ["pull", "resolve"]\n'
+    host.check_output(
+        f"systemd-run --unit=lab-registry --socket-property=ListenStream={address}"
+        f" /lib/systemd/systemd-socket-proxyd {home.tests}:{registry.port}"
+    )
+    try:
+        host.check_output(f"mkdir -p {hosts} && printf %s '{text}' > {hosts}/hosts.toml")
+        yield f"http://{address}"
+    finally:
+        host.run(f"rm -r {hosts}; systemctl stop lab-registry.socket lab-registry.service")
 
 
 @contextmanager

@@ -71,6 +71,8 @@ LANES = (
         (
             "molecule/apps/tests/test_[cmu]*",
             "roles/apps",
+            "lab/recipes/s6",
+            "lab/recipes/samba",
             "playbooks/move_in.yml",
             "roles/restore/tasks/move*",
         ),

@@ -37,12 +37,14 @@ apps:
 Each [key of an app](apps.md#every-key) besides `from` changes the app: its value replaces that of the
 catalogue. Keys of `env`, `secrets`, `files` and `sysctls` are added. A volume with a known name changes
 that one, so `{ name: media, size_gib: 500 }` is enough; one with another name needs a path, and is added.
-Other apps of its stack, such as its database, stay as they are.
+Other apps of its stack, such as its database, stay as they are, unless
+[`parts`](apps.md#from-the-catalogue) has their keys: `parts: {db: {…}}` for `nextcloud-db`.
 
 The passwords are made by the first run, in `inventory/secrets/<host>/apps/<name>/`. `memory` is how much
 the app needs, and at most gets. `rights` is the strictest [standard](apps.md#root-and-more) that allows it.
-Tests give the objects of each app to a real API server, which accepts them. `tried` says whether the app
-itself also runs in the [lab](lab.md), which has few images.
+Tests give the objects of each app to a real API server, which accepts them. `compared` says with which
+compose file of the app's own project it was compared, and where it differs and why. `tried` says whether the
+app itself also runs in the [lab](lab.md), which has few images.
 
 `make docs` writes this page from `roles/apps/catalogue/`.
 """
@@ -72,6 +74,8 @@ def _rows(name: str, about: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "entry", f"`- from: {name}`"
     yield "memory", f"{about['memory_mib']} MiB, at most {sum(map(_limit, apps))} MiB"
     yield "images", ", ".join(f"`{app['image']}`" for app in apps)
+    if others := [app["name"].removeprefix(f"{name}-") for app in apps if app["name"] != name]:
+        yield "parts", ", ".join(f"`{each}`" for each in others)
     yield "volumes", ", ".join(_volumes(name, apps)) or "none"
     if ports := [port for app in apps for port in app.get("ports", [])]:
         texts = (f"{port['port']}/{port.get('protocol', 'tcp')}" for port in ports)
@@ -86,7 +90,15 @@ def _rows(name: str, about: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "reaches", _reach(apps)
     if "phone" in about:
         yield "phone", about["phone"].strip()
+    if "compared" in about:
+        yield "compared", _compared(about["compared"])
     yield "tried", "run in the lab" if about["run_here"] else "not run here"
+
+
+def _compared(compared: dict[str, Any]) -> str:
+    parts = [f"with [its project's file]({compared['with']})"]
+    parts += (f"{what.replace('*', '…')}: {why}" for what, why in compared.get("differs", {}).items())
+    return "; ".join(parts)
 
 
 def _limit(app: dict[str, Any]) -> int:

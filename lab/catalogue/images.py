@@ -35,7 +35,15 @@ from lab.catalogue.programs import (
     PROMETHEUS_MODULE,
     PYTHON_SUITE,
     PYTHON_USERLAND,
+    S6,
+    S6_FILES,
+    S6_ROOT,
+    SAMBA,
+    SAMBA_FILES,
+    SAMBA_ROOT,
     SUITE,
+    SYNCTHING,
+    SYNCTHING_PROGRAM,
     elasticsearch_root,
     traefik,
 )
@@ -166,7 +174,7 @@ _OF_MICROK8S = (
 )
 MICROK8S_IMAGES = tuple(replace(image, purpose="microk8s") for image in _OF_MICROK8S)
 
-# The images of an app in docs/apps.md, and of apps in the catalogue.
+# The image of an app in docs/apps.md.
 EXAMPLE_IMAGES = (
     Image(
         "postgres",
@@ -187,6 +195,11 @@ EXAMPLE_IMAGES = (
         },
         base="postgres/root",
     ),
+)
+
+# Apps of the catalogue, and one with the init system of LinuxServer's images. They are not in the bundle:
+# the tests that run them serve them from a registry.
+APP_IMAGES = (
     Image(
         "miniflux",
         f"docker.io/miniflux/miniflux:{MINIFLUX}",
@@ -212,6 +225,53 @@ EXAMPLE_IMAGES = (
             "ExposedPorts": {"1883/tcp": {}},
         },
         base="mosquitto/root",
+    ),
+    Image(
+        "syncthing",
+        f"docker.io/syncthing/syncthing:{SYNCTHING}",
+        f"github.com/syncthing/syncthing@v{SYNCTHING}",
+        (SYNCTHING_PROGRAM, CERTIFICATES),
+        {
+            # The official image's entry point changes owners, if it starts as root.
+            "Cmd": ["/bin/syncthing"],
+            "Env": [
+                _PATH,
+                "HOME=/var/syncthing",
+                "STHOMEDIR=/var/syncthing/config",
+                "STGUIADDRESS=0.0.0.0:8384",
+            ],
+            "ExposedPorts": {"8384/tcp": {}, "22000/tcp": {}, "22000/udp": {}, "21027/udp": {}},
+        },
+        {"bin/syncthing": "syncthing/syncthing", **_CA_BUNDLE},
+    ),
+    Image(
+        "samba",
+        f"docker.io/dockurr/samba:{SAMBA}",
+        f"Debian's packages, suite {PYTHON_SUITE}",
+        (SAMBA_ROOT, SAMBA_FILES),
+        {
+            "Entrypoint": ["/usr/bin/samba.sh"],
+            "Env": [_PATH, "NAME=Data", "USER=samba", "PASS=secret", "UID=1000", "GID=1000"],
+            "ExposedPorts": {"445/tcp": {}},
+        },
+        {"usr/bin/samba.sh": "samba-files/samba.sh"},
+        base="samba/root",
+    ),
+    Image(
+        "s6",
+        f"lscr.io/linuxserver/pages:{S6}",
+        f"Debian's packages, suite {PYTHON_SUITE}",
+        (S6_ROOT, S6_FILES),
+        {"Entrypoint": ["/init"], "Env": [_PATH, "HOME=/root"], "ExposedPorts": {"8080/tcp": {}}},
+        {
+            "init": "s6-files/init",
+            "etc/passwd": "s6-files/passwd",
+            "etc/group": "s6-files/group",
+            "etc/nsswitch.conf": "s6-files/nsswitch.conf",
+            "etc/services.d/pages/run": "s6-files/services/pages/run",
+            "defaults/cgi-bin/index.cgi": "s6-files/defaults/cgi-bin/index.cgi",
+        },
+        base="s6/root",
     ),
 )
 

@@ -29,6 +29,9 @@ OPENSEARCH = "3.6.0"
 POSTGRES = "15"
 MINIFLUX = "2.3.5"
 MOSQUITTO = "2.0.21"
+SYNCTHING = "1.30.0"  # the last one that is a Go module
+SAMBA = "4.22"
+S6 = "2.13"
 JAEGER = "2.13.0"
 # The Go module's versions still have the major version 1.
 JAEGER_MODULE = "github.com/jaegertracing/jaeger@v1.76.0"
@@ -59,6 +62,24 @@ ELASTICSEARCH_PACKAGES = (
 MOSQUITTO_PACKAGES = (
     *("mosquitto", "mosquitto-clients", "libmosquitto1", "libcjson1", "libdlt2", "libwebsockets19t64"),
     *("libwrap0", "libsystemd0", "libcap2", "libssl3t64", "libzstd1", "zlib1g", "libc6", "dash"),
+)
+# The server, its client, and what its image's script runs.
+SAMBA_PACKAGES = (
+    *("samba", "samba-common-bin", "smbclient", "samba-libs", "libwbclient0", "libldb2", "libtalloc2"),
+    *("libtdb1", "libtevent0t64", "libarchive13t64", "libavahi-client3", "libavahi-common3", "libbsd0"),
+    *("libbz2-1.0", "libc6", "libcap2", "libcom-err2", "libdbus-1-3", "libffi8", "libgcc-s1", "libgmp10"),
+    *("libgnutls30t64", "libgssapi-krb5-2", "libhogweed6t64", "libicu76", "libidn2-0", "libjansson4"),
+    *("libk5crypto3", "libkeyutils1", "libkrb5-3", "libkrb5support0", "libldap2", "liblz4-1", "liblzma5"),
+    *("libmd0", "libnettle8t64", "libp11-kit0", "libpam0g", "libaudit1", "libcap-ng0", "libpopt0"),
+    *("libreadline8t64", "libsasl2-2", "libssl3t64", "libstdc++6", "libsystemd0", "libtasn1-6", "libtinfo6"),
+    *("libtirpc3t64", "libunistring5", "libxml2", "libxxhash0", "libzstd1", "zlib1g", "libacl1", "libattr1"),
+    *("dash", "coreutils", "libselinux1", "libpcre2-8-0"),
+)
+# A supervisor, and programs that change a user's numbers. All else is busybox.
+S6_PACKAGES = (
+    *("s6", "libskarnet2.14t64", "busybox-static", "passwd", "libaudit1", "libcap-ng0", "libsemanage2"),
+    *("libsepol2", "libselinux1", "libpcre2-8-0", "libbsd0", "libmd0", "libbz2-1.0", "libacl1", "libattr1"),
+    "libc6",
 )
 MERGED_USR_LINKS = {directory: f"usr/{directory}" for directory in ("bin", "sbin", "lib", "lib64")}
 # All of Prometheus' programs read their version there.
@@ -175,6 +196,21 @@ H2SPEC_PROGRAM = _go_programs("h2spec", "tool", {})
 VEGETA_PROGRAMS = _go_programs("vegeta", "tool", {})
 HTTPBIN_PROGRAM = _go_programs("httpbin", "tool", {})
 MINIFLUX_PROGRAM = _go_programs("miniflux", "tool", {"miniflux.app/v2/internal/version.Version": MINIFLUX})
+# Without its pages, which are made by a build of its own.
+SYNCTHING_PROGRAM = Part(
+    "syncthing",
+    golang.build,
+    settings={
+        "module": "syncthing",
+        "programs": [
+            _programs("tool", {"github.com/syncthing/syncthing/lib/build.Version": f"v{SYNCTHING}"})
+        ],
+        "tags": ["noassets"],
+    },
+    files=(golang.MODULES / "syncthing",),
+    needs=(GO,),
+    gigabytes=1,
+)
 FILEBEAT_PROGRAM = _go_programs("filebeat", "tool", {}, gigabytes=3)
 JAEGER_PROGRAM = _go_programs(
     "jaeger",
@@ -270,6 +306,30 @@ MOSQUITTO_ROOT = Part(
     debian.programs,
     settings={"suite": PYTHON_SUITE, "packages": MOSQUITTO_PACKAGES, "links": MERGED_USR_LINKS},
 )
+SAMBA_ROOT = Part(
+    "samba",
+    debian.programs,
+    settings={"suite": PYTHON_SUITE, "packages": SAMBA_PACKAGES, "links": MERGED_USR_LINKS},
+)
+S6_ROOT = Part(
+    "s6",
+    debian.programs,
+    settings={
+        "suite": PYTHON_SUITE,
+        "packages": S6_PACKAGES,
+        "links": MERGED_USR_LINKS
+        | {f"usr/bin/{name}": "busybox" for name in ("sh", "mkdir", "cp", "cat", "chown", "id")},
+    },
+)
+
+
+def _overlay(name: str) -> Part:
+    """Return the part with the files of a directory of recipes."""
+    directory = golang.MODULES.parent / name
+    return Part(f"{name}-files", overlay.files, settings={"overlay": f"recipes/{name}"}, files=(directory,))
+
+
+SAMBA_FILES, S6_FILES = map(_overlay, ("samba", "s6"))
 CALICO_NODE_FILES = Part(
     "calico-node",
     overlay.files,

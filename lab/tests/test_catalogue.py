@@ -16,7 +16,7 @@ from lab.catalogue import (
     pinned_versions,
     version_overrides,
 )
-from lab.catalogue.images import EXAMPLE_IMAGES, MICROK8S_IMAGES, REGISTRY, Image, owner_images
+from lab.catalogue.images import APP_IMAGES, EXAMPLE_IMAGES, MICROK8S_IMAGES, REGISTRY, Image, owner_images
 from lab.catalogue.programs import (
     ALERTMANAGER,
     BLACKBOX_EXPORTER,
@@ -40,7 +40,8 @@ from lab.recipes.golang import MODULES
 PINNED = pinned_versions()
 # Package registries do not have them: they are disabled in the lab, or have no replicas there.
 NOT_IN_THE_LAB = {"grafana", "kube_state_metrics", "kibana", "logstash"}
-IMAGES = (*MICROK8S_IMAGES, *owner_images(lab_images()), *EXAMPLE_IMAGES)
+IN_BUNDLE = (*MICROK8S_IMAGES, *owner_images(lab_images()), *EXAMPLE_IMAGES)
+IMAGES = (*IN_BUNDLE, *APP_IMAGES)
 
 
 def required(module: str, file: str = "go.mod") -> dict[str, str]:
@@ -58,7 +59,7 @@ def test_the_bundle_has_every_pinned_image_that_the_lab_can_build() -> None:
     references = {entry["reference"] for entry in entries}
     missing = {name for name, image in lab_images().items() if f"{REGISTRY}/{image}" not in references}
     assert missing == NOT_IN_THE_LAB
-    assert len(references) == len(IMAGES)
+    assert len(references) == len(IN_BUNDLE)
 
 
 def test_the_bundle_has_every_image_that_the_snap_deploys() -> None:
@@ -68,7 +69,7 @@ def test_the_bundle_has_every_image_that_the_snap_deploys() -> None:
     }
 
     assert deployed
-    assert deployed <= {f"{REGISTRY}/{image.reference}" for image in IMAGES}
+    assert deployed <= {f"{REGISTRY}/{image.reference}" for image in IN_BUNDLE}
 
 
 def test_a_home_in_the_lab_runs_other_versions_only_where_the_lab_builds_others(
@@ -102,6 +103,7 @@ def test_a_home_in_the_lab_runs_other_versions_only_where_the_lab_builds_others(
         ("opentelemetry-collector", "cluster", "go.opentelemetry.io/collector/otelcol"),
         ("filebeat", "filebeat", "github.com/elastic/beats/v7"),
         ("miniflux", "miniflux", "miniflux.app/v2"),
+        ("syncthing", "syncthing", "github.com/syncthing/syncthing"),
     ],
 )
 def test_a_program_has_the_version_of_its_image(image: str, module: str, path: str) -> None:
@@ -197,7 +199,8 @@ def test_the_snap_only_takes_files_from_its_needs(snap: Part) -> None:
 
 def test_no_two_parts_share_a_name() -> None:
     everything = catalogue()
-    wanted = [everything.bundle, *everything.rootfs.values(), everything.earlier_bundle]
+    apps = (image.part() for image in APP_IMAGES)
+    wanted = [everything.bundle, *everything.rootfs.values(), everything.earlier_bundle, *apps]
     names = Counter(part.name for part in with_needs(wanted))
     assert set(names.values()) == {1}
 

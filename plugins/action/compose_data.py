@@ -61,12 +61,7 @@ class ActionModule(ActionBase):
         changed = False
         if not self._task.check_mode:
             changed = use_passwords(directory, imported.passwords, arguments["passwords"])
-        return result | {
-            "changed": changed,
-            "apps": apps,
-            "project": project.docker_name,
-            "volumes": found,
-        }
+        return result | {"changed": changed, "project": project.docker_name, "volumes": found}
 
 
 def volumes(imported: Imported, project: Project, arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:

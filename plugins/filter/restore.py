@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from ansible_collections.homeserver.stack.plugins.module_utils.apps import LEVELS
 from ansible_collections.homeserver.stack.plugins.module_utils.backup.keys import (
     machine_location,
     machine_password,
@@ -166,21 +165,20 @@ def _persistent_volume(placed: Mapping[str, Any]) -> Object:
 
 
 def claims_of(workloads: Iterable[Object], app: str) -> list[str]:
-    """Return the claims of the workloads with a name, as namespace/name.
+    """Return the claims of the workloads with a name, and of the rest of their stacks, as namespace/name.
 
     Args:
         workloads: Deployments, StatefulSets, DaemonSets and CronJobs.
         app: a name, or namespace/name.
     """
+    known = list(workloads)
     namespace, _, name = app.rpartition("/")
-    return sorted(
-        {
-            claim
-            for workload in workloads
-            if _app(workload) == name and namespace in ("", workload["metadata"]["namespace"])
-            for claim in _claims(workload)
-        }
-    )
+    groups = {
+        _group(each)
+        for each in known
+        if _app(each) == name and namespace in ("", each["metadata"]["namespace"])
+    }
+    return sorted({claim for each in known if _group(each) in groups for claim in _claims(each)})
 
 
 def apps_with_volumes(workloads: Iterable[Object]) -> list[str]:
@@ -195,19 +193,27 @@ def _app(workload: Object) -> str:
     return str(labels.get("app.kubernetes.io/name") or workload["metadata"]["name"])
 
 
-def stopping(workloads: Iterable[Object], claims: Iterable[str], apps: Iterable[str] = ()) -> list[Object]:
-    """Return the patches that stop the workloads that use one of the claims, or belong to an app.
+def _group(workload: Object) -> tuple[str, str, str]:
+    """Return what workloads have in common whose data belong together: their stack, or else their app."""
+    inner = (workload["spec"].get("jobTemplate") or {}).get("spec") or workload["spec"]
+    labels = ((inner.get("template") or {}).get("metadata") or {}).get("labels") or {}
+    stack = str(labels.get("homeserver.stack/stack", ""))
+    return workload["metadata"]["namespace"], stack, "" if stack else _app(workload)
+
+
+def stopping(workloads: Iterable[Object], claims: Iterable[str]) -> list[Object]:
+    """Return the patches that stop the workloads that use one of the claims, and the rest of their stacks.
 
     Args:
         workloads: Deployments, StatefulSets and CronJobs.
         claims: claims, as namespace/name.
-        apps: names of an owner's apps.
     """
-    wanted, names = set(claims), set(apps)
+    known, wanted = list(workloads), set(claims)
+    groups = {_group(each) for each in known if wanted.intersection(_claims(each))}
     return [
         _patch(workload, {**_still(workload), "annotation": _former_spec(workload)})
-        for workload in workloads
-        if (wanted.intersection(_claims(workload)) or _is_app(workload, names)) and not _is_stopped(workload)
+        for workload in known
+        if _group(workload) in groups and not _is_stopped(workload)
     ]
 
 
@@ -220,10 +226,6 @@ def _is_stopped(workload: Object) -> bool:
 def _former_spec(workload: Object) -> str:
     """Return what a workload had before it was first stopped."""
     return _annotations(workload).get(REPLICAS) or json.dumps(_spec(workload))
-
-
-def _is_app(workload: Object, names: set[str]) -> bool:
-    return workload["metadata"]["namespace"] in LEVELS and _app(workload) in names
 
 
 def starting(workloads: Iterable[Object]) -> list[Object]:

@@ -40,21 +40,33 @@ def merged(stack: Sequence[App], entry: App) -> list[dict[str, Any]]:
 
     Args:
         stack: the entries of the catalogue.
-        entry: the owner's, with the key `from`. All but its name change the first entry alone.
+        entry: the owner's, with the key `from`. Its key `parts` changes the others, all else but its name
+            the first one.
     """
     old = entry["from"]
     main, *others = (_renamed(each, old, entry.get("name", old)) | {"from": old} for each in stack)
+    changes = entry.get("parts", {})
+    return [_changed(main, entry), *(_changed(each, changes.get(part(each, main), {})) for each in others)]
+
+
+def part(app: App, main: App) -> str:
+    """Return the name of an app of a stack, without that of the first one."""
+    return str(app["name"]).removeprefix(f"{main['name']}-")
+
+
+def _changed(app: Mapping[str, Any], change: App) -> dict[str, Any]:
+    """Return an entry of the catalogue with the keys of another one, which is not named by them."""
     # An app has either of them.
-    left_out = {"host"} if "routes" in entry else {"routes"} if "host" in entry else set()
-    # A variable may become a secret one.
-    main["env"] = {
-        key: value for key, value in main.get("env", {}).items() if key not in entry.get("secrets", {})
-    }
-    kept = {key: value for key, value in main.items() if key not in left_out}
-    added: dict[str, Any] = {key: {**kept.get(key, {}), **entry[key]} for key in _ADDED_TO if key in entry}
-    if "volumes" in entry:
-        added["volumes"] = _with_volumes(kept.get("volumes", []), entry["volumes"])
-    return [{**kept, **entry, **added, "name": main["name"]}, *others]
+    left_out = {"host"} if "routes" in change else {"routes"} if "host" in change else set()
+    kept = {key: value for key, value in app.items() if key not in left_out}
+    if "secrets" in change:  # a variable may become a secret one
+        kept["env"] = {
+            key: value for key, value in app.get("env", {}).items() if key not in change["secrets"]
+        }
+    added: dict[str, Any] = {key: {**kept.get(key, {}), **change[key]} for key in _ADDED_TO if key in change}
+    if "volumes" in change:
+        added["volumes"] = _with_volumes(kept.get("volumes", []), change["volumes"])
+    return {**kept, **change, **added, "name": app["name"]}
 
 
 def is_part(app: App) -> bool:

@@ -66,11 +66,6 @@ EXAMPLES = """
 """
 
 RETURN = """
-apps:
-  description: The names of the apps.
-  type: list
-  elements: str
-  returned: success
 project:
   description: The name of the project in Docker.
   type: str

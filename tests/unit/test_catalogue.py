@@ -18,7 +18,7 @@ from harness.roles import ROOT
 
 CATALOGUE = ROOT / "roles/apps/catalogue"
 NAMES = sorted(file.stem for file in CATALOGUE.glob("*.yml"))
-KEYS = {"summary", "homepage", "memory_mib", "run_here", "phone", "notes", "apps"}
+KEYS = {"summary", "homepage", "memory_mib", "run_here", "phone", "notes", "compared", "apps"}
 OPTION = yaml.safe_load((ROOT / "roles/apps/meta/argument_specs.yml").read_text())["argument_specs"]["main"][
     "options"
 ]["apps"]
@@ -74,7 +74,8 @@ def test_an_app_says_what_it_is(name: str) -> None:
     about = known_apps()[name]
 
     assert about.keys() <= KEYS
-    assert KEYS - {"phone", "notes"} <= about.keys()
+    assert KEYS - {"phone", "notes", "compared"} <= about.keys()
+    assert about.get("compared", {"with": about["homepage"]})["with"].startswith("https://")
     assert about["homepage"].startswith("https://")
     assert about["apps"][0]["name"] == name
     assert all(entry.keys() <= OPTION["options"].keys() - {"from"} for entry in about["apps"])
@@ -155,6 +156,24 @@ def test_an_owners_keys_change_the_app(tmp_path: Path) -> None:
     assert app["secrets"] == before["secrets"] | {"ADMIN_USERNAME": "someone"}
     assert app["volumes"] == changed["volumes"]
     assert db == db_before
+
+
+def test_an_owners_parts_change_the_other_apps_of_the_stack(tmp_path: Path) -> None:
+    change = {
+        "resources": {"limits": {"memory": "1Gi"}},
+        "env": {"LANG": "de_DE"},
+        "secrets": {"POSTGRES_USER": "someone"},
+        "volumes": [{"name": "data", "size_gib": 9}],
+    }
+    plain = entries(tmp_path, {"from": "nextcloud", "name": "office"})
+    app, db, redis = entries(tmp_path, {"from": "nextcloud", "name": "office", "parts": {"db": change}})
+
+    assert [{**app, "parts": None}, redis] == [{**plain[0], "parts": None}, plain[2]]
+    assert (db["name"], db["image"], db["resources"]) == ("office-db", plain[1]["image"], change["resources"])
+    env = {key: value for key, value in plain[1]["env"].items() if key != "POSTGRES_USER"}
+    assert db["env"] == env | {"LANG": "de_DE"}
+    assert db["secrets"] == plain[1]["secrets"] | {"POSTGRES_USER": "someone"}
+    assert db["volumes"] == [plain[1]["volumes"][0] | {"size_gib": 9}]
 
 
 def test_an_owner_changes_a_volume_by_its_name(tmp_path: Path) -> None:

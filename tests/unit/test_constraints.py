@@ -153,6 +153,8 @@ BREAKERS: dict[str, Callable[[Schema], list[Any]]] = {
     "not": lambda node: [node["not"]["const"]],
 }
 OTHERS = {
+    "$anchor",
+    "$ref",
     "additionalProperties",
     "const",
     "description",

@@ -475,6 +475,27 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         {"apps": [{"from": "jellyfin", "volumes": [{"name": "medai", "size_gib": 9}]}]},
         "apps[0].volumes: 'medai' has no path (expected a path, or the name of a volume of jellyfin",
     ),
+    (
+        {"apps": [{"from": "miniflux", "parts": {"db": {"prt": 1}}}]},
+        "unknown key apps[0].parts.db.prt -> did you mean port?",
+    ),
+    (
+        {"apps": [{"from": "miniflux", "parts": {"db": {"secrets": {"PASSWORD": 1234}}}}]},
+        "apps[0].parts.db.secrets.PASSWORD is an invalid secret (expected a text)",
+    ),
+    (
+        {"apps": [{"from": "miniflux", "parts": {"db": {"name": "rows"}}}]},
+        "apps[0].parts.db has the key 'name' (expected a key that leaves it the app that it is)",
+    ),
+    (
+        {"apps": [{"from": "miniflux", "parts": {"database": {"user": 70}}}]},
+        "apps[0].parts has the key 'database' (expected one of db) -> name another app of its stack",
+    ),
+    (app(parts={"db": {}}), "apps[0].parts has the key 'db' (expected no parts: it is an app of its own)"),
+    (
+        {"apps": [{"from": "miniflux", "parts": {"db": {"volumes": [{"name": "dat"}]}}}]},
+        "apps[0].parts.db.volumes: 'dat' has no path (expected a path, or the name of a volume of miniflux-",
+    ),
     (app(volumes=[{"name": "data"}]), "apps[0].volumes: 'data' has no path (expected a path) -> set path"),
     (app(metrics_port=8000), "apps[0].metrics_port is 8000, the same as its port"),
     (

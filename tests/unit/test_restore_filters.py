@@ -161,6 +161,27 @@ def test_an_apps_claims_are_those_of_its_workloads_only() -> None:
     assert restore.apps_with_volumes(all_of_them) == ["apps/wiki", "apps/wiki-2"]
 
 
+def in_stack(workload: Object) -> Object:
+    spec = workload["spec"]
+    template = spec["jobTemplate"]["spec"]["template"] if "jobTemplate" in spec else spec["template"]
+    template["metadata"] = {"labels": {"homeserver.stack/stack": "wiki"}}
+    return workload
+
+
+def test_an_apps_claims_are_also_those_of_its_stack() -> None:
+    web = in_stack(workload("Deployment", "wiki"))
+    db = in_stack(workload("Deployment", "wiki-db", "wiki-db-data"))
+    job = in_stack(workload("CronJob", "wiki-files-clean", "wiki-files-data"))
+    elsewhere = in_stack(workload("Deployment", "wiki-db", "other-data"))
+    elsewhere["metadata"]["namespace"] = "mine"
+    all_of_them = [web, db, job, elsewhere, workload("Deployment", "blog", "blog-data")]
+    expected = ["apps/wiki-db-data", "apps/wiki-files-data"]
+
+    assert restore.claims_of(all_of_them, "apps/wiki") == expected
+    assert restore.claims_of(all_of_them, "apps/wiki-db") == expected
+    assert restore.claims_of(all_of_them, "wiki") == expected
+
+
 @pytest.mark.parametrize(
     ("kind", "spec", "still"),
     [
@@ -186,23 +207,28 @@ def test_a_workload_stands_still_and_runs_again_as_before(kind: str, spec: Objec
 
 
 def test_templates_give_filters_no_plain_dictionaries(tmp_path: Path) -> None:
-    stopped = workload("Deployment", "wiki", replicas=0)
+    stopped, running = (workload("Deployment", name, "shared", replicas=1) for name in ("wiki", "blog"))
+    stopped["spec"]["replicas"] = 0
     stopped["metadata"]["annotations"] = {restore.REPLICAS: json.dumps({"replicas": 2})}
-    role = Role("restore", tmp_path, given=[stopped, workload("Deployment", "blog", replicas=1)])
+    role = Role("restore", tmp_path, given=[stopped, running])
 
-    found = role.evaluated("{{ given | homeserver.stack.stopping([], ['wiki', 'blog']) }}")
+    found = role.evaluated("{{ given | homeserver.stack.stopping(['apps/shared']) }}")
     assert [each["metadata"]["name"] for each in found] == ["blog"]
 
 
-def test_all_apps_of_a_program_stop_also_those_without_volumes() -> None:
-    own, other = workload("Deployment", "wiki", replicas=2), workload("Deployment", "blog", replicas=1)
-    elsewhere = workload("Deployment", "wiki", replicas=1)
+def test_all_apps_of_a_stack_stop_also_those_without_volumes() -> None:
+    web, db = (
+        in_stack(workload("Deployment", name, *claims, replicas=2))
+        for name, claims in (("wiki", ()), ("wiki-db", ("rows",)))
+    )
+    other, elsewhere = workload("Deployment", "blog", replicas=1), in_stack(workload("Deployment", "wiki"))
     elsewhere["metadata"]["namespace"] = "mine"
 
-    (stop,) = restore.stopping([own, other, elsewhere], [], ["wiki"])
+    stops = restore.stopping([web, db, other, elsewhere], ["apps/rows"])
 
-    assert stop["metadata"]["namespace"] == "apps"
-    assert stop["spec"] == {"replicas": 0}
+    assert [stop["metadata"]["name"] for stop in stops] == ["wiki", "wiki-db"]
+    assert [stop["metadata"]["namespace"] for stop in stops] == ["apps", "apps"]
+    assert [stop["spec"] for stop in stops] == [{"replicas": 0}] * 2
 
 
 def test_the_claims_of_a_statefulset_are_known_while_it_stands_still() -> None:

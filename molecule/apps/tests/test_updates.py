@@ -12,10 +12,9 @@ import requests
 from testinfra.host import Host
 
 from harness.home import ROOT, Home, Kubectl, eventually
-from harness.registry import serving
+from harness.registry import mirrored, serving
 from harness.traffic import steady_traffic
 
-PORT = 5005
 PROGRAM = "/usr/local/lib/homeserver/homeserver_update"
 DIRECTORY = "/var/lib/homeserver-update"
 WATCHED_SECONDS = 10
@@ -56,45 +55,37 @@ def _entries() -> list[dict[str, Any]]:
     ]
 
 
-def _variables(home: Home) -> dict[str, Any]:
-    return {
-        "apps_updates": {"window": "Sun 03:00", "minimum_age_days": 0},
-        "imported_apps_updates": _entries(),
-        "microk8s_registry_mirrors": {home.variables["homeserver_image_mirror"]: f"http://127.0.0.1:{PORT}"},
-    }
-
-
 @pytest.fixture(scope="module")
-def play(home: Home, host: Host) -> Iterator[Play]:
-    """Run the apps, with those of these tests; in the end, remove these with their data."""
+def variables(home: Home, host: Host) -> Iterator[dict[str, Any]]:
+    """Variables of a home with these apps, whose images come from a registry of the tests."""
     if home.bundle is None:
         pytest.skip("this home is not installed from a bundle")
-    hosts = f"/var/snap/microk8s/current/args/certs.d/{home.variables['homeserver_image_mirror']}"
-
-    def _play(*arguments: str) -> CompletedProcess[str]:
-        return home.play("playbooks/stages/run_apps.yml", "-e", json.dumps(_variables(home)), *arguments)
-
     with serving() as registry:
         registry.push(home.bundle / "images/python.tar", "updates/app:base")
         for name in APPS:
             for version, behaviour in (("1.0.0", "works"), ("1.0.1", name)):
                 command = ["python3", "-c", SERVER, version, behaviour]
                 registry.tag("updates/app", "base", f"{version}-{name}", command)
-        # Its answers are believed without TLS only from this machine itself.
-        host.check_output(
-            f"systemd-run --unit=lab-registry --socket-property=ListenStream=127.0.0.1:{PORT}"
-            f" /lib/systemd/systemd-socket-proxyd {home.tests}:{registry.port}"
-        )
-        text = f'[host."http://127.0.0.1:{PORT}"]\n  capabilities = ["pull", "resolve"]\n'
-        host.check_output(f"mkdir -p {hosts} && printf %s '{text}' > {hosts}/hosts.toml")
-        try:
-            run = _play()
-            assert run.returncode == 0, run.stdout + run.stderr
-            yield _play
-        finally:
-            host.run(f"rm -r {hosts}; systemctl stop lab-registry.socket lab-registry.service")
-            removal = home.play("playbooks/stages/run_apps.yml", "-e", f"apps_confirm_removal={home.name}")
-            assert removal.returncode == 0, removal.stdout + removal.stderr
+        with mirrored(registry, home, host) as address:
+            yield {
+                "apps_updates": {"window": "Sun 03:00", "minimum_age_days": 0},
+                "imported_apps_updates": _entries(),
+                "microk8s_registry_mirrors": {home.variables["homeserver_image_mirror"]: address},
+            }
+
+
+@pytest.fixture(scope="module")
+def play(home: Home, variables: dict[str, Any]) -> Iterator[Play]:
+    """Run the apps, with those of these tests; in the end, remove these with their data."""
+
+    def _play(*arguments: str) -> CompletedProcess[str]:
+        return home.play("playbooks/stages/run_apps.yml", "-e", json.dumps(variables), *arguments)
+
+    run = _play()
+    assert run.returncode == 0, run.stdout + run.stderr
+    yield _play
+    removal = home.play("playbooks/stages/run_apps.yml", "-e", f"apps_confirm_removal={home.name}")
+    assert removal.returncode == 0, removal.stdout + removal.stderr
 
 
 @pytest.fixture
@@ -174,8 +165,9 @@ def test_an_update_that_is_killed_is_taken_back_with_its_data(home: Home, host: 
     assert not host.file(f"{DIRECTORY}/running.json").exists
 
 
-def test_the_playbook_lists_what_waits_and_tells_why_not(home: Home, play: Play) -> None:  # noqa: ARG001
-    listed = home.play("playbooks/update.yml", "-e", json.dumps(_variables(home)), "-e", "check=true")
+@pytest.mark.usefixtures("play")
+def test_the_playbook_lists_what_waits_and_tells_why_not(home: Home, variables: dict[str, Any]) -> None:
+    listed = home.play("playbooks/update.yml", "-e", json.dumps(variables), "-e", "check=true")
 
     assert listed.returncode == 0, listed.stdout + listed.stderr
     # The killed update was not its version's fault; the others are skipped.

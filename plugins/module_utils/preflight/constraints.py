@@ -193,9 +193,10 @@ def _unquoted(name: str, error: Any) -> str:
 
 def _find(option: Option, path: Path) -> tuple[Option, bool]:
     """Return the option that is nearest to a path, and whether its value may contain a secret."""
-    secret = bool(option.get("no_log"))
+    secret, whole = bool(option.get("no_log")), option.get("options", {})
     for step in path:
-        option = option.get("options", {}).get(step, option)
+        # A dictionary without options of its own may have entries like the whole.
+        option = option.get("options", whole).get(step, option)
         secret = secret or bool(option.get("no_log"))
     return option, secret or _has_secrets(option)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..apps import App, directory_of
 from ..apps import routes as app_routes
-from ..catalogue import is_part
+from ..catalogue import is_part, part
 from .formats import FORMATS, fits
 from .problem import Problem
 
@@ -21,6 +21,7 @@ Placed = tuple[str, Any]
 
 _PRIVATE = re.compile(r"(.*\.)?(home\.arpa|local|lan|internal|localdomain|localhost|test)")
 _LONGEST_CRON_JOB = 52  # characters that Kubernetes allows
+_NOT_IN_PARTS = frozenset({"from", "git", "name", "parts", "source", "stack"})
 _TEMPORARY = "/tmp"  # noqa: S108 (in the pod)
 
 
@@ -143,6 +144,7 @@ def _apps(value: Value) -> Iterator[Problem]:
         yield from _scaling(place, app, metrics=value("microk8s_metrics_server_enabled"))
         yield from _privileges(place, app)
         yield from _volume_paths(place, app)
+        yield from _parts(place, app, apps)
         yield from _stacked(place, app, [other for _, other in apps])
         yield from _places(place, app, value("apps_host_directories"))
 
@@ -150,9 +152,27 @@ def _apps(value: Value) -> Iterator[Problem]:
 def _placed_apps(entries: Iterable[App]) -> Iterator[Placed]:
     """Return the entries with their positions in the option. A stack of the catalogue has one position."""
     number = -1
+    main: App = {}
     for app in entries:
-        number += not is_part(app)
-        yield f"apps[{number}]", app
+        if is_part(app):
+            yield f"apps[{number}].parts.{part(app, main)}", app
+        else:
+            number, main = number + 1, app
+            yield f"apps[{number}]", app
+
+
+def _parts(place: str, app: App, apps: list[Placed]) -> Iterator[Problem]:
+    """Report changes of apps that a stack does not have, or that make other apps of them."""
+    known = [part(other, app) for there, other in apps if there.startswith(f"{place}.parts.")]
+    for name, change in app.get("parts", {}).items():
+        if name not in known:
+            expected = f"one of {', '.join(known)}" if known else "no parts: it is an app of its own"
+            fix = "name another app of its stack, which docs/catalogue.md lists, or remove it"
+            yield Problem(f"{place}.parts has the key {name!r} (expected {expected})", fix)
+        for key in sorted(_NOT_IN_PARTS & change.keys()):
+            expected = "a key that leaves it the app that it is"
+            wrong = f"{place}.parts.{name} has the key {key!r} (expected {expected})"
+            yield Problem(wrong, "remove it, or make the app an entry of its own")
 
 
 def _volume_paths(place: str, app: App) -> Iterator[Problem]:
@@ -162,7 +182,7 @@ def _volume_paths(place: str, app: App) -> Iterator[Problem]:
         if "path" not in volume:
             expected = "a path"
             if "from" in app:
-                expected += f", or the name of a volume of {app['from']}: {', '.join(known)}"
+                expected += f", or the name of a volume of {app['name']}: {', '.join(known)}"
             wrong = f"{place}.volumes: {volume['name']!r} has no path (expected {expected})"
             yield Problem(wrong, "set path to where the app finds it")
 
