@@ -19,7 +19,8 @@ from harness.rendering import Role
 from harness.roles import ROOT
 
 BUILT = {
-    name: f"localhost/{name}:built" for name in ("hello", "homeserver-logstore", "homeserver-disk-cleanup")
+    name: f"localhost/{name}:built"
+    for name in ("hello", "homeserver-logstore", "homeserver-devices", "homeserver-disk-cleanup")
 }
 # Jobs that a role runs after all is applied, which a dry run does not show.
 RUN_AFTERWARDS = {"elk": ["arrival.job.j2"]}

@@ -60,7 +60,8 @@ LANES = (
     Lane(
         "apps",
         (
-            "molecule/apps/tests/test_[cmu]*",
+            "molecule/apps/tests/test_[cdmu]*",
+            "images/devices",
             "roles/apps",
             "playbooks/move_in.yml",
             "roles/restore/tasks/move*",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..app_devices import devices, serial_ports
 from ..apps import App, directory_of
 from ..apps import routes as app_routes
 from ..catalogue import is_part
@@ -126,6 +127,7 @@ def _apps(value: Value) -> Iterator[Problem]:
     apps = list(_placed_apps(value("_apps_entries")))
     yield from _app_names(apps)
     yield from _host_ports(apps)
+    yield from _serial_ports(apps)
     known = {app["name"] for _, app in apps}
     for place, app in apps:
         others = known - {app["name"]}
@@ -225,6 +227,7 @@ def _app_names(apps: list[Placed]) -> Iterator[Problem]:
         yield from _differing(own)
         paths = [(inner, volume["path"].rstrip("/")) for inner, volume in own if "path" in volume]
         paths += [(f"{place}.files", file) for file in app.get("files", {})]
+        paths += [(f"{place}.devices", device.inside) for device in devices(app)]
         shared = ["/dev/shm"] if app.get("shared_memory_mib") else []  # noqa: S108
         yield from _repeated("path", paths, [_TEMPORARY, *shared])
     # The namespace already has a network policy with this name.
@@ -255,6 +258,21 @@ def _host_ports(apps: list[Placed]) -> Iterator[Problem]:
     ]
     # The ports of Traefik and Kubernetes.
     yield from _repeated("port", opened, ["tcp 80", "tcp 443", "tcp 16443"])
+
+
+def _serial_ports(apps: list[Placed]) -> Iterator[Problem]:
+    """Report a serial port of two apps, or of an app that has several pods."""
+    first: dict[str, str] = {}
+    for place, app in apps:
+        several = "autoscaling" in app or app.get("replicas", 1) > 1
+        for port in dict.fromkeys(serial_ports(app)):
+            if port in first or several:
+                other = f"{first[port]} uses it already" if port in first else "the app has several pods"
+                wrong = (
+                    f"{place}.devices: {port} is a serial port, which only one program can use, and {other}"
+                )
+                yield Problem(wrong, "leave it to one app with one pod")
+            first.setdefault(port, place)
 
 
 def _pod_ports(place: str, app: App) -> Iterator[Problem]:
