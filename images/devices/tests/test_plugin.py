@@ -135,6 +135,33 @@ def test_a_kubelet_that_starts_again_knows_the_devices(places: Places) -> None:
     run(story())
 
 
+def test_a_socket_that_is_removed_is_made_again(places: Places) -> None:
+    async def story() -> None:
+        kubelet = Kubelet(places.kubelet)
+        async with kubelet.running(), serving(places, STICK):
+            await until(lambda: bool(kubelet.registered))
+            (places.kubelet / kubelet.registered[0][1]).unlink()
+            await until(lambda: len(kubelet.registered) == 2)
+            async with kubelet.listing(kubelet.registered[1][1]) as following:
+                assert await following() == {"ttyUSB0-0": "Unhealthy"}
+
+    run(story())
+
+
+def test_a_new_kubelet_is_recognized_by_its_socket_alone(places: Places) -> None:
+    """It may have removed the sockets before the plugin made its own."""
+
+    async def story() -> None:
+        first, second = Kubelet(places.kubelet), Kubelet(places.kubelet)
+        async with serving(places, STICK):
+            async with first.running():
+                await until(lambda: bool(first.registered))
+            async with second.running(removing=False):
+                await until(lambda: bool(second.registered))
+
+    run(story())
+
+
 def test_a_kubelet_that_refuses_is_asked_again(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
     async def story() -> None:
         kubelet = Kubelet(places.kubelet)

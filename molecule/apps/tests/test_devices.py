@@ -38,6 +38,7 @@ def _installed(home: Home, host: Host) -> Iterator[None]:
     added.write_text(yaml.safe_dump({"imported_apps_devices": APPS}))
     run = home.play("site.yml")
     assert run.returncode == 0, run.stdout + run.stderr
+    assert eventually(lambda: _is_answering(home), 180)
     yield
     added.unlink()
     removal = home.play("site.yml")
@@ -112,7 +113,7 @@ def test_pods_get_devices_after_the_kubelet_restarted(home: Home, host: Host, ku
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
     kubectl("-n apps rollout restart deployment/radio")
     kubectl("-n apps rollout status deployment/radio --timeout=120s")
-    assert eventually(lambda: _is_answering(home), 30)
+    assert eventually(lambda: _is_answering(home), 180)
 
 
 def test_an_app_waits_for_a_missing_device_and_the_owner_is_told(
@@ -136,4 +137,4 @@ def test_an_app_waits_for_a_missing_device_and_the_owner_is_told(
     assert (status.returncode, apps.returncode) == (2, 2), status.stdout + apps.stdout
     assert f"no server has {RADIO}" in status.stdout
     assert f"it waits for {RADIO}, which no server has" in apps.stdout
-    assert eventually(lambda: _is_answering(home), 60)
+    assert eventually(lambda: _is_answering(home), 180)

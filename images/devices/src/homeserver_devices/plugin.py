@@ -92,7 +92,6 @@ class Plugin:
         if self._server is not None:
             await self._server.stop(None)
             self._server = None
-        self._socket.unlink(missing_ok=True)
 
     def _handlers(self) -> Any:
         answers = {
