@@ -43,7 +43,7 @@ GROUPS = {
     "IceWhaleTech/CasaOS-AppStore, with the variables and files that their systems provide. A file with\n"
     "remarks runs, with differences that the import names; most only ask which user an image has, because\n"
     "no registry could be reached here. A file counts once for each of its reasons. Privileged containers,\n"
-    "devices, Docker's socket and the server's own files are refused.",
+    "disks, Docker's socket and the server's own files are refused.",
     "Upgrades": "Measured by `make test-upgrade`.",
     "Growth": "One home, which gets more of each, in the order of the table: its apps are counted after all\n"
     "the rest. Millions of lines are copies of the first, and share the disk.\n\n"
