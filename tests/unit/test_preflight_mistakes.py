@@ -529,11 +529,11 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
                 APP | {"name": "b", "devices": ["/dev/ttyUSB0:/dev/x"]},
             ]
         },
-        "apps[1].devices: /dev/ttyUSB0 is a serial port, which only one program can use, and apps[0] uses it already",
+        "apps[1].devices: /dev/ttyUSB0 is a serial port, which only one program can use, and apps[0] uses it",
     ),
     (
         app(devices=["/dev/ttyUSB0"], replicas=2),
-        "apps[0].devices: /dev/ttyUSB0 is a serial port, which only one program can use, and the app has several pods",
+        "apps[0].devices: /dev/ttyUSB0 is a serial port, which only one program can use, and the app has several",
     ),
     (
         app(backup={"preset": "mariadb"}),
