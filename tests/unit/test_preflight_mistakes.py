@@ -533,7 +533,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         app(devices=["/dev/ttyUSB0"], replicas=2),
-        "apps[0].devices: /dev/ttyUSB0 is a serial port, which only one program can use, and the app has several",
+        "apps[0].devices: /dev/ttyUSB0 is a serial port, which only one program can use, and the app has",
     ),
     (
         app(backup={"preset": "mariadb"}),
