@@ -532,6 +532,10 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         "apps[1].devices: /dev/ttyUSB0 is a serial port, which only one program can use, and apps[0] uses it",
     ),
     (
+        app(devices=["/dev/dri"]) | {"homeserver_version_overrides": {"microk8s_channel": "1.34/stable"}},
+        "apps[0] uses devices, and microk8s_channel is '1.34/stable' (expected 1.35 or later)",
+    ),
+    (
         app(devices=["/dev/ttyUSB0"], replicas=2),
         "apps[0].devices: /dev/ttyUSB0 is a serial port, which only one program can use, and the app has",
     ),

@@ -11,6 +11,7 @@ from ..app_devices import devices, serial_ports
 from ..apps import App, directory_of
 from ..apps import routes as app_routes
 from ..catalogue import is_part
+from ..versions import numbers
 from .formats import FORMATS, fits
 from .problem import Problem
 
@@ -22,6 +23,8 @@ Placed = tuple[str, Any]
 
 _PRIVATE = re.compile(r"(.*\.)?(home\.arpa|local|lan|internal|localdomain|localhost|test)")
 _LONGEST_CRON_JOB = 52  # characters that Kubernetes allows
+_WITH_DEVICES = [1, 35]
+"""The first version of MicroK8s whose containerd gives devices to apps."""
 _TEMPORARY = "/tmp"  # noqa: S108 (in the pod)
 
 
@@ -128,6 +131,7 @@ def _apps(value: Value) -> Iterator[Problem]:
     yield from _app_names(apps)
     yield from _host_ports(apps)
     yield from _serial_ports(apps)
+    yield from _too_old_for_devices(apps, value("homeserver_versions")["microk8s_channel"])
     known = {app["name"] for _, app in apps}
     for place, app in apps:
         others = known - {app["name"]}
@@ -258,6 +262,16 @@ def _host_ports(apps: list[Placed]) -> Iterator[Problem]:
     ]
     # The ports of Traefik and Kubernetes.
     yield from _repeated("port", opened, ["tcp 80", "tcp 443", "tcp 16443"])
+
+
+def _too_old_for_devices(apps: list[Placed], channel: str) -> Iterator[Problem]:
+    """Report devices of apps where containerd is older than version 2, which would not give them."""
+    if numbers(channel)[:2] >= _WITH_DEVICES or not numbers(channel):
+        return
+    for place, app in apps:
+        if devices(app):
+            wrong = f"{place} uses devices, and microk8s_channel is {channel!r} (expected 1.35 or later)"
+            yield Problem(wrong, "update MicroK8s first: homeserver_version_overrides.microk8s_channel")
 
 
 def _serial_ports(apps: list[Placed]) -> Iterator[Problem]:
