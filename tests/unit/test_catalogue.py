@@ -60,7 +60,7 @@ def test_kubernetes_accepts_apps_with_devices_without_more_rights(
     kubernetes: Acceptance, tmp_path: Path
 ) -> None:
     stick = "/dev/serial/by-id/usb-ITEAD_SONOFF_Zigbee_3.0_USB_Dongle_Plus_V2_20231020-if00:/dev/ttyUSB0"
-    chosen = [
+    chosen: list[Entry] = [
         {"from": "mosquitto"},
         {"from": "zigbee2mqtt", "devices": [stick], "groups": [20]},
         {"from": "jellyfin", "gpu": "intel"},
