@@ -81,6 +81,8 @@ def objects_of(
         state,
         apps=list(apps),
         _apps_places=dict.fromkeys(directories, "home"),
-        homeserver_built_images={each.get("name"): "localhost/built:1" for each in apps},
+        homeserver_built_images=dict.fromkeys(
+            [*(each.get("name") for each in apps), "homeserver-devices"], "localhost/built:1"
+        ),
     )
     return role.objects()

@@ -20,7 +20,13 @@ from harness.roles import ROOT
 
 BUILT = {
     name: f"localhost/{name}:built"
-    for name in ("hello", "homeserver-logstore", "homeserver-disk-cleanup", "homeserver-welcome")
+    for name in (
+        "hello",
+        "homeserver-logstore",
+        "homeserver-devices",
+        "homeserver-disk-cleanup",
+        "homeserver-welcome",
+    )
 }
 # Jobs that a role runs after all is applied, which a dry run does not show.
 RUN_AFTERWARDS = {"elk": ["arrival.job.j2"]}

@@ -69,7 +69,8 @@ LANES = (
     Lane(
         "apps",
         (
-            "molecule/apps/tests/test_[cmu]*",
+            "molecule/apps/tests/test_[cdmu]*",
+            "images/devices",
             "roles/apps",
             "lab/recipes/s6",
             "lab/recipes/samba",

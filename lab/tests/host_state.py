@@ -44,7 +44,7 @@ def _mounts(lab_directory: Path) -> Iterator[str]:
     for line in Path("/proc/self/mounts").read_text().splitlines():
         place = Path(line.split()[1])
         tops = (lab_directory, "/dev", "/proc", "/run", "/sys")
-        if any(map(place.is_relative_to, tops)) and not place.is_relative_to(NAMESPACES):
+        if any(place.is_relative_to(top) for top in tops) and not place.is_relative_to(NAMESPACES):
             yield line
 
 

@@ -10,7 +10,6 @@ from ansible.constants import INJECT_FACTS_AS_VARS
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
-from ansible_collections.homeserver.stack.plugins.module_utils import apps
 from ansible_collections.homeserver.stack.plugins.module_utils.components import needs_image
 from ansible_collections.homeserver.stack.plugins.module_utils.nodes import joining
 from ansible_collections.homeserver.stack.plugins.module_utils.preflight import (
@@ -316,7 +315,7 @@ class HostChecks:
             yield Problem(f"elk_logstash_filters_extra cannot be read by Logstash: {flaw}", fix)
 
     def _builder_problems(self) -> Iterator[Problem]:
-        if apps.sources(self._value("_apps_entries"), ""):
+        if self._value("_apps_builds"):
             try:
                 find_builder()
             except BuildError as error:

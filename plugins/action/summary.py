@@ -59,7 +59,7 @@ class ActionModule(ClusterAction):
         found = cluster.find("v1", "Node")
         machines = {name: _called(name, str(host)) for name, host in arguments["machines"].items()}
         away = summary.left_out(found, machines, set(arguments["left_out"]))
-        rows = _rows(cluster, arguments, len(away))
+        rows = _rows(cluster, arguments, found, len(away))
         system = _settled_system(cluster, arguments["timeout"], len(away))
         microk8s = summary.cluster_row(found, system, arguments["address"], len(away))
         traefik = [
@@ -109,7 +109,7 @@ def _node_flaws(asked: Mapping[str, str], rows: list[summary.Row], arguments: Ar
         return dict(zip(asked, pool.map(flaw, asked.values()), strict=True))
 
 
-def _rows(cluster: Cluster, arguments: Arguments, away: int) -> list[summary.Row]:
+def _rows(cluster: Cluster, arguments: Arguments, nodes: list[Object], away: int) -> list[summary.Row]:
     workloads = summary.subtract_away_nodes(_workloads(cluster, label_selector=_OURS), away)
     ingress_routes = cluster.find("traefik.io/v1alpha1", "IngressRoute", label_selector=_OURS)
     services = cluster.find("v1", "Service", label_selector=_OURS)
@@ -124,7 +124,7 @@ def _rows(cluster: Cluster, arguments: Arguments, away: int) -> list[summary.Row
         flaws = dict(zip([route.url for route in asked], pool.map(flaw, asked), strict=True))
     secrets = sorted(map(str, Path(arguments["secrets_dir"]).glob("*.password")))
     return [
-        *summary.workload_rows(workloads, routes, secrets, flaws.__getitem__),
+        *summary.workload_rows(workloads, routes, secrets, flaws.__getitem__, nodes),
         *summary.foreign_rows(routes, secrets, flaws.__getitem__),
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.homeserver.stack.plugins.module_utils import apps
+from ansible_collections.homeserver.stack.plugins.module_utils import app_devices, apps
 
 
 class FilterModule:
@@ -16,6 +16,7 @@ class FilterModule:
         return {
             "app_clones": apps.clones,
             "app_entry_points": apps.entry_points,
+            "app_devices": app_devices.wanted,
             "app_namespaces": apps.namespaces,
             "app_sources": apps.sources,
             "complete_apps": apps.complete,

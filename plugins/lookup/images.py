@@ -30,7 +30,6 @@ _raw:
   elements: dict
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -51,25 +50,20 @@ class LookupModule(LookupBase):
         """List the images of a role, the only term."""
         self.set_options(var_options=variables, direct=kwargs)
         evaluate = evaluator(self._templar, variables or {})
-        base, platform, directory = evaluate(
+        base, platform, images = evaluate(
             ["{{ homeserver_python_image }}", "{{ homeserver_platform }}", "{{ homeserver_images_dir }}"]
         )
+        builds = evaluate(components()[terms[0]].get("builds", {}))
         return [
-            _described(
-                Image(f"localhost/{name}", source, base, platform, within), Path(directory).expanduser()
-            )
-            for name, source, within in _sources(components()[terms[0]].get("builds", {}), evaluate)
+            _described(Image(f"localhost/{name}", source, base, platform, within), Path(images).expanduser())
+            for name, (source, within) in ((name, _source(each)) for name, each in builds.items())
         ]
 
 
-def _sources(
-    builds: dict[str, str] | str, evaluate: Callable[[Any], Any]
-) -> list[tuple[str, Path, Path | None]]:
-    """Return the name of each image, its source, and the directory that links in it may lead to."""
-    if isinstance(builds, str):
-        given = evaluate(builds)
-        return [(name, Path(path).expanduser().resolve(), None) for name, path in given.items()]
-    return [(name, (_IMAGES / directory).resolve(), _IMAGES) for name, directory in builds.items()]
+def _source(directory: str) -> tuple[Path, Path | None]:
+    """Return the source of an image, and the directory that links in it may lead to; None for an owner's."""
+    path = Path(directory).expanduser()
+    return (path.resolve(), None) if path.is_absolute() else ((_IMAGES / path).resolve(), _IMAGES)
 
 
 def _described(image: Image, directory: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+from .app_devices import resources
 from .registry.image_lock import Lock, locked
 
 App = Mapping[str, Any]
@@ -27,7 +28,11 @@ def complete(
     """
     filled = [_filled(app, options) for app in apps]
     for app in filled:
-        app.setdefault("replicas", 1 if app["volumes"] else 2)
+        app["device_resources"] = resources(app)
+        app["device_limits"] = dict.fromkeys(app["device_resources"], "1")
+        # Two versions must not use the same files, nor the same device.
+        app["alone"] = bool(app["volumes"] or app["device_resources"])
+        app.setdefault("replicas", 1 if app["alone"] else 2)
         app.setdefault("probe_port", app["port"])
         app.setdefault("writable_root", app["root"])
         app.setdefault("capabilities", ROOT_CAPABILITIES if app["root"] else [])

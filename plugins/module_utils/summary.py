@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from .apps import LEVELS
 from .components import pages
-from .kubernetes.rollout import is_ready, readiness
+from .kubernetes.rollout import devices, is_ready, readiness
 from .kubernetes.volumes import volume_hosts
 from .libraries import missing
 from .registry.image_reference import parse
@@ -261,11 +261,16 @@ def volumes_by_node(volumes: Iterable[Object]) -> dict[str, list[str]]:
 
 
 def workload_rows(
-    workloads: Iterable[Object], routes: Iterable[Route], secrets: Iterable[str], probe: Probe
+    workloads: Iterable[Object],
+    routes: Iterable[Route],
+    secrets: Iterable[str],
+    probe: Probe,
+    nodes: Collection[Object] = (),
 ) -> Iterator[Row]:
     """Sum up every Deployment, StatefulSet and DaemonSet, with a row for each of its hosts.
 
-    The names of the files `secrets` start with their component and an underscore.
+    The names of the files `secrets` start with their component and an underscore. Of the nodes, it says
+    which devices of a workload they lack.
     """
     for workload in workloads:
         name = workload["metadata"]["name"]
@@ -280,9 +285,20 @@ def workload_rows(
             else:
                 flaw = probe(url) if url else ""
                 state, healthy = flaw or "healthy", not flaw
+            if wanted and (missing := _missing_devices(workload, nodes)):
+                state, healthy = f"{state}, no server has {' and '.join(missing)}", False
             state += _rights(workload)
             secret = _secret("traefik" if route.shares_login else name, secrets) if url else ""
             yield Row(name, version_of(image), state, url, secret, healthy)
+
+
+def _missing_devices(workload: Object, nodes: Collection[Object]) -> list[str]:
+    """Return the devices of a workload that no node has."""
+    return [
+        name
+        for resource, name in devices(workload["spec"]["template"]).items()
+        if not any(int(node["status"]["allocatable"].get(resource, 0)) for node in nodes)
+    ]
 
 
 def _rights(workload: Object) -> str:

@@ -54,7 +54,7 @@ def test_leaving(home: Scenario) -> None:
 def test_apps(home: Scenario) -> None:
     home.without_logs()
     home.install()
-    home.verify(*(f"apps/tests/test_{part}.py" for part in ("updates", "move_in", "catalogue")))
+    home.verify(*(f"apps/tests/test_{part}.py" for part in ("updates", "move_in", "catalogue", "devices")))
 
 
 def test_passwords(home: Scenario) -> None:

@@ -42,6 +42,7 @@ ALLOWED = (
     "images/common/audit.py",
     "app/gunicorn.conf.py",
     "app/requirements.txt",
+    "images/devices/requirements.txt",
     "app/src/*.html",
     *(f"images/welcome/src/*.{ending}" for ending in ("css", "html", "js")),
     *(

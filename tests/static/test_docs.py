@@ -57,6 +57,10 @@ COMMANDS = {
     ".venv/bin/ansible-playbook playbooks/bundle.yml -e "
     """'{"bundle_platforms": ["linux/amd64", "linux/arm64"]}'""": "tests/unit/test_bundle_making.py",
     ".venv/bin/ansible-playbook playbooks/status.yml": "scenario cluster",
+    "sudo microk8s kubectl create namespace gpu-operator-resources": "manual: no machine has such a card",
+    "sudo microk8s kubectl label namespace gpu-operator-resources "
+    "pod-security.kubernetes.io/enforce=privileged": "manual: as above",
+    "sudo microk8s enable nvidia": "manual: as above",
     ".venv/bin/ansible-playbook playbooks/update.yml -e check=true": "scenario apps",
     ".venv/bin/ansible-playbook playbooks/update.yml -e app=blog": "scenario apps, for another app",
     ".venv/bin/ansible-playbook playbooks/status.yml -e format=json | sed -n '/^{/p'": "scenario site",

@@ -33,6 +33,7 @@ MEMORY = {
     "CronJob disk-cleanup/disk-cleanup cleanup": (0, 0, 128, 0),
     "CronJob logging/logstore-retain retain": (128, 128, 128, 0),
     "CronJob logging/logstore-snapshot snapshot": (128, 0, 0, 0),
+    "DaemonSet apps-devices/devices devices": (0, 0, 128, 0),
     "DaemonSet logging-host/filebeat filebeat": (256, 256, 384, 0),
     "DaemonSet monitoring-host/node-exporter node-exporter": (96, 96, 96, 96),
     "DaemonSet traefik/traefik traefik": (256, 256, 0, 256),

@@ -22,11 +22,13 @@ from harness.rendering import ROOT, Role
 kubernetes_validate.utils.schema_contents = cache(kubernetes_validate.utils.schema_contents)
 
 KUBERNETES = "1.36"
-# Host paths that are written to: Filebeat's state, and files that fill a disk.
+# Host paths that are written to: Filebeat's state, files that fill a disk, and what the kubelet reads.
 WRITTEN = {
     "DaemonSet logging-host/filebeat registry",
     "CronJob disk-cleanup/disk-cleanup containerd",
     "CronJob disk-cleanup/disk-cleanup sideload",
+    "DaemonSet apps-devices/devices cdi",
+    "DaemonSet apps-devices/devices device-plugins",
 }
 # Apps of an owner who wants it so.
 WRITABLE = {"Deployment apps/db db"}
@@ -99,12 +101,13 @@ def test_every_namespace_enforces_a_pod_security_level(objects: list[Object]) ->
         for obj in of(objects, "Namespace")
     }
 
-    # Only pods that read or clean up the hosts are there.
+    # Only pods that read or clean up the hosts, or know their devices, are there.
     privileged = {name for name, level in levels.items() if level == "privileged"}
-    assert privileged <= {"monitoring-host", "logging-host", "disk-cleanup"}
+    assert privileged <= {"apps-devices", "monitoring-host", "logging-host", "disk-cleanup"}
     assert {
         name_of(obj) for obj in of(objects, *WORKLOADS) if obj["metadata"]["namespace"] in privileged
     } <= {
+        "DaemonSet apps-devices/devices",
         "DaemonSet logging-host/filebeat",
         "DaemonSet monitoring-host/node-exporter",
         "Deployment disk-cleanup/receiver",
@@ -165,8 +168,9 @@ def test_what_a_pod_writes_outside_its_volumes_is_limited(objects: list[Object])
 def test_every_pod_is_unprivileged(objects: list[Object]) -> None:
     for name, pod in pods(objects):
         context = pod["securityContext"]
-        # Only root may remove the files of others.
-        assert context["runAsNonRoot"] is (name != "CronJob disk-cleanup/disk-cleanup"), name
+        # Only root may remove the files of others, or reach the kubelet's socket.
+        as_root = {"CronJob disk-cleanup/disk-cleanup", "DaemonSet apps-devices/devices"}
+        assert context["runAsNonRoot"] is (name not in as_root), name
         assert context["seccompProfile"] == {"type": "RuntimeDefault"}, name
 
 
@@ -221,6 +225,8 @@ def _given(container: Object) -> Object:
 def _asked(probe: Object) -> str:
     if "httpGet" in probe:
         return f"http {probe['httpGet']['port']} {probe['httpGet']['path']}"
+    if "exec" in probe:
+        return f"exec {' '.join(probe['exec']['command'])}"
     return f"tcp {probe['tcpSocket']['port']}"
 
 

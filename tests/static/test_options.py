@@ -29,7 +29,21 @@ SHOWN: dict[str, dict[str, Any]] = {
         "spec.template.spec.containers.blog.resources.requests.cpu": "100m",
     },
     "Deployment db": {"spec.template.spec.containers.db.startupProbe.failureThreshold": 300},
-    "Deployment game": {"spec.replicas": 1},
+    "Deployment game": {
+        "spec.replicas": 1,
+        "spec.template.spec.securityContext.supplementalGroups": [44],
+        "spec.template.spec.containers.game.resources.limits": {
+            "memory": "256Mi",
+            "homeserver.stack/dri": "1",
+            "homeserver.stack/ttyUSB0-609b75bd": "1",
+        },
+    },
+    "DaemonSet devices": {
+        "spec.template.spec.containers.devices.env.DEVICES.value": (
+            '[{"name": "dri", "path": "/dev/dri", "inside": "/dev/dri"},'
+            ' {"name": "ttyUSB0-609b75bd", "path": "/dev/ttyUSB0", "inside": "/dev/ttyACM0"}]'
+        ),
+    },
     "CronJob blog-clean": {"spec.jobTemplate.spec.activeDeadlineSeconds": 600},
     "HorizontalPodAutoscaler blog": {
         "spec.minReplicas": 1,

@@ -28,6 +28,7 @@ IMAGES = {
     "homeserver-logstore": (10001, 10001),
     "homeserver-disk-cleanup": (10001, 10001),
     "homeserver-welcome": (10001, 10001),
+    "homeserver-devices": (10001, 10001),
     # The owner's, set in everything_on.
     "blog": (1000, 1000),
     "postgres": (999, 999),
@@ -61,8 +62,8 @@ FOR_ALL_IN_THE_POD = {
     "Job logging/kibana-objects",
     "StatefulSet monitoring/prometheus",
 }
-# It removes other users' files on the host.
-ROOT = {"CronJob disk-cleanup/disk-cleanup": (0, 0)}
+# One removes other users' files on the host, the other reaches the kubelet's socket.
+ROOT = {"CronJob disk-cleanup/disk-cleanup": (0, 0), "DaemonSet apps-devices/devices": (0, 0)}
 
 
 def _image(container: Object) -> str:

@@ -12,7 +12,15 @@ from lab.catalogue import VERSIONS, pinned_versions
 from tests.static.test_manifests import KUBERNETES
 from tools import reference
 
-REQUIREMENTS = [ROOT / name for name in ("requirements.in", "app/requirements.in", "requirements-dev.in")]
+REQUIREMENTS = [
+    ROOT / name
+    for name in (
+        "requirements.in",
+        "app/requirements.in",
+        "images/devices/requirements.in",
+        "requirements-dev.in",
+    )
+]
 
 
 def test_the_channel_is_a_pinned_track() -> None:

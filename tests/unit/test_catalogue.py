@@ -56,6 +56,24 @@ def test_kubernetes_accepts_every_app_of_the_catalogue_at_once(
     assert {obj["metadata"]["name"] for obj in objects if obj["kind"] == "Deployment"} == set(names)
 
 
+def test_kubernetes_accepts_apps_with_devices_without_more_rights(
+    kubernetes: Acceptance, tmp_path: Path
+) -> None:
+    stick = "/dev/serial/by-id/usb-ITEAD_SONOFF_Zigbee_3.0_USB_Dongle_Plus_V2_20231020-if00:/dev/ttyUSB0"
+    chosen: list[Entry] = [
+        {"from": "mosquitto"},
+        {"from": "zigbee2mqtt", "devices": [stick], "groups": [20]},
+        {"from": "jellyfin", "gpu": "intel"},
+        {"from": "immich", "gpu": "nvidia"},
+    ]
+    objects = objects_of(chosen, tmp_path)
+
+    assert kubernetes.refusals(objects) == []
+    for name in ("zigbee2mqtt", "jellyfin"):
+        assert find(objects, "Deployment", name)["metadata"]["namespace"] == "apps"
+    assert find(objects, "DaemonSet", "devices")["metadata"]["namespace"] == "apps-devices"
+
+
 def test_kubernetes_refuses_an_app_with_more_rights_than_its_namespace_allows(
     kubernetes: Acceptance, tmp_path: Path
 ) -> None:

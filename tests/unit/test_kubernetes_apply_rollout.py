@@ -1,5 +1,6 @@
 """When a workload counts as rolled out, and how one that does not is described."""
 
+import json
 from typing import Any
 
 import pytest
@@ -182,6 +183,27 @@ def test_a_pod_that_fits_on_no_node() -> None:
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no memory"}
     [trouble] = troubles({"status": {"phase": "Pending", "conditions": [condition]}})
     assert str(trouble) == "Unschedulable: no memory"
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("1 Insufficient homeserver.stack/ttyUSB0. no new claims", "it waits for /dev/ttyUSB0, which no"),
+        (
+            "1 Insufficient homeserver.stack/dri, 1 Insufficient homeserver.stack/ttyUSB0.",
+            "it waits for /dev/ttyUSB0 and /dev/dri, which no server has",
+        ),
+        ("1 Insufficient homeserver.stack/ttyUSB01", "1 Insufficient homeserver.stack/ttyUSB01"),
+        ("1 Insufficient memory", "1 Insufficient memory"),
+    ],
+)
+def test_a_missing_device_has_its_own_name(message: str, told: str) -> None:
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+    wanted = {"homeserver.stack/ttyUSB0": "/dev/ttyUSB0", "homeserver.stack/dri": "/dev/dri"}
+    metadata = {"annotations": {"homeserver.stack/devices": json.dumps(wanted)}}
+    [trouble] = troubles({"metadata": metadata, "status": {"phase": "Pending", "conditions": [condition]}})
+    assert trouble.message.startswith(told)
+    assert message in trouble.message
 
 
 def test_a_failing_init_container_is_named() -> None:

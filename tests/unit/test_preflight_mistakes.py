@@ -536,6 +536,34 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         {"backup_repositories": [{"name": "nas", "location": "nas:/home"}]},
         "backup_repositories[0].location",
     ),
+    (app(devices=["ttyUSB0"]), "apps[0].devices[0] is 'ttyUSB0' (expected a path below /dev"),
+    (app(devices=["/dev"]), "apps[0].devices[0] is '/dev' (expected a path below /dev"),
+    (app(devices=["/dev/../etc"]), "apps[0].devices[0] is '/dev/../etc' (expected a path below /dev"),
+    (app(devices=["/dev/mem"]), "apps[0].devices[0] is '/dev/mem' (expected a path below /dev"),
+    (app(devices=["/dev/a:b"]), "apps[0].devices[0] is '/dev/a:b' (expected a path below /dev"),
+    (app(groups=[0]), "apps[0].groups[0] is 0 (expected a whole number from 1"),
+    (app(gpu="voodoo"), "apps[0].gpu is 'voodoo' (expected one of intel, amd, nvidia)"),
+    (
+        app(devices=["/dev/ttyUSB0", "/dev/serial/by-id/x:/dev/ttyUSB0"]),
+        "apps[0].devices has the path '/dev/ttyUSB0', which apps[0].devices already has",
+    ),
+    (
+        {
+            "apps": [
+                APP | {"devices": ["/dev/ttyUSB0"]},
+                APP | {"name": "b", "devices": ["/dev/ttyUSB0:/dev/x"]},
+            ]
+        },
+        "apps[1].devices: /dev/ttyUSB0 is a serial port, which only one program can use, and apps[0] uses it",
+    ),
+    (
+        app(devices=["/dev/dri"]) | {"homeserver_version_overrides": {"microk8s_channel": "1.34/stable"}},
+        "apps[0] uses devices, and microk8s_channel is '1.34/stable' (expected 1.35 or later)",
+    ),
+    (
+        app(devices=["/dev/ttyUSB0"], replicas=2),
+        "apps[0].devices: /dev/ttyUSB0 is a serial port, which only one program can use, and the app has",
+    ),
     (
         app(backup={"preset": "mariadb"}),
         "apps[0].backup.preset is 'mariadb', and the app has no volume for the dump",

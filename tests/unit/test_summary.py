@@ -1,5 +1,6 @@
 """The report at the end of site.yml, and the queries behind it."""
 
+import copy
 import http.server
 import json
 import re
@@ -57,6 +58,27 @@ def test_an_app_that_may_do_more_is_marked(namespace: str, state: str) -> None:
     (row,) = summary.workload_rows([app], [], [], lambda _: "")
 
     assert (row.state, row.healthy) == (state, True)
+
+
+@pytest.mark.parametrize(
+    ("amounts", "state"),
+    [
+        (["1", "0"], "healthy"),
+        (["0", "0"], "healthy, no server has /dev/ttyUSB0"),
+        ([None, None], "healthy, no server has /dev/ttyUSB0"),
+    ],
+)
+def test_a_device_that_no_node_has_is_told(amounts: list[str | None], state: str) -> None:
+    app = copy.deepcopy(HELLO)
+    told = json.dumps({"homeserver.stack/ttyUSB0": "/dev/ttyUSB0"})
+    app["spec"]["template"]["metadata"] = {"annotations": {"homeserver.stack/devices": told}}
+    nodes = [
+        {"status": {"allocatable": {} if each is None else {"homeserver.stack/ttyUSB0": each}}}
+        for each in amounts
+    ]
+    (row,) = summary.workload_rows([app], [], [], lambda _: "", nodes)
+
+    assert (row.state, row.healthy) == (state, state == "healthy")
 
 
 def test_a_workload_without_replicas_is_not_probed() -> None:

@@ -43,6 +43,7 @@ SLOW = (
 
 # These run an image's program with what it talks to.
 WITH_PROGRAMS = {
+    "devices": (),
     "disk_cleanup": ("test_disk_cleanup_policy",),
     "welcome": (),
     "logstore": ("test_logstore_metrics", "test_elk_elasticsearch", "test_elk_retention"),

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from ..preflight.formats import fits
 from . import images, keys, limits, pages, secrets
+from .devices import devices
 from .ending import without_ending
 from .errors import Remark, Remarks
 from .interpolation import is_marked, split_at_secrets
@@ -145,6 +146,7 @@ class _Translation:
             | self._environment(key, service)
         )
         entry |= privileges(key, service, self._image_user, self._remarks, low_ports=self._has_low_ports(key))
+        entry |= devices(key, service, self._remarks)
         entry |= self._network(key, service) | self._probe(key, service) | self._storage(key)
         entry |= limits.limits(key, service, self._remarks)
         keys.others(key, service, self._remarks)

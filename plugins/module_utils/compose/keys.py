@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath
 from typing import Any
 
 from .errors import Remarks
@@ -16,15 +15,16 @@ _WITHOUT_EFFECT = {
     "profiles", "pull_policy", "stdin_open", "tty",
 }  # fmt: skip
 _TRANSLATED = {
-    "build", "cap_add", "command", "configs", "cpus", "deploy", "devices", "entrypoint", "healthcheck",
-    "hostname", "mem_limit", "mem_reservation", "network_mode", "networks", "ports", "read_only", "restart",
-    "scale", "secrets", "shm_size", "stop_grace_period", "sysctls", "tmpfs", "user", "volumes", "working_dir",
+    "build", "cap_add", "command", "configs", "cpus", "deploy", "devices", "entrypoint", "gpus", "group_add",
+    "healthcheck", "hostname", "mem_limit", "mem_reservation", "network_mode", "networks", "ports",
+    "read_only", "restart", "scale", "secrets", "shm_size", "stop_grace_period", "sysctls", "tmpfs", "user",
+    "volumes", "working_dir",
 }  # fmt: skip
 # Reasons why a key cannot be translated, each with another way.
 _IMPOSSIBLE = {
     "cgroup_parent": "it is for containers of the server itself -> remove it",
     "credential_spec": "it is for Windows -> use another image",
-    "device_cgroup_rules": "devices of the server are not given to apps -> run it outside of the cluster",
+    "device_cgroup_rules": "it allows devices that may come later -> name each that it needs in devices",
     "external_links": "it names containers of another project -> import both as one compose file",
     "privileged": "it would own the server -> name all that it needs, such as cap_add: [NET_ADMIN]",
     "pid": "it would see all programs of the server -> run the service outside of the cluster",
@@ -38,18 +38,15 @@ _DROPPED = {
     "dns_search": "the cluster resolves all names -> write them with their domain",
     "domainname": "an app has a host name without a domain",
     "extra_hosts": "an app has no names of its own for addresses -> write the address where it uses the name",
-    "gpus": "graphics cards are not given to apps, so the processor does their work",
-    "group_add": "an app has the group of its user alone -> allow its user to read the directories",
     "ipc": "each app has its own memory -> set shm_size if it needs more than 64 MiB",
     "mac_address": "each app has a new address at each start",
     "memswap_limit": "apps do not swap -> raise mem_limit if it needs more memory",
     "pids_limit": "the limit of the server applies",
-    "runtime": "the server's own runtime is used, without graphics cards",
+    "runtime": "the server's own runtime is used",
     "security_opt": "the usual protection of the cluster applies",
     "stop_signal": "an app is stopped by SIGTERM",
     "ulimits": "the limits of the server apply",
 }
-_GRAPHICS = re.compile(r"/dev/(dri|vchiq|vcsm(-cma)?|video\d+|nvidia[\w-]*|kfd)(/.*)?")
 
 
 def others(key: str, service: Service, remarks: Remarks) -> None:
@@ -60,8 +57,6 @@ def others(key: str, service: Service, remarks: Remarks) -> None:
     for name, why in _DROPPED.items():
         if service.get(name) and not _is_harmless(name, service[name]):
             remarks.change(key, name, why)
-    for device in service.get("devices", []):
-        _device(key, device, remarks)
     if service.get("restart", "").partition(":")[0] in ("no", "on-failure"):
         _restart(key, service, remarks)
     known = _WITHOUT_EFFECT | _TRANSLATED | set(_IMPOSSIBLE) | set(_DROPPED)
@@ -82,21 +77,10 @@ def _restart(key: str, service: Service, remarks: Remarks) -> None:
         remarks.change(key, "restart", text)
 
 
-def _device(key: str, device: str | dict[str, Any], remarks: Remarks) -> None:
-    path = device.get("source", "") if isinstance(device, dict) else device.partition(":")[0]
-    path = str(PurePosixPath(path))
-    if _GRAPHICS.fullmatch(path):
-        text = f"{path}: graphics cards are not given to apps, so the processor does their work"
-        remarks.change(key, "devices", text)
-    else:
-        fix = "run the service outside of the cluster"
-        remarks.refuse(key, "devices", f"{path}: devices of the server are not given to apps -> {fix}")
-
-
 def _is_harmless(name: str, value: Any) -> bool:
     """Return whether a key asks for the usual."""
     if name == "security_opt":
         return all(each.startswith(("no-new-privileges", "label")) for each in value)
     if name == "runtime":
-        return bool(value == "runc")
+        return bool(value in ("runc", "nvidia"))
     return name == "ipc" and value in ("private", "shareable")

@@ -45,10 +45,6 @@ def _resources(key: str, service: Service, remarks: Remarks) -> Entry:
     most, least = given.get("limits", {}), given.get("reservations", {})
     memory = _size(key, "mem_limit", most.get("memory") or service.get("mem_limit", ""), remarks)
     asked = _size(key, "mem_reservation", least.get("memory") or service.get("mem_reservation", ""), remarks)
-    if least.get("devices"):
-        remarks.change(
-            key, "deploy", "graphics cards are not given to apps, so the processor does their work"
-        )
     asked = asked or _MEMORY
     found: Entry = {"requests": {"cpu": "50m", "memory": f"{min(asked, memory or asked)}Mi"}}
     # Without a limit in the file there is none, as with Docker.

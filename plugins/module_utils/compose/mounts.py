@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from . import loading
+from .devices import is_device
 from .errors import ComposeError, Remarks
 from .loading import Files
 from .names import slug, unique
@@ -25,7 +26,6 @@ _HARMLESS = {
     "/usr/share/zoneinfo": "the image has its own time zones",
     "/etc/ssl/certs": "the image has its own certificates",
     "/opt/vc/lib": "graphics cards are not given to apps",
-    "/dev/dri": "graphics cards are not given to apps",
     "/dev/shm": "an app has its own",  # noqa: S108
     "/run/udev": "devices of the server are not given to apps",
     "/run/dbus": "an app cannot use Bluetooth and other services of the server's own system",
@@ -214,6 +214,8 @@ class Mounts:
         """Return a bind mount if an app can have it; otherwise remark on it."""
         path = self._path(mount)
         inside = _is_in(path, _normal(self._project.directory))
+        if is_device(path):
+            return  # translated with other devices
         if reason := _left_out(path):
             self._remarks.change(key, "volumes", f"{path} is left out: {reason}")
         elif wrong := _forbidden(path, inside=inside):
@@ -400,7 +402,7 @@ def _forbidden(path: str, *, inside: bool) -> str:
     if _SOCKET.fullmatch(path):
         return "each program with it owns the server -> leave out the service that needs it"
     if _is_in(path, "/dev"):
-        return "devices of the server are not given to apps -> leave out the service that needs it"
+        return "it has all devices, also the disks -> name each that the service needs in devices"
     if _HOSTS_OWN.fullmatch(path) and not inside:
         return "files of the server's own system are not given to apps -> use a directory below /srv or /home"
     return ""

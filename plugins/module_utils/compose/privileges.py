@@ -1,4 +1,4 @@
-"""Translates all that a service may do: its user, capabilities and parameters of the kernel."""
+"""Translates all that a service may do: its user, groups, capabilities and parameters of the kernel."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ SAFE_SYSCTLS = frozenset(
 )
 """Parameters of the kernel that each container has for itself."""
 _LARGEST_USER = 2**31 - 1
+_GROUPS_OF_DEVICES = {"audio", "dialout", "input", "plugdev", "render", "tty", "uucp", "video"}
 
 
 def privileges(key: str, service: Service, image_user: User, remarks: Remarks, *, low_ports: bool) -> Entry:
@@ -45,6 +46,8 @@ def privileges(key: str, service: Service, image_user: User, remarks: Remarks, *
     """
     on_host = service.get("network_mode") == "host"
     entry = _user(key, service, image_user, remarks)
+    if groups := _groups(key, service, entry, remarks):
+        entry["groups"] = groups
     entry |= _capabilities(key, service, remarks, is_root="root" in entry, low_ports=on_host and low_ports)
     entry |= {} if on_host else _sysctls(key, service, remarks, low_ports=low_ports)
     return entry | _root_file_system(key, service, remarks)
@@ -65,10 +68,27 @@ def _user(key: str, service: Service, image_user: User, remarks: Remarks) -> Ent
     if not re.fullmatch(r"\d{1,10}", user) or int(user) > _LARGEST_USER:
         remarks.change(key, "user", f"{user!r} is no number, so it starts as root -> set user to its number")
         return {"root": True}
-    if group and group != user:
+    if group and group != user and not _is_group(group):
         text = f"its group is {user}, too, and not {group} -> allow the user {user} to read its directories"
         remarks.change(key, "user", text)
     return {"user": int(user)}
+
+
+def _groups(key: str, service: Service, entry: Entry, remarks: Remarks) -> list[int]:
+    """Return the groups of a service besides that of its user."""
+    own = service.get("user", "").partition(":")[2] if "user" in entry else ""
+    added: list[str] = service.get("group_add", [])
+    for name in added:
+        # Devices are given to it without their groups.
+        if not _is_group(name) and not (name in _GROUPS_OF_DEVICES and service.get("devices")):
+            text = f"{name} is no number above 0, and left out -> write its number if the service needs it"
+            remarks.change(key, "group_add", text)
+    numbers = {int(each) for each in (own, *added) if _is_group(each)}
+    return sorted(numbers - {entry.get("user", 0)})
+
+
+def _is_group(name: str) -> bool:
+    return bool(re.fullmatch(r"\d{1,10}", name)) and 0 < int(name) <= _LARGEST_USER
 
 
 def _capabilities(key: str, service: Service, remarks: Remarks, *, is_root: bool, low_ports: bool) -> Entry:

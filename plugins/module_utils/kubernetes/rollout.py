@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -36,6 +37,9 @@ _PULL_PATIENCE = 600.0
 
 _SCHEDULING_PATIENCE = 60.0
 """How many seconds a pod may find no node: it may have to wait for its predecessor or its volume."""
+
+_DEVICES = "homeserver.stack/devices"
+"""The annotation of a pod with the devices that it uses: their resources, and what an owner calls them."""
 
 
 class Trouble(NamedTuple):
@@ -135,7 +139,7 @@ def troubles(pod: Object) -> Iterator[Trouble]:
     for condition in status.get("conditions") or []:
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             reason = condition.get("reason", "Unscheduled")
-            yield Trouble("", reason, condition.get("message", ""), _SCHEDULING_PATIENCE)
+            yield Trouble("", reason, _explained(pod, condition.get("message", "")), _SCHEDULING_PATIENCE)
     if status.get("reason"):  # such as Evicted
         yield Trouble("", status["reason"], status.get("message", ""))
     if status.get("phase") == "Pending" and not status.get("conditions"):
@@ -146,6 +150,28 @@ def troubles(pod: Object) -> Iterator[Trouble]:
     for container in status.get("containerStatuses") or []:
         if not container["ready"]:
             yield from _container_trouble(container)
+
+
+def devices(pod: Object) -> dict[str, str]:
+    """Return the devices that a pod or the template of one uses: their names for the owner, by resource."""
+    told = (pod.get("metadata", {}).get("annotations") or {}).get(_DEVICES)
+    found: dict[str, str] = json.loads(told) if told else {}
+    return found
+
+
+def _explained(pod: Object, message: str) -> str:
+    """Return the scheduler's message, after the names of devices that it misses."""
+    missed = [
+        name
+        for resource, name in devices(pod).items()
+        if re.search(rf"Insufficient {re.escape(resource)}(?![\w-])", message)
+    ]
+    if not missed:
+        return message
+    return (
+        f"it waits for {' and '.join(missed)}, which no server has, or which others use"
+        f" -> plug it in, or remove it from the app: docs/apps.md#devices ({message})"
+    )
 
 
 def _container_trouble(container: Object) -> Iterator[Trouble]:

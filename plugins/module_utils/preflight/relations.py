@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..app_devices import devices, serial_ports
 from ..apps import App, directory_of
 from ..apps import routes as app_routes
 from ..catalogue import is_part, part
+from ..versions import numbers
 from .formats import FORMATS, fits
 from .problem import Problem
 
@@ -22,6 +24,8 @@ Placed = tuple[str, Any]
 _PRIVATE = re.compile(r"(.*\.)?(home\.arpa|local|lan|internal|localdomain|localhost|test)")
 _LONGEST_CRON_JOB = 52  # characters that Kubernetes allows
 _NOT_IN_PARTS = frozenset({"from", "git", "name", "parts", "source", "stack"})
+_WITH_DEVICES = [1, 35]
+"""The first version of MicroK8s whose containerd gives devices to apps."""
 _TEMPORARY = "/tmp"  # noqa: S108 (in the pod)
 
 
@@ -127,6 +131,8 @@ def _apps(value: Value) -> Iterator[Problem]:
     apps = list(_placed_apps(value("_apps_entries")))
     yield from _app_names(apps)
     yield from _host_ports(apps)
+    yield from _serial_ports(apps)
+    yield from _too_old_for_devices(apps, value("homeserver_versions")["microk8s_channel"])
     known = {app["name"] for _, app in apps}
     for place, app in apps:
         others = known - {app["name"]}
@@ -245,6 +251,7 @@ def _app_names(apps: list[Placed]) -> Iterator[Problem]:
         yield from _differing(own)
         paths = [(inner, volume["path"].rstrip("/")) for inner, volume in own if "path" in volume]
         paths += [(f"{place}.files", file) for file in app.get("files", {})]
+        paths += [(f"{place}.devices", device.inside) for device in devices(app)]
         shared = ["/dev/shm"] if app.get("shared_memory_mib") else []  # noqa: S108
         yield from _repeated("path", paths, [_TEMPORARY, *shared])
     # The namespace already has a network policy with this name.
@@ -275,6 +282,31 @@ def _host_ports(apps: list[Placed]) -> Iterator[Problem]:
     ]
     # The ports of Traefik and Kubernetes.
     yield from _repeated("port", opened, ["tcp 80", "tcp 443", "tcp 16443"])
+
+
+def _too_old_for_devices(apps: list[Placed], channel: str) -> Iterator[Problem]:
+    """Report devices of apps where containerd is older than version 2, which would not give them."""
+    if numbers(channel)[:2] >= _WITH_DEVICES or not numbers(channel):
+        return
+    for place, app in apps:
+        if devices(app):
+            wrong = f"{place} uses devices, and microk8s_channel is {channel!r} (expected 1.35 or later)"
+            yield Problem(wrong, "update MicroK8s first: homeserver_version_overrides.microk8s_channel")
+
+
+def _serial_ports(apps: list[Placed]) -> Iterator[Problem]:
+    """Report a serial port of two apps, or of an app that has several pods."""
+    first: dict[str, str] = {}
+    for place, app in apps:
+        several = "autoscaling" in app or app.get("replicas", 1) > 1
+        for port in dict.fromkeys(serial_ports(app)):
+            if port in first or several:
+                other = f"{first[port]} uses it already" if port in first else "the app has several pods"
+                wrong = (
+                    f"{place}.devices: {port} is a serial port, which only one program can use, and {other}"
+                )
+                yield Problem(wrong, "leave it to one app with one pod")
+            first.setdefault(port, place)
 
 
 def _pod_ports(place: str, app: App) -> Iterator[Problem]:
