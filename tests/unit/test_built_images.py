@@ -33,7 +33,7 @@ def named(source: Path, directory: Path, platform: str = "linux/amd64") -> dict[
         "homeserver_python_image": "python:3.13",
         "homeserver_images_dir": str(directory),
         "homeserver_platform": platform,
-        "_apps_sources": {"wiki": str(source)},
+        "_apps_builds": {"wiki": str(source)},
     }
     loader = DataLoader()
     templar = Templar(loader=loader, variables=variables)

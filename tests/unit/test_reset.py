@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.homeserver.stack.plugins.module_utils.components import components
+from ansible_collections.homeserver.stack.plugins.module_utils.components import components, secret_files
 
 from harness import rendering
 from harness.manifests import APPLIED, write_secrets
@@ -58,7 +58,10 @@ def _removed(home: Path) -> dict[str, dict[str, Any]]:
 
 
 def test_every_component_is_removed_with_its_secrets(tmp_path: Path) -> None:
-    write_secrets(tmp_path / "secrets/home")
+    directory = tmp_path / "secrets/home"
+    write_secrets(directory)
+    for file in [file for role in components() for file in secret_files(role)]:
+        (directory / file).touch()  # also certificates
     removed = _removed(tmp_path)
 
     assert set(removed) == set(APPLIED)
