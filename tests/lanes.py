@@ -69,13 +69,20 @@ LANES = (
     Lane(
         "apps",
         (
-            "molecule/apps/tests/test_[cdmu]*",
-            "images/devices",
+            "molecule/apps/tests/test_[mu]*",
             "roles/apps",
-            "lab/recipes/s6",
-            "lab/recipes/samba",
             "playbooks/move_in.yml",
             "roles/restore/tasks/move*",
+        ),
+    ),
+    Lane(
+        "catalogue",
+        (
+            "molecule/apps/tests/test_[cd]*",
+            "roles/apps/catalogue",
+            "images/devices",
+            "lab/recipes/s6",
+            "lab/recipes/samba",
         ),
     ),
     Lane("passwords", ("molecule/rotate/tests/test_rotate_passwords.py", "playbooks/rotate.yml")),
