@@ -198,6 +198,9 @@ def configure(home: Home) -> Iterator[Callable[..., None]]:
 
     yield _configure
     _configure()
+    # Traefik applies them some seconds later. The tests of other roles come next.
+    whoami = f"https://whoami.{home.domain}/"
+    assert eventually(lambda: requests.get(whoami, verify=home.ca, timeout=10).status_code != 403, 60)
 
 
 def test_a_client_from_outside_the_home_is_rejected(
