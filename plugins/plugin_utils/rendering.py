@@ -1,4 +1,4 @@
-"""Renders the templates of roles, for plugins."""
+"""Renders the templates of roles for plugins that apply them."""
 
 from __future__ import annotations
 
