@@ -43,8 +43,8 @@ GROUPS = {
     "IceWhaleTech/CasaOS-AppStore, with the variables and files that their systems provide. A file with\n"
     "remarks runs, with differences that the import names; most only ask which user an image has, because\n"
     "no registry could be reached here. A file counts once for each of its reasons. Privileged containers,\n"
-    "disks, Docker's socket and the server's own files are refused. What is imported is accepted if a real\n"
-    "API server takes all its objects and pods, with the Pod Security of their namespaces.",
+    "disks, Docker's socket and the server's own files are refused. A file is accepted if a real API server\n"
+    "takes all objects and pods of its apps, with the Pod Security of their namespaces.",
     "Upgrades": "Measured by `make test-upgrade`.",
     "Growth": "One home, which gets more of each, in the order of the table: its apps are counted after all\n"
     "the rest. Millions of lines are copies of the first, and share the disk.\n\n"

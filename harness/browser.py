@@ -108,8 +108,7 @@ def on_a_phone(home: Home, profile: Path, *authorities: Path) -> Iterator["Page"
         LabError: There is no Chromium, or no program to add authorities, and none can be installed.
     """
     _trust(profile, authorities)
-    names = f"--host-resolver-rules=MAP *.{home.domain} {home.address}"
-    with chromium(profile, [names]) as running, running.page() as page:
+    with chromium(profile, home_options(home.address, home.domain, ())) as running, running.page() as page:
         page.resize(390, 844)
         yield page
 

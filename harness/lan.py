@@ -1,5 +1,7 @@
-"""A server on the LAN, outside of Kubernetes, with a route in the scenarios' home."""
+"""Who else is in the network: a server with a route in the scenarios' home, and a stranger."""
 
+import json
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 PORT = 8099  # the port in molecule/variables.yml
 SAYS = "from the LAN"
+# Of a network that is not private (RFC 5737), so not of a home.
+STRANGER = "203.0.113.77"
 
 
 class _Nas(BaseHTTPRequestHandler):
@@ -33,3 +37,15 @@ def serving(address: str) -> Iterator[None]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+@contextmanager
+def with_stranger(address: str) -> Iterator[None]:
+    """Give this computer the address `STRANGER` on its way to a home at `address`, until the block ends."""
+    routes = json.loads(subprocess.check_output(["ip", "-json", "route", "get", address]))
+    added = [f"{STRANGER}/32", "dev", routes[0]["dev"]]
+    subprocess.run(["ip", "address", "replace", *added], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["ip", "address", "delete", *added], check=True)

@@ -13,6 +13,7 @@ if not AnsibleCollectionConfig.collection_finder:
     init_plugin_loader()
 
 from ansible_collections.homeserver.stack.plugins.module_utils.apps import LEVELS, namespace
+from ansible_collections.homeserver.stack.plugins.module_utils.catalogue import part
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs/catalogue.md"
@@ -74,8 +75,8 @@ def _rows(name: str, about: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "entry", f"`- from: {name}`"
     yield "memory", f"{about['memory_mib']} MiB, at most {sum(map(_limit, apps))} MiB"
     yield "images", ", ".join(f"`{app['image']}`" for app in apps)
-    if others := [app["name"].removeprefix(f"{name}-") for app in apps if app["name"] != name]:
-        yield "parts", ", ".join(f"`{each}`" for each in others)
+    if len(apps) > 1:
+        yield "parts", ", ".join(f"`{part(app, apps[0])}`" for app in apps[1:])
     yield "volumes", ", ".join(_volumes(name, apps)) or "none"
     if ports := [port for app in apps for port in app.get("ports", [])]:
         texts = (f"{port['port']}/{port.get('protocol', 'tcp')}" for port in ports)

@@ -1,6 +1,6 @@
 """The programs in the lab's snap and images, and the sources of the real ones."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from lab.cache import Part
 from lab.recipes import debian, elasticsearch, golang, maven, overlay, placeholder, postgres, pypi
@@ -250,20 +250,23 @@ OPENSEARCH_JAVA = Part(
     },
 )
 CERTIFICATES = Part("certificates", pypi.wheel, settings={"requirement": "certifi==2026.10.18"})
-DEBIAN_PROGRAMS = Part(
-    "debian-programs",
-    debian.programs,
-    settings={
-        "suite": SUITE,
-        "packages": SNAP_PACKAGES,
-        "links": IPTABLES_LINKS,
-    },
-)
-ELASTICSEARCH_USERLAND = Part(
-    "elasticsearch-userland",
-    debian.programs,
-    settings={"suite": SUITE, "packages": ELASTICSEARCH_PACKAGES, "links": MERGED_USR_LINKS},
-)
+
+
+def _debian(
+    name: str, suite: str, packages: Sequence[str], links: Mapping[str, str] = MERGED_USR_LINKS
+) -> Part:
+    """Return the part with programs of Debian's packages."""
+    return Part(name, debian.programs, settings={"suite": suite, "packages": packages, "links": links})
+
+
+def _overlay(name: str, recipe: str) -> Part:
+    """Return the part with the files of a directory of recipes."""
+    directory = golang.MODULES.parent / recipe
+    return Part(name, overlay.files, settings={"overlay": f"recipes/{recipe}"}, files=(directory,))
+
+
+DEBIAN_PROGRAMS = _debian("debian-programs", SUITE, SNAP_PACKAGES, IPTABLES_LINKS)
+ELASTICSEARCH_USERLAND = _debian("elasticsearch-userland", SUITE, ELASTICSEARCH_PACKAGES)
 PYTHON_USERLAND = Part(
     "python",
     debian.userland,
@@ -301,41 +304,17 @@ POSTGRES_ROOT = Part(
     files=(postgres.FILES,),
     needs=(POSTGRES_USERLAND,),
 )
-MOSQUITTO_ROOT = Part(
-    "mosquitto",
-    debian.programs,
-    settings={"suite": PYTHON_SUITE, "packages": MOSQUITTO_PACKAGES, "links": MERGED_USR_LINKS},
-)
-SAMBA_ROOT = Part(
-    "samba",
-    debian.programs,
-    settings={"suite": PYTHON_SUITE, "packages": SAMBA_PACKAGES, "links": MERGED_USR_LINKS},
-)
-S6_ROOT = Part(
+MOSQUITTO_ROOT = _debian("mosquitto", PYTHON_SUITE, MOSQUITTO_PACKAGES)
+SAMBA_ROOT = _debian("samba", PYTHON_SUITE, SAMBA_PACKAGES)
+S6_ROOT = _debian(
     "s6",
-    debian.programs,
-    settings={
-        "suite": PYTHON_SUITE,
-        "packages": S6_PACKAGES,
-        "links": MERGED_USR_LINKS
-        | {f"usr/bin/{name}": "busybox" for name in ("sh", "mkdir", "cp", "cat", "chown", "id")},
-    },
+    PYTHON_SUITE,
+    S6_PACKAGES,
+    MERGED_USR_LINKS | {f"usr/bin/{name}": "busybox" for name in ("sh", "mkdir", "cp", "cat", "chown", "id")},
 )
-
-
-def _overlay(name: str) -> Part:
-    """Return the part with the files of a directory of recipes."""
-    directory = golang.MODULES.parent / name
-    return Part(f"{name}-files", overlay.files, settings={"overlay": f"recipes/{name}"}, files=(directory,))
-
-
-SAMBA_FILES, S6_FILES = map(_overlay, ("samba", "s6"))
-CALICO_NODE_FILES = Part(
-    "calico-node",
-    overlay.files,
-    settings={"overlay": "recipes/calico-node"},
-    files=(golang.MODULES.parent / "calico-node",),
-)
+SAMBA_FILES = _overlay("samba-files", "samba")
+S6_FILES = _overlay("s6-files", "s6")
+CALICO_NODE_FILES = _overlay("calico-node", "calico-node")
 CALICO_USERLAND = Part(
     "calico-userland",
     debian.programs,

@@ -195,8 +195,7 @@ def _app(workload: Object) -> str:
 
 def _group(workload: Object) -> tuple[str, str, str]:
     """Return what workloads have in common whose data belong together: their stack, or else their app."""
-    inner = (workload["spec"].get("jobTemplate") or {}).get("spec") or workload["spec"]
-    labels = ((inner.get("template") or {}).get("metadata") or {}).get("labels") or {}
+    labels = (_template(workload).get("metadata") or {}).get("labels") or {}
     stack = str(labels.get("homeserver.stack/stack", ""))
     return workload["metadata"]["namespace"], stack, "" if stack else _app(workload)
 
@@ -262,11 +261,17 @@ def _patch(workload: Object, change: Mapping[str, Any]) -> Object:
     }
 
 
+def _template(workload: Object) -> Object:
+    """Return the template of a workload's pods; nothing of a pod."""
+    spec = (workload["spec"].get("jobTemplate") or {}).get("spec") or workload["spec"]
+    found: Object = spec.get("template") or {}
+    return found
+
+
 def _claims(workload: Object) -> Iterator[str]:
     """Return the claims of a workload or a pod, as namespace/name."""
     metadata, spec = workload["metadata"], workload["spec"]
-    inner = (spec.get("jobTemplate") or {}).get("spec") or spec
-    pod = (inner.get("template") or {}).get("spec") or inner
+    pod = _template(workload).get("spec") or spec
     for volume in pod.get("volumes") or []:
         if claim := (volume.get("persistentVolumeClaim") or {}).get("claimName"):
             yield f"{metadata['namespace']}/{claim}"

@@ -9,9 +9,6 @@ from typing import Any, NamedTuple
 
 App = Mapping[str, Any]
 
-NAMESPACE = "apps-devices"
-"""The namespace of the device plugin, which exists while an app uses a device."""
-IMAGE = "homeserver-devices"
 _DOMAIN = "homeserver.stack"
 _NVIDIA = "nvidia.com/gpu"
 _CARDS = {"intel": "/dev/dri", "amd": "/dev/dri"}

@@ -10,9 +10,8 @@ import pytest
 from testinfra.host import Host
 
 from harness.home import Home, Kubectl, eventually
+from harness.lan import STRANGER, with_stranger
 
-# Of a network that is not private (RFC 5737), so not among homeserver_admin_networks.
-STRANGER = "203.0.113.77"
 # An address of a service, of those that Kubernetes gives nobody by itself.
 UNUSED = "10.152.183.13"
 SSH, PAGES, API, KUBELET = 22, {80, 443}, 16443, 10250
@@ -21,11 +20,8 @@ SSH, PAGES, API, KUBELET = 22, {80, 443}, 16443, 10250
 @pytest.fixture(scope="module")
 def stranger(home: Home) -> Iterator[str]:
     """An address of this computer from which no node and no administrator connects."""
-    routes = json.loads(subprocess.check_output(["ip", "-json", "route", "get", home.address]))
-    address = [f"{STRANGER}/32", "dev", routes[0]["dev"]]
-    subprocess.run(["ip", "address", "replace", *address], check=True)
-    yield STRANGER
-    subprocess.run(["ip", "address", "delete", *address], check=True)
+    with with_stranger(home.address):
+        yield STRANGER
 
 
 @pytest.fixture(scope="module")

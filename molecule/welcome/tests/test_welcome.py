@@ -1,6 +1,5 @@
 """A device opens the page in the home's network, and after its steps it trusts the home."""
 
-import json
 import re
 import subprocess
 from collections.abc import Iterator
@@ -12,12 +11,11 @@ from testinfra.host import Host
 
 from harness import browser, mdns
 from harness.home import Home, Kubectl, eventually
+from harness.lan import STRANGER, with_stranger
 from harness.traefik import From
 from lab.host import LabError
 from plugins.filter.certificates import fingerprint
 
-# Of a network that is not private (RFC 5737), so not of the home.
-STRANGER = "203.0.113.78"
 PHONE = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 Version/18.6 Safari/604.1"
 )
@@ -29,14 +27,10 @@ UNIT = "homeserver-mdns"
 @pytest.fixture(scope="module")
 def stranger(home: Home) -> Iterator[requests.Session]:
     """A client from outside of the home's networks."""
-    routes = json.loads(subprocess.check_output(["ip", "-json", "route", "get", home.address]))
-    address = [f"{STRANGER}/32", "dev", routes[0]["dev"]]
-    subprocess.run(["ip", "address", "replace", *address], check=True)
-    with requests.Session() as session:
+    with with_stranger(home.address), requests.Session() as session:
         for scheme in ("http://", "https://"):
             session.mount(scheme, From(STRANGER))
         yield session
-    subprocess.run(["ip", "address", "delete", *address], check=True)
 
 
 @pytest.fixture(scope="module")

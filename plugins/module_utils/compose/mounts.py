@@ -25,9 +25,9 @@ _HARMLESS = {
     "/etc/timezone": "the variable TZ sets the time zone",
     "/usr/share/zoneinfo": "the image has its own time zones",
     "/etc/ssl/certs": "the image has its own certificates",
-    "/opt/vc/lib": "graphics cards are not given to apps",
+    "/opt/vc/lib": "it belongs to the system of a Raspberry Pi",
     "/dev/shm": "an app has its own",  # noqa: S108
-    "/run/udev": "devices of the server are not given to apps",
+    "/run/udev": "an app gets its devices without it",
     "/run/dbus": "an app cannot use Bluetooth and other services of the server's own system",
     "/var/run/dbus": "an app cannot use Bluetooth and other services of the server's own system",
     "/lib/modules": "the server loads modules of the kernel by itself",

@@ -12,6 +12,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache, partial
 from typing import Any
 
+from ansible.module_utils.parsing.convert_bool import boolean
+
 from .formats import FORMATS, fits
 from .problem import Problem
 
@@ -52,7 +54,6 @@ _SIZES = {
     "minProperties": "that is not empty",
 }
 _LONGEST = 80  # characters of a value that are shown
-_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 # ---- schemas
 
@@ -187,8 +188,11 @@ def _unquoted(name: str, error: Any) -> str:
     """Return how to give a boolean on the command line, where name=value is always a text."""
     if error.schema.get("type") != "boolean" or not isinstance(error.instance, str):
         return ""
-    value = {**dict.fromkeys(_TRUE, "true"), **dict.fromkeys(_FALSE, "false")}.get(error.instance.lower())
-    return f"on the command line: -e '{{\"{name}\": {value}}}'" if value else ""
+    try:
+        value = str(boolean(error.instance)).lower()
+    except TypeError:
+        return ""
+    return f"on the command line: -e '{{\"{name}\": {value}}}'"
 
 
 def _find(option: Option, path: Path) -> tuple[Option, bool]:

@@ -1,6 +1,6 @@
 """The page on which a device learns to trust the home.
 
-`server` answers requests, `home` reads what the role has mounted, `devices` recognizes devices, `guides` has
+`server` answers requests, `home` reads the mounted files, `devices` recognizes devices, `guides` has
 the steps for each kind of device, `pictures` draws them, `page` puts a page together from `templates`, and
 `roll` remembers which devices trust the next authority.
 """

@@ -1,4 +1,4 @@
-"""Serves the page until SIGTERM. The argument is the directory with what the role has mounted."""
+"""Serves the page until SIGTERM. The argument is the directory of the mounted files."""
 
 import signal
 import sys

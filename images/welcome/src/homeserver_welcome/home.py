@@ -1,4 +1,4 @@
-"""What the role has mounted: settings, certificates, the profile and a QR code."""
+"""The files that the role mounts: settings, certificates, the profile and a QR code."""
 
 import json
 import ssl
@@ -61,7 +61,7 @@ class Home:
 
 
 def read(directory: Path) -> Home:
-    """Read what the role has mounted.
+    """Read the mounted files.
 
     Raises:
         OSError: A file is missing.
