@@ -198,9 +198,14 @@ def configure(home: Home) -> Iterator[Callable[..., None]]:
 
     yield _configure
     _configure()
-    # Traefik applies them some seconds later. The tests of other roles come next.
-    whoami = f"https://whoami.{home.domain}/"
-    assert eventually(lambda: requests.get(whoami, verify=home.ca, timeout=10).status_code != 403, 60)
+    # The tests of other roles come next. Traefik applies its middlewares seconds later, those of HTTP last.
+    urls = (f"https://whoami.{home.domain}/", f"http://{home.address}/trust")
+
+    def is_admitted(url: str) -> bool:
+        answer = requests.get(url, verify=home.ca, allow_redirects=False, timeout=10)
+        return answer.status_code != 403
+
+    assert eventually(lambda: all(map(is_admitted, urls)), seconds=60)
 
 
 def test_a_client_from_outside_the_home_is_rejected(
