@@ -55,9 +55,12 @@ requirements: ## Write the requirements*.txt, with checksums, from the requireme
 	    --output-file=$$file $${file%.txt}.in || exit; \
 	done
 
-# Belongs to the owner, who alone may read it, and is never overwritten.
+# Belongs to the owner, who alone may read it, and is never overwritten. Its history is a repository of its own.
 inventory/home:
-	umask 077 && cp -R inventory/example $@
+	rm -rf $@.new
+	umask 077 && cp -R inventory/example $@.new && cd $@.new && git init --quiet --initial-branch=main && git add . \
+	  && git -c user.name=homeserver -c user.email=homeserver@localhost commit --quiet --message="Begin"
+	mv $@.new $@
 
 .PHONY: lab lab-status lab-down
 lab: $(READY) ## Run a home server on this machine: build, install, print the URLs

@@ -32,6 +32,16 @@ COMMANDS = {
     "molecule test -s traefik": "tests/scenarios/, without what Molecule does around the playbooks and tests",
     "make lint": "make test",
     "make unit": "make test, in parts",
+    **dict.fromkeys(
+        (
+            "git -C inventory/home diff",
+            "git -C inventory/home add .",
+            'git -C inventory/home commit -m "Nextcloud"',
+            "git -C inventory/home log --oneline",
+            "git -C inventory/home checkout HEAD~1 -- .",
+        ),
+        "below",
+    ),
     "ansible-galaxy collection install -r requirements.yml": "tests/unit/test_installed_collection.py",
     "ansible-playbook homeserver.stack.site -i my/inventory": "tests/unit/test_installed_collection.py",
     "openssl x509 -in inventory/secrets/home/ca.crt -noout -fingerprint "
@@ -271,14 +281,37 @@ def test_what_is_installed_from_git_is_a_version_of_it() -> None:
     assert shown == [version]
 
 
-def test_make_gives_the_inventory_to_its_owner_alone(tmp_path: Path) -> None:
+@pytest.fixture
+def _setup(tmp_path: Path) -> None:
+    """What `make setup` does with the inventory."""
     shutil.copy(ROOT / "Makefile", tmp_path)
     shutil.copytree(ROOT / "inventory/example", tmp_path / "inventory/example")
-
     subprocess.run(["make", "inventory/home"], cwd=tmp_path, check=True)
 
+
+@pytest.mark.usefixtures("_setup")
+def test_make_gives_the_inventory_to_its_owner_alone(tmp_path: Path) -> None:
     modes = {path.stat().st_mode & 0o077 for path in (tmp_path / "inventory").glob("home/**")}
     assert modes == {0}
+
+
+@pytest.mark.usefixtures("_setup")
+def test_the_inventory_has_a_history_that_goes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = next(block for block in docs.blocks(ROOT / "docs/install.md", "console") if "git -C" in block)
+    settings = tmp_path / "inventory/home/group_vars/all/main.yml"
+    before = settings.read_text()
+    for name in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{name}_NAME", "anna")
+        monkeypatch.setenv(f"GIT_{name}_EMAIL", "anna@example.org")
+
+    settings.write_text("homeserver_domain: house.home.arpa\n")
+    shown = subprocess.run(
+        ["sh", "-ec", commands], cwd=tmp_path, check=True, capture_output=True, text=True
+    ).stdout
+
+    assert "+homeserver_domain: house.home.arpa" in shown
+    assert [line.split(maxsplit=1)[1] for line in shown.splitlines()[-2:]] == ["Nextcloud", "Begin"]
+    assert settings.read_text() == before
 
 
 def test_the_index_lists_every_page() -> None:
