@@ -323,6 +323,8 @@ class HostChecks:
                 yield Problem(wrong, fix)
 
     def _image_problems(self) -> Iterator[Problem]:
+        if mirror := self._value("homeserver_image_mirror"):
+            yield from checks.short_images(mirror, self._value("_apps_entries"))
         bundle = Bundle([], [], {})
         if directory := self._value("homeserver_bundle"):
             bundle, flaws = read_bundle(Path(directory).expanduser())

@@ -380,6 +380,13 @@ services:
     assert pulled["image"] == "registry.example.org/shop:1"
 
 
+def test_an_image_has_its_full_name(imported: Import) -> None:
+    assert (
+        imported("services: {db: {image: 'postgres:16'}}").entries[0]["image"]
+        == "docker.io/library/postgres:16"
+    )
+
+
 @pytest.mark.parametrize(
     ("user", "expected"),
     [("", {"root": True}), ("1000", {"user": 1000}), ("1000:1000", {"user": 1000}), (None, {"root": True})],

@@ -22,3 +22,16 @@ def test_a_name_has_parts(text: str, parts: tuple[str, str, str], tagged: str, e
     reference = parse(text)
 
     assert (reference, reference.tagged, reference.exact) == (Reference(*parts), tagged, exact)
+
+
+@pytest.mark.parametrize(
+    ("text", "full"),
+    [
+        ("postgres:16", "docker.io/library/postgres:16"),
+        ("docker.io/redis", "docker.io/library/redis"),
+        (f"me/blog:1@{DIGEST}", f"docker.io/me/blog:1@{DIGEST}"),
+        ("localhost/a:1", "localhost/a:1"),
+    ],
+)
+def test_a_mirror_has_it_by_its_full_name(text: str, full: str) -> None:
+    assert parse(text).full == full

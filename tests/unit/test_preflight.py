@@ -255,6 +255,19 @@ def test_a_plain_mirror_is_refused_for_what_it_could_replace(
     assert not found or "quay.io.example.org" not in found[0]
 
 
+def test_a_mirror_needs_the_full_names_of_apps() -> None:
+    apps = [
+        {"name": "db", "image": "postgres:16"},
+        {"name": "a", "image": DIGESTED},
+        {"name": "b", "source": "b"},
+    ]
+
+    assert texts(checks.short_images("mirror:5000", apps)) == [
+        "apps.db.image is 'postgres:16', which mirror:5000 (homeserver_image_mirror) does not know"
+        " -> image: docker.io/library/postgres:16"
+    ]
+
+
 def test_a_suitable_host_has_no_problem() -> None:
     assert texts(checks.unfit_host(HOST, LIMITS)) == []
     assert texts(checks.doubtful_host(HOST, "192.168.1.10")) == []

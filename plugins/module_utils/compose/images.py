@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..preflight.formats import fits
+from ..registry.image_reference import parse
 from . import loading
 from .errors import Remarks
 from .project import Project, Service
@@ -22,7 +23,7 @@ def image(project: Project, key: str, service: Service, remarks: Remarks) -> Ent
         if not name or not fits("image", name):
             fix = "set image to one such as docker.io/library/nginx:1"
             remarks.refuse(key, "image", f"{name!r} is not the name of an image -> {fix}")
-        return {"image": name}
+        return {"image": parse(name).full if name else name}
     long = build if isinstance(build, dict) else {"context": build}
     found, wrong = _remote(long) if _is_remote(long) else _local(project.directory, long)
     if found:
@@ -31,7 +32,7 @@ def image(project: Project, key: str, service: Service, remarks: Remarks) -> Ent
         remarks.change(
             key, "build", f"the image {name} is pulled, and not built: {wrong.partition(' -> ')[0]}"
         )
-        return {"image": name}
+        return {"image": parse(name).full}
     remarks.refuse(key, "build", wrong)
     return {}
 

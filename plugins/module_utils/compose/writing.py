@@ -26,7 +26,7 @@ def written(stack: str, source: str, imported: Imported) -> str:
         source: the compose file, for a comment.
         imported: the entries.
     """
-    lines = [f"# Imported from {source}. It is yours: change it as you like, then run playbooks/site.yml."]
+    lines = [f"# Imported from {source}. It is yours: change it as you like, then run site.yml."]
     if imported.directories:
         lines.append(
             f"# apps_host_directories has to allow: {', '.join(dict.fromkeys(imported.directories))}"

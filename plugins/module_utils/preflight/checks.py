@@ -340,6 +340,16 @@ def plain_mirrors(mirrors: Mapping[str, str], images: Iterable[str], own: Iterab
             yield Problem(f"{wrong} MicroK8s' own images, which it pulls by their tags", fix)
 
 
+def short_images(mirror: str, apps: Iterable[Mapping[str, Any]]) -> Iterator[Problem]:
+    """Report images of apps without their registry, since a mirror has each under its full name."""
+    for app in apps:
+        image = app.get("image", "")
+        if image and image != (full := parse(image).full):
+            name = f"apps.{app['name']}.image"
+            wrong = f"{name} is {image!r}, which {mirror} (homeserver_image_mirror) does not know"
+            yield Problem(wrong, f"image: {full}")
+
+
 def _comes_from(registry: str, image: str) -> bool:
     return "/".join(parse(image).place).startswith(f"{registry}/")
 

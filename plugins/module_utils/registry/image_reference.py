@@ -28,6 +28,12 @@ class Reference(NamedTuple):
         return first, f"library/{rest}" if first == DOCKER_HUB and "/" not in rest else rest
 
     @property
+    def full(self) -> str:
+        """The name as a mirror has it, with its registry, and its tag and digest."""
+        tagged = self._replace(name="/".join(self.place)).tagged
+        return f"{tagged}@{self.digest}" if self.digest else tagged
+
+    @property
     def exact(self) -> str:
         """The name that Kubernetes and builders use: a digest replaces the tag."""
         return f"{self.name}@{self.digest}" if self.digest else self.tagged
