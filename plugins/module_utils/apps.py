@@ -201,7 +201,7 @@ def stranded_volumes(apps: Iterable[App], claims: Iterable[Mapping[str, Any]]) -
             places = there.get(f"{app['name']}-{volume['name']}", set()) & LEVELS.keys()
             if "app" not in volume and "place" not in volume and places and app["namespace"] not in places:
                 found.append(
-                    f"the volume {volume['name']} of {app['name']} is in the namespace {min(places)},"
+                    f"the volume {app['name']}-{volume['name']} is in the namespace {min(places)},"
                     f" and the app would run in {app['namespace']} with an empty one"
                 )
     return found

@@ -437,7 +437,7 @@ def test_a_volume_in_the_namespace_of_before_is_reported() -> None:
         )
 
     assert found("apps") == [
-        "the volume settings of media is in the namespace apps,"
+        "the volume media-settings is in the namespace apps,"
         " and the app would run in apps-root with an empty one"
     ]
     assert found() == found("apps-root") == found("apps", "apps-root") == found("other") == []

@@ -32,7 +32,7 @@ from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.waitin
 
 Object = dict[str, Any]
 
-CLUSTER_WIDE = ("Namespace", "CustomResourceDefinition")
+CLUSTER_WIDE = ("Namespace", "CustomResourceDefinition", "PersistentVolume")
 SYSTEM = "kube-system"
 RECORD = Identity("", "ConfigMap", SYSTEM, "homeserver-demo")
 APPLIED = [{"manager": "homeserver", "operation": "Apply"}]
@@ -501,7 +501,8 @@ def test_deletes_everything_in_reverse_order(cluster: FakeCluster) -> None:
 
 
 def test_volumes_are_kept_with_their_namespace(cluster: FakeCluster) -> None:
-    for obj in (NAMESPACE, an_object("PersistentVolumeClaim", "data"), an_object("Deployment")):
+    directory: Object = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "demo-data"}}
+    for obj in (NAMESPACE, directory, an_object("PersistentVolumeClaim", "data"), an_object("Deployment")):
         cluster.put(obj)
     gone = application(cluster)
     gone.absent(delete_volumes=False)

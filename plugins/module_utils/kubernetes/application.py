@@ -149,14 +149,16 @@ class Application:
             Record(self._cluster, self._name).remove()
 
     def _without_volumes(self, doomed: list[Object]) -> list[Object]:
-        """Leave out volume claims and the namespaces that they are in."""
+        """Leave out volumes, their claims and the namespaces that these are in."""
         claims = [obj for obj in doomed if obj["kind"] == "PersistentVolumeClaim"]
         self._cluster.warnings += [f"{identity(claim)} is kept" for claim in claims]
         homes = {claim["metadata"]["namespace"] for claim in claims}
+        # A volume with a claim is not deleted before the claim.
         return [
             obj
             for obj in doomed
-            if obj not in claims and not (obj["kind"] == "Namespace" and obj["metadata"]["name"] in homes)
+            if obj["kind"] not in ("PersistentVolumeClaim", "PersistentVolume")
+            and not (obj["kind"] == "Namespace" and obj["metadata"]["name"] in homes)
         ]
 
     def _live(self, objects: list[Object], record: Record) -> dict[Identity, Object]:
