@@ -237,6 +237,12 @@ class Cluster:
         answer = self._send("get", f"{kind.path(namespace, service)}/proxy{path}")
         return bytes(answer.data).decode(errors="replace")
 
+    def scale(self, workload: Object, replicas: int) -> None:
+        """Give a workload another number of pods."""
+        form, query = "application/merge-patch+json", [("fieldManager", MANAGER)]
+        body = {"spec": {"replicas": replicas}}
+        self._send("patch", self._path(workload), body=body, content_type=form, query_params=query)
+
     def touch_pod(self, namespace: str, name: str) -> None:
         """Make the kubelet update a pod's volumes now instead of at its next sync, up to a minute later."""
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": namespace, "name": name}}
