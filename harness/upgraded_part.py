@@ -199,9 +199,9 @@ class Part:
         self.objects[identity(workload)]["spec"]["replicas"] = replicas
         self._reconcile()
 
-    def delete(self, obj: Object, *, orphan: bool = False) -> None:
+    def delete(self, obj: Object, *, at_once: bool = False) -> None:
         """Delete an object."""
-        assert not orphan
+        assert at_once == (obj["kind"] == "Secret")
         self.power.spend(f"delete {identity(obj)}")
         self.objects.pop(identity(obj), None)
 

@@ -5,7 +5,12 @@ from typing import cast
 
 import pytest
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes import upgrade
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.application import (
+    Application,
+    Outcome,
+)
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.cluster import Cluster
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.objects import without_server_fields
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.upgrade import (
     Change,
     Copier,
@@ -13,8 +18,10 @@ from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.upgrad
 )
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.waiting import ApplicationError
 
+from harness.api_server import ApiServer, api_server
+from harness.manifests import Object
 from harness.update_program import KilledError
-from harness.upgraded_part import NEW, NEWER, OLD, WORKLOAD, Part
+from harness.upgraded_part import NEW, NEWER, OLD, WORKLOAD, Part, an_object
 
 EFFECTS = 24
 """More than an upgrade or its way back has."""
@@ -215,3 +222,83 @@ def test_the_claims_of_a_stateful_set_count() -> None:
     metadata = {"namespace": "logging", "name": "elasticsearch"}
 
     assert claims_of({"metadata": metadata, "spec": spec}) == {("logging", "data-elasticsearch-0")}
+
+
+# ---- with the objects as a real API server keeps them
+
+
+def _version(number: int) -> list[Object]:
+    """Return objects whose defaults the API server adds, and that the next version changes in many ways."""
+    container = {
+        "name": "db",
+        "image": f"registry.example.org/db:{number}",
+        "args": [f"--number={each}" for each in range(number)],
+        "env": [{"name": "N", "value": str(number)}],
+        "ports": [{"name": "db", "containerPort": 5432}, {"containerPort": 9000 + number}],
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+        "readinessProbe": {"tcpSocket": {"port": "db"}},
+    }
+    volume = {"name": "data", "persistentVolumeClaim": {"claimName": "db"}}
+    labels = {"app": "db"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [container], "volumes": [volume]}}
+    spec = {"replicas": 1, "serviceName": "db", "selector": {"matchLabels": labels}, "template": template}
+    ports = [{"name": "db", "port": 5432}, *([{"name": "more", "port": 9000}] if number > 1 else [])]
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    return [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "demo"}},
+        an_object("PersistentVolumeClaim", "db", spec=claim),
+        an_object("Service", "db", spec={"selector": labels, "ports": ports}),
+        an_object("Secret", "db", stringData={"password": f"secret-{number}", f"only-{number}": "x"}),
+        # Without a controller, nothing that is deleted would go.
+        an_object("ConfigMap", "db", data={"number": str(number), f"only-{number}": "x"}),
+        an_object("StatefulSet", "db", spec=spec),
+    ]
+
+
+def _bound_volume(server: ApiServer, path: Path) -> None:
+    metadata = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "pvc-1"}}
+    spec = {
+        "capacity": {"storage": "1Gi"},
+        "accessModes": ["ReadWriteOnce"],
+        "hostPath": {"path": str(path)},
+        "claimRef": {"namespace": "demo", "name": "db"},
+    }
+    for where, more in (("", {"spec": spec}), ("/status", {"status": {"phase": "Bound"}})):
+        answer = server.apply(f"/api/v1/persistentvolumes/pvc-1{where}", metadata | more)
+        assert answer.ok, answer.text
+
+
+def test_all_objects_are_as_before_for_a_real_api_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upgrade, "STORAGE", tmp_path)
+    actions: list[tuple[str, str, list[str]]] = []
+    volume = tmp_path / "demo-db-pvc-1"
+
+    def applied(number: int, *, partial: bool = False, check_mode: bool = False) -> Outcome:
+        copier = Copier(lambda *action: actions.append(action))
+        cluster = Cluster(str(tmp_path / "kubeconfig"))
+        part = Application(cluster, "demo", timeout=2, check_mode=check_mode, copier=copier)
+        part.present(_version(number), partial=partial)
+        return part.outcome
+
+    with api_server(tmp_path, {}) as server:
+        (tmp_path / "kubeconfig").write_text(server.kubeconfig)
+        applied(1, partial=True)
+        _bound_volume(server, volume)
+        paths = ("statefulsets/db", "services/db", "secrets/db", "configmaps/db")
+        roots = ["/apis/apps/v1" if path.startswith("stateful") else "/api/v1" for path in paths]
+        urls = [f"{root}/namespaces/demo/{path}" for root, path in zip(roots, paths, strict=True)]
+        before = [without_server_fields(server.get(url)) for url in urls]
+
+        # No controller runs a pod.
+        with pytest.raises(ApplicationError) as caught:
+            applied(2)
+
+        assert [without_server_fields(server.get(url)) for url in urls] == before
+        assert [action for _, action, _ in actions] == ["check", "remove", "copy", "restore", "remove"]
+        assert {(node, *paths) for node, _, paths in actions} == {("", str(volume))}
+        secrets = server.get("/api/v1/namespaces/kube-system/secrets")["items"]
+        assert not [each for each in secrets if each["metadata"]["name"].startswith("homeserver-upgrade")]
+        assert applied(1, check_mode=True) == Outcome()
+    assert "secret-" not in str(caught.value)

@@ -155,15 +155,18 @@ class Application:
             record.replace({kind_of(obj) for obj in (*objects, *kept_objects)})
 
     def _settle(self, objects: list[Object], unwanted: list[Object], upgrade: Upgrade | None) -> None:
-        """Delete what is no longer rendered, and wait until the workloads run."""
+        """Delete what is no longer rendered, and wait until the workloads run.
+
+        What may have to come back is deleted last.
+        """
         workloads = [obj for obj in objects if obj["kind"] in WORKLOADS]
-        predecessors = [obj for obj in unwanted if _place(obj) in map(_place, workloads)]
-        self._delete([obj for obj in unwanted if obj not in predecessors])
+        last = [obj for obj in unwanted if upgrade or _place(obj) in map(_place, workloads)]
+        self._delete([obj for obj in unwanted if obj not in last])
         if not self._check_mode:
             self._wait.rolled_out(workloads, self._changed, upgrade.workloads if upgrade else ())
             for key, seconds in self._wait.away.items():
                 self.outcome.away[str(key)] = self.outcome.away.get(str(key), 0.0) + seconds
-        self._delete(predecessors)
+        self._delete(last)
 
     def _waiting(self) -> Waiting:
         """Return a new limit of the time to wait."""
@@ -202,6 +205,8 @@ class Application:
         self._say("the upgrade is taken back")
         try:
             before = upgrade.bring_back(why, self._waiting())
+            current = filter(None, map(self._cluster.get, before))
+            self._waiting().gone([obj for obj in current if obj["metadata"].get("deletionTimestamp")])
             for obj in before:
                 self._carry_out(_Step(obj, self._cluster.get(obj), obj))
             created = upgrade.created()

@@ -176,9 +176,12 @@ class Cluster:
         applied: Object = json.loads(response.data)
         return applied
 
-    def delete(self, obj: Object, *, orphan: bool = False) -> None:
-        """Start to delete an object. Kubernetes first removes its dependents, or orphans them."""
-        policy = "Orphan" if orphan else "Foreground"
+    def delete(self, obj: Object, *, orphan: bool = False, at_once: bool = False) -> None:
+        """Start to delete an object. Kubernetes first removes its dependents, or orphans them.
+
+        One without dependents can be deleted at once.
+        """
+        policy = "Orphan" if orphan else "Background" if at_once else "Foreground"
         try:
             self._request("delete", self._path(obj), propagation_policy=policy)
         except ApiError as error:

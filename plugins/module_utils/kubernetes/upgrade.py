@@ -194,7 +194,8 @@ class Upgrade:
     def end(self) -> None:
         """Remove copies and record."""
         self._act("remove")
-        self._cluster.delete(self._secret)
+        # It must not go later, when the same run may have begun another one.
+        self._cluster.delete(self._secret, at_once=True)
         self.record = {}
 
     def told(self, trouble: str) -> str:
