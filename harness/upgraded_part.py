@@ -11,7 +11,11 @@ import pytest
 from ansible_collections.homeserver.stack.plugins.module_utils import volume_copies
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes import upgrade, waiting
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.application import Application
-from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.cluster import Cluster, Kind
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.cluster import (
+    ApiError,
+    Cluster,
+    Kind,
+)
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.objects import (
     Identity,
     Object,
@@ -183,9 +187,12 @@ class Part:
     def apply(self, obj: Object, *, dry_run: bool) -> Object:
         """Apply an object, as its only author."""
         before = self.objects.get(identity(obj))
+        version = (before or {"metadata": {}})["metadata"].get("resourceVersion")
+        if obj["metadata"].get("resourceVersion", version) != version:
+            raise ApiError(409, "Conflict", "the object has been modified")
         applied = copy.deepcopy(obj)
         applied["metadata"] |= {"uid": before["metadata"]["uid"] if before else str(next(self._uids))}
-        applied["metadata"]["managedFields"] = _APPLIED
+        applied["metadata"] |= {"managedFields": _APPLIED, "resourceVersion": str(next(self._uids))}
         if not dry_run:
             phase = f" {obj['metadata']['name']}" if obj["kind"] == "Secret" else ""
             self.power.spend(f"apply {identity(obj)}{phase}")

@@ -1,5 +1,6 @@
 """An upgrade of a part with data is taken back with its data, also if the run ends at any moment."""
 
+import contextlib
 from pathlib import Path
 from typing import cast
 
@@ -9,7 +10,7 @@ from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.applic
     Application,
     Outcome,
 )
-from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.cluster import Cluster
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.cluster import ApiError, Cluster
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.objects import without_server_fields
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.upgrade import (
     Change,
@@ -150,6 +151,28 @@ def test_an_interrupted_way_back_continues(part: Part, number: int) -> None:
     part.refuses(NEW)
 
     assert part.state() == OLD
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 4, 5, 6, 7])
+def test_a_run_that_lives_on_after_its_end_leaves_the_copy_to_the_next(part: Part, number: int) -> None:
+    """It stands still before an effect, while the next run does all of its own."""
+    part.broken = {NEW}
+    mine = part.power.spend
+
+    def spend(effect: str) -> None:
+        if len(part.power.effects) == number:
+            part.power.spend = mine  # type: ignore[method-assign]
+            assert "the upgrade of demo was taken back" in part.refuses(NEW)
+            part.broken = set()
+        mine(effect)
+
+    part.power.spend = spend  # type: ignore[method-assign]
+    with contextlib.suppress(ApiError, ApplicationError):
+        part.run(NEW)
+    part.power.spend = mine  # type: ignore[method-assign]
+    part.run(NEW)
+
+    assert part.state() == NEW
 
 
 def test_without_room_nothing_changes(part: Part) -> None:

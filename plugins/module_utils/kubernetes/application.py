@@ -186,6 +186,8 @@ class Application:
         elif upgrade.record and not upgrade.goes_to(objects):
             why = "it was interrupted, and this run has another version"
             self._cluster.warnings.append(self._take_back(upgrade, why))
+        elif upgrade.record:
+            upgrade.go_on()
         return upgrade
 
     def _copy(self, upgrade: Upgrade) -> None:

@@ -1,7 +1,8 @@
 """Takes an upgrade of workloads with data back if they do not run: the objects before it, and the data.
 
 The record of an upgrade is in the cluster from before anything is stopped until all is done. So the next run
-finishes what an interrupted one has begun.
+finishes what an interrupted one has begun. An action of Ansible may outlive its killed run: each write of the
+record shows whether another run has it now.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .cluster import Cluster
+from .cluster import ApiError, Cluster
 from .objects import (
     MANAGED_BY,
     MANAGER,
@@ -91,6 +92,7 @@ class Upgrade:
         }
         found = cluster.get(self._secret)
         self.record: dict[str, Any] = _decoded(found["data"]["record"]) if found else {}
+        self._version = str(found["metadata"].get("resourceVersion", "")) if found else ""
 
     @property
     def phase(self) -> str:
@@ -123,6 +125,7 @@ class Upgrade:
             obj for obj in (*pruned, *self._users(claims)) if identity(obj) not in map(identity, before)
         ]
         self.record = {
+            "phase": COPYING,
             "to": images_of(change.wanted for change in upgraded),
             "from": images_of(change.before for change in upgraded if change.before),
             "claims": sorted(claims),
@@ -144,8 +147,15 @@ class Upgrade:
         except ApplicationError:
             self.record = {}
             raise
-        self._write(COPYING)
         return True
+
+    def go_on(self) -> None:
+        """Take over what another run has begun. If that still works, it notices and ends.
+
+        Raises:
+            ApiError: a third one was faster.
+        """
+        self._write(self.phase)
 
     def goes_to(self, objects: Iterable[Object]) -> bool:
         """Return whether it is to the images that these objects have."""
@@ -158,6 +168,7 @@ class Upgrade:
         Raises:
             ApplicationError: a pod does not end, or a volume cannot be copied.
         """
+        self._write(COPYING)
         self._act("remove")
         self._stop(wait)
         self._act("copy")
@@ -196,7 +207,7 @@ class Upgrade:
         self._act("remove")
         # It must not go later, when the same run may have begun another one.
         self._cluster.delete(self._secret, at_once=True)
-        self.record = {}
+        self.record, self._version = {}, ""
 
     def told(self, trouble: str) -> str:
         """Return what to tell an owner after it was taken back.
@@ -230,7 +241,17 @@ class Upgrade:
     def _write(self, phase: str) -> None:
         self.record["phase"] = phase
         data = base64.b64encode(gzip.compress(json.dumps(self.record).encode())).decode()
-        self._cluster.apply({**self._secret, "data": {"record": data}}, dry_run=False)
+        metadata = self._secret["metadata"] | ({"resourceVersion": self._version} if self._version else {})
+        try:
+            written = self._cluster.apply(
+                {**self._secret, "metadata": metadata, "data": {"record": data}}, dry_run=False
+            )
+        except ApiError as error:
+            if error.status != 409:
+                raise
+            said = f"another run upgrades {self._application} -> run it again when that has ended"
+            raise ApiError(409, "", said) from error
+        self._version = str(written["metadata"].get("resourceVersion", ""))
 
     def _act(self, action: str) -> None:
         for node, directories in self.record["volumes"].items():
