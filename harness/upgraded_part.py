@@ -83,6 +83,9 @@ class Part:
     Attributes:
         power: what may fail.
         broken: the images that spoil the data as they start, and never get ready.
+        failing: the images that are ready for ten seconds only.
+        readable: what is in the data that any version can read.
+        clock: its time.
         refused: the actions on volumes that are not possible.
         warnings: what the run warns of.
     """
@@ -90,6 +93,8 @@ class Part:
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.power = Power()
         self.broken: set[str] = set()
+        self.failing: set[str] = set()
+        self.readable = {"old"}
         self.refused: set[str] = set()
         self.warnings: list[str] = []
         self.objects: dict[Identity, Object] = {}
@@ -98,9 +103,9 @@ class Part:
         (self.volume / "rows").write_text("old")
         self._copies = root / COPIES
         self._uids = itertools.count(1)
-        clock = Clock()
-        monkeypatch.setattr(waiting, "time", clock)
-        monkeypatch.setattr(upgrade, "time", clock)
+        self.clock = Clock()
+        monkeypatch.setattr(waiting, "time", self.clock)
+        monkeypatch.setattr(upgrade, "time", self.clock)
         monkeypatch.setattr(upgrade, "STORAGE", root)
         self._pod: Object | None = None
         self.run(OLD)
@@ -263,6 +268,8 @@ class Part:
         return str(spec["containers"][0]["image"])
 
     def _status(self) -> Object:
+        if self._pod and self._image(self._pod) in self.failing and self.clock.now > self._began + 10:
+            self._pod["status"]["containerStatuses"][0]["ready"] = False
         there = int(self._pod is not None)
         ready = int(bool(self._pod and self._pod["status"]["containerStatuses"][0]["ready"]))
         counts = dict.fromkeys(("replicas", "updatedReplicas"), there)
@@ -283,9 +290,10 @@ class Part:
         if _number(image) == _number(OLD):
             assert self.rows == "old", "the old version starts with new data"
         else:
-            assert self.rows in ("old", image), "a version starts with data of another one"
+            assert self.rows in {*self.readable, image}, "a version starts with data of another one"
             (self.volume / "rows").write_text("spoilt" if image in self.broken else image)
         ready = image not in self.broken
+        self._began = self.clock.now
         container = {"name": "db", "image": image, "ready": ready, "restartCount": 0}
         state: Callable[[], Object] = lambda: {"running": {}}  # noqa: E731
         return {

@@ -22,7 +22,7 @@ from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.waitin
 from harness.api_server import ApiServer, api_server
 from harness.manifests import Object
 from harness.update_program import KilledError
-from harness.upgraded_part import NEW, NEWER, OLD, WORKLOAD, Part, an_object
+from harness.upgraded_part import NEW, NEWER, OLD, Part, an_object, wanted
 
 EFFECTS = 24
 """More than an upgrade or its way back has."""
@@ -60,6 +60,7 @@ def test_a_version_that_does_not_run_is_taken_back_with_the_data(part: Part) -> 
     said = part.refuses(NEW)
 
     assert part.state() == OLD
+    assert "delete ConfigMap demo/only-1" not in part.power.effects
     assert said.splitlines()[:2] == [
         "the upgrade of demo was taken back:",
         f"  StatefulSet demo/db: {OLD} -> {NEW}",
@@ -80,6 +81,13 @@ def test_a_version_that_is_ready_but_does_not_work_is_taken_back(
 
     monkeypatch.setattr(part, "prove", prove)
     assert "it does not answer" in part.refuses(NEW)
+
+    assert part.state() == OLD
+
+
+def test_a_version_that_fails_soon_after_its_start_is_taken_back(part: Part) -> None:
+    part.failing = {NEW}
+    part.refuses(NEW)
 
     assert part.state() == OLD
 
@@ -175,6 +183,35 @@ def test_a_run_that_lives_on_after_its_end_leaves_the_copy_to_the_next(part: Par
     assert part.state() == NEW
 
 
+def test_a_run_notices_that_another_one_has_taken_over(part: Part) -> None:
+    _interrupted(part, NEW, 5)
+    assert _phase(part) == upgrade.STARTING
+    first = upgrade.Upgrade(cast(Cluster, part), "demo", Copier(lambda *_: None))
+    part.power.cut_before = 1
+    with pytest.raises(KilledError):
+        part.run(NEW)
+    part.power.cut_before = None
+
+    with pytest.raises(ApiError, match="another run upgrades demo -> run it again when that has ended"):
+        first.accept()
+
+
+def test_an_upgrade_that_is_accepted_is_not_taken_back(part: Part) -> None:
+    number = next(each for each in range(EFFECTS) if _accepted(part, each))
+    assert number > 5
+    part.readable = {NEW}
+    part.run(NEWER)
+
+    assert part.state() == NEWER
+    assert part.warnings == []
+
+
+def _accepted(part: Part, number: int) -> bool:
+    """Cut the power, and return whether it was after the upgrade was accepted."""
+    _interrupted(part, NEW, number)
+    return _phase(part) == upgrade.ACCEPTED
+
+
 def test_without_room_nothing_changes(part: Part) -> None:
     part.refused = {"check"}
 
@@ -198,7 +235,11 @@ def test_data_that_cannot_be_brought_back_yet_come_back_later(part: Part) -> Non
     assert "the migration failed" in said
 
     part.refused = set()
-    assert "the migration failed" in part.refuses(NEW)
+    part.clock.sleep(3600)
+    said = part.refuses(NEW)
+    assert "the migration failed" in said
+    # Only the new version wrote, and it does not run since.
+    assert "in the 60 s after that is lost" in said
     assert part.state() == OLD
 
 
@@ -232,12 +273,15 @@ def test_a_volume_that_is_no_directory_of_the_home_is_told(
     assert "demo/db is upgraded without a copy of its data" in part.warnings[0]
 
 
-def test_several_pods_are_not_stopped(part: Part) -> None:
-    several = part.objects[WORKLOAD]
-    several = several | {"spec": several["spec"] | {"replicas": 3}}
-    found = upgrade.Upgrade(cast(Cluster, part), "demo", Copier(lambda *_: None))
+@pytest.mark.parametrize(("before", "after"), [(3, 1), (1, 3), (3, 3)])
+def test_several_pods_are_not_stopped(part: Part, before: int, after: int) -> None:
+    def workload(image: str, replicas: int) -> Object:
+        (found,) = (obj for obj in wanted(image, replicas) if obj["kind"] == "StatefulSet")
+        return found
 
-    assert not found.begin([Change(several, several)], [])
+    found = upgrade.Upgrade(cast(Cluster, part), "demo", Copier(lambda *_: None))
+    assert found.begin([Change(workload(OLD, 1), workload(NEW, 1))], [])
+    assert not found.begin([Change(workload(OLD, before), workload(NEW, after))], [])
 
 
 def test_the_claims_of_a_stateful_set_count() -> None:
