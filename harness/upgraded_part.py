@@ -86,6 +86,7 @@ class Part:
         failing: the images that are ready for ten seconds only.
         readable: what is in the data that any version can read.
         clock: its time.
+        copies: the directory of copies.
         refused: the actions on volumes that are not possible.
         warnings: what the run warns of.
     """
@@ -101,7 +102,7 @@ class Part:
         self.volume = root / "demo-db-pvc-1"
         self.volume.mkdir()
         (self.volume / "rows").write_text("old")
-        self._copies = root / COPIES
+        self.copies = root / COPIES
         self._uids = itertools.count(1)
         self.clock = Clock()
         monkeypatch.setattr(waiting, "time", self.clock)
@@ -119,13 +120,7 @@ class Part:
         Raises:
             ApplicationError: it does not run.
         """
-        application = Application(
-            cast(Cluster, self),
-            "demo",
-            timeout=60,
-            check_mode=check_mode,
-            copier=Copier(self._act, enabled=enabled),
-        )
+        application = self._application(enabled=enabled, check_mode=check_mode)
         application.present(wanted(image, replicas), prove=self.prove)
         outcome = application.outcome
         return [*outcome.created, *outcome.updated, *outcome.deleted]
@@ -135,6 +130,14 @@ class Part:
         with pytest.raises(ApplicationError) as caught:
             self.run(image)
         return str(caught.value)
+
+    def remove(self) -> None:
+        """Delete all objects, with the data."""
+        self._application().absent()
+
+    def _application(self, *, enabled: bool = True, check_mode: bool = False) -> Application:
+        copier = Copier(self._act, enabled=enabled)
+        return Application(cast(Cluster, self), "demo", timeout=60, check_mode=check_mode, copier=copier)
 
     def prove(self, _changed: bool) -> None:
         """Find nothing wrong."""
@@ -146,7 +149,7 @@ class Part:
 
     def state(self) -> str:
         """Return which version runs, in all objects and data alike, with nothing left of an upgrade."""
-        assert not self._copies.exists()
+        assert not self.copies.exists()
         assert not [key for key in self.objects if key.kind == "Secret"]
         image = self._image(self.objects[WORKLOAD])
         assert self._pod
@@ -169,11 +172,11 @@ class Part:
         if action in ("copy", "restore"):
             assert self._pod is None, "the data are used while they are moved"
         if action == "copy":
-            volume_copies.copy(self.volume, self._copies)
+            volume_copies.copy(self.volume, self.copies)
         elif action == "restore":
-            volume_copies.bring_back(self.volume, self._copies)
+            volume_copies.bring_back(self.volume, self.copies)
         else:
-            volume_copies.remove_of([self.volume], self._copies)
+            volume_copies.remove_of([self.volume], self.copies)
 
     # ---- the cluster
 
@@ -216,6 +219,7 @@ class Part:
         assert at_once == (obj["kind"] == "Secret")
         self.power.spend(f"delete {identity(obj)}")
         self.objects.pop(identity(obj), None)
+        self._reconcile()
 
     def of_application(
         self, application: str, objects: Iterable[Object] = (), kinds: Container[str] | None = None

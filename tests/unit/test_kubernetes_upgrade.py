@@ -212,6 +212,15 @@ def _accepted(part: Part, number: int) -> bool:
     return _phase(part) == upgrade.ACCEPTED
 
 
+def test_a_removal_takes_the_copies_along(part: Part) -> None:
+    _interrupted(part, NEW, 5)
+    assert part.copies.exists()
+    part.remove()
+
+    assert not part.copies.exists()
+    assert part.objects == {}
+
+
 def test_without_room_nothing_changes(part: Part) -> None:
     part.refused = {"check"}
 
