@@ -89,6 +89,7 @@ class Part:
         copies: the directory of copies.
         refused: the actions on volumes that are not possible.
         warnings: what the run warns of.
+        said: what the run says.
     """
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,6 +99,7 @@ class Part:
         self.readable = {"old"}
         self.refused: set[str] = set()
         self.warnings: list[str] = []
+        self.said: list[str] = []
         self.objects: dict[Identity, Object] = {}
         self.volume = root / "demo-db-pvc-1"
         self.volume.mkdir()
@@ -137,7 +139,14 @@ class Part:
 
     def _application(self, *, enabled: bool = True, check_mode: bool = False) -> Application:
         copier = Copier(self._act, enabled=enabled)
-        return Application(cast(Cluster, self), "demo", timeout=60, check_mode=check_mode, copier=copier)
+        return Application(
+            cast(Cluster, self),
+            "demo",
+            timeout=60,
+            check_mode=check_mode,
+            say=self.said.append,
+            copier=copier,
+        )
 
     def prove(self, _changed: bool) -> None:
         """Find nothing wrong."""

@@ -185,7 +185,7 @@ class Application:
             raise ApplicationError(self._take_back(upgrade, ""))
         elif upgrade.record and not upgrade.goes_to(objects):
             why = "it was interrupted, and this run has another version"
-            self._cluster.warnings.append(self._take_back(upgrade, why))
+            self._say(self._take_back(upgrade, why))
         elif upgrade.record:
             upgrade.go_on()
         return upgrade

@@ -216,7 +216,7 @@ class Upgrade:
             trouble: why the former version does not run either; empty if it does.
         """
         versions = (
-            f"{name}: {' '.join(images)} -> {' '.join(self.record['to'].get(name, ()))}"
+            f"{name}: {' '.join(dict.fromkeys(images))} -> {' '.join(dict.fromkeys(self.record['to'][name]))}"
             for name, images in self.record["from"].items()
         )
         lines = [f"the upgrade of {self._application} was taken back:", *(f"  {each}" for each in versions)]
