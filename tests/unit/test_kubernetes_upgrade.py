@@ -1,10 +1,13 @@
 """An upgrade of a part with data is taken back with its data, also if the run ends at any moment."""
 
 import contextlib
+import subprocess
+import sys
 from pathlib import Path
 from typing import cast
 
 import pytest
+import yaml
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes import upgrade
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.application import (
     Application,
@@ -19,11 +22,14 @@ from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.upgrad
 )
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.waiting import ApplicationError
 
+from harness.acceptance import Acceptance
 from harness.api_server import ApiServer, api_server
 from harness.manifests import Object
+from harness.roles import ROOT
 from harness.update_program import KilledError
 from harness.upgraded_part import NEW, NEWER, OLD, Part, an_object, wanted
 
+NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "monitoring"}}
 EFFECTS = 24
 """More than an upgrade or its way back has."""
 
@@ -341,13 +347,13 @@ def _version(number: int) -> list[Object]:
     ]
 
 
-def _bound_volume(server: ApiServer, path: Path) -> None:
+def _bound_volume(server: ApiServer, path: Path, namespace: str = "demo", name: str = "db") -> None:
     metadata = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "pvc-1"}}
     spec = {
         "capacity": {"storage": "1Gi"},
         "accessModes": ["ReadWriteOnce"],
         "hostPath": {"path": str(path)},
-        "claimRef": {"namespace": "demo", "name": "db"},
+        "claimRef": {"namespace": namespace, "name": name},
     }
     for where, more in (("", {"spec": spec}), ("/status", {"status": {"phase": "Bound"}})):
         answer = server.apply(f"/api/v1/persistentvolumes/pvc-1{where}", metadata | more)
@@ -388,3 +394,67 @@ def test_all_objects_are_as_before_for_a_real_api_server(
         assert not [each for each in secrets if each["metadata"]["name"].startswith("homeserver-upgrade")]
         assert applied(1, check_mode=True) == Outcome()
     assert "secret-" not in str(caught.value)
+
+
+IN_ITS_HOME = f"""set -e
+mount -t tmpfs none /var
+mkdir -p {upgrade.STORAGE}
+mount --bind "$1" {upgrade.STORAGE}
+shift
+exec "$@\""""
+
+
+def _play_grafana(directory: Path, image: str) -> str:
+    """Run the role on a host that has these volumes, where no pod ever runs; return what it says."""
+    local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    hosts = {"control_plane": {"hosts": {"home": local | {"ansible_become": False}}}}
+    variables = {
+        "homeserver_kubeconfig": f"{directory}/kubeconfig",
+        "homeserver_logging_enabled": False,
+        "homeserver_version_overrides": {"images": {"grafana": image}},
+        "grafana_rollout_timeout_seconds": 2,
+    }
+    role = {"ansible.builtin.import_role": {"name": "homeserver.stack.grafana"}}
+    inventory = directory / "home/inventory/hosts.yml"
+    inventory.parent.mkdir(parents=True, exist_ok=True)
+    inventory.write_text(yaml.safe_dump({"home_servers": {"children": hosts, "vars": variables}}))
+    (directory / "play.yml").write_text(
+        yaml.safe_dump([{"hosts": "home", "gather_facts": False, "tasks": [role]}])
+    )
+    done = subprocess.run(
+        [
+            *("unshare", "--mount", "sh", "-c", IN_ITS_HOME, "-", directory / "volumes"),
+            *("ansible-playbook", "-i", inventory, directory / "play.yml"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+def test_a_role_copies_and_brings_back_on_the_host_that_has_the_volume(tmp_path: Path) -> None:
+    volume = tmp_path / "volumes/monitoring-grafana-pvc-1"
+    volume.mkdir(parents=True)
+    (volume / "grafana.db").write_text("before")
+    (tmp_path / "api").mkdir()
+    with api_server(tmp_path / "api", {}) as server:
+        (tmp_path / "kubeconfig").write_text(server.kubeconfig)
+        Acceptance(server)
+        server.apply("/api/v1/namespaces/monitoring", NAMESPACE)
+        assert "not rolled out after 2 s" in _play_grafana(tmp_path, "grafana/grafana:1.0.0")
+        _bound_volume(server, upgrade.STORAGE / volume.name, "monitoring", "grafana")
+        inode = (volume / "grafana.db").stat().st_ino
+
+        said = _play_grafana(tmp_path, "grafana/grafana:1.0.1")
+
+        assert "Deployment monitoring/grafana: grafana/grafana:1.0.0 -> grafana/grafana:1.0.1" in said
+        assert "the upgrade of grafana was taken back" in said
+        deployment = server.get("/apis/apps/v1/namespaces/monitoring/deployments/grafana")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert (container["image"], deployment["spec"]["replicas"]) == ("grafana/grafana:1.0.0", 1)
+    # What is there is the copy.
+    assert (volume / "grafana.db").read_text() == "before"
+    assert (volume / "grafana.db").stat().st_ino != inode
+    assert [path.name for path in volume.parent.iterdir()] == [volume.name]
