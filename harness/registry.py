@@ -85,13 +85,18 @@ class Registry:
         done = _send("PUT", f"{url}/manifests/{tag}", data=json.dumps(manifest), headers=headers)
         return done.headers["Docker-Content-Digest"]
 
-    def tag(self, repository: str, base: str, tag: str, command: list[str]) -> None:
-        """Add an image with the layers of another one in its repository, and another command."""
+    def tag(
+        self, repository: str, base: str, tag: str, command: list[str], entrypoint: list[str] | None = None
+    ) -> None:
+        """Add an image with the layers of another one in its repository, and another command.
+
+        With an entrypoint, its program is another one even if a pod has its own arguments.
+        """
         url = f"{self.backend(repository)}/v2/{repository}"
         headers = {"Accept": f"{_OCI}.manifest.v1+json", "Content-Type": f"{_OCI}.manifest.v1+json"}
         manifest = _send("GET", f"{url}/manifests/{base}", headers=headers).json()
         configuration = _send("GET", f"{url}/blobs/{manifest['config']['digest']}").json()
-        configuration["config"]["Cmd"] = command
+        configuration["config"] |= {"Cmd": command} | ({"Entrypoint": entrypoint} if entrypoint else {})
         content = io.BytesIO(json.dumps(configuration).encode())
         manifest["config"] = _upload(url, content, f"{_OCI}.config.v1+json")
         _send("PUT", f"{url}/manifests/{tag}", data=json.dumps(manifest), headers=headers)

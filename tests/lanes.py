@@ -88,7 +88,15 @@ LANES = (
     Lane("passwords", ("molecule/rotate/tests/test_rotate_passwords.py", "playbooks/rotate.yml")),
     Lane("authority", ("molecule/rotate/tests/test_rotate_authority.py", "plugins/*/*authority.py")),
     Lane("restore", ("molecule/restore", "roles/backup", "roles/restore", "plugins/modules/*backup*")),
-    Lane("upgrade", ("molecule/upgrade", "roles/microk8s/tasks/*upgrade*")),
+    Lane(
+        "upgrade",
+        (
+            "molecule/upgrade",
+            "roles/microk8s/tasks/*upgrade*",
+            "plugins/module_utils/kubernetes/upgrade.py",
+            "plugins/*/volume_copies.py",
+        ),
+    ),
     Lane("takeover", ("molecule/takeover", "plugins/action/component.py", "plugins/plugin_utils")),
     Lane("upgrade-of-two", ("molecule/upgrade_of_two",)),
     Lane("faults", _FAULTS),

@@ -27,7 +27,7 @@ class ActionModule(ApplyAction):
 
     def act(self, arguments: Arguments, task_vars: dict[str, Any]) -> dict[str, Any]:
         """Render everything before anything is applied."""
-        wanted = Wanted(**{name: arguments[name] for name in Wanted._fields})
+        wanted = Wanted(**{name: arguments[name] for name in Wanted._fields if name in arguments})
         present = wanted.state == "present"
         objects = [*self._objects(arguments, task_vars)] if present else []
         return self.apply(wanted, objects, arguments["kubeconfig"], task_vars)

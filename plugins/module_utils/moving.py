@@ -10,11 +10,12 @@ import json
 import os
 import shutil
 import stat
-import subprocess
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from .volume_copies import CopyError, copy_directory, size
 
 KEPT = ".homeserver-moved"
 """The directory beside the volumes with what they had before. Backups leave it out."""
@@ -147,7 +148,7 @@ def problems(volumes: Iterable[Volume], *, replace: bool) -> list[str]:
 def _lack_of_space(volumes: list[Volume]) -> list[str]:
     if not volumes:
         return []
-    needed = sum(size(each.source) for each in volumes)
+    needed = size([each.source for each in volumes])
     disk = shutil.disk_usage(volumes[0].path.parent)
     left = disk.free - int(disk.total * _RESERVE)
     if needed <= left:
@@ -156,16 +157,6 @@ def _lack_of_space(volumes: list[Volume]) -> list[str]:
         f"the data need {needed / 2**30:.1f} GiB, and {max(left, 0) / 2**30:.1f} GiB of"
         f" {volumes[0].path.parent} may be used, of which 5 % stay free -> make room"
     ]
-
-
-def size(directory: Path) -> int:
-    """Return the bytes that a directory takes on its disk."""
-    blocks: dict[tuple[int, int], int] = {}
-    for parent, directories, files in os.walk(directory):
-        for name in (*directories, *files):
-            about = os.lstat(Path(parent, name))
-            blocks[about.st_dev, about.st_ino] = about.st_blocks * 512
-    return sum(blocks.values())
 
 
 def move(volumes: Iterable[Volume]) -> int:
@@ -180,11 +171,10 @@ def move(volumes: Iterable[Volume]) -> int:
         for volume in wanted:
             _recover(volume)
             count += _copy(volume)
-    except (MoveError, OSError, subprocess.CalledProcessError) as error:
+    except (MoveError, CopyError, OSError) as error:
         for volume in wanted:
             shutil.rmtree(volume.kept, ignore_errors=True)
-        said = getattr(error, "stderr", "") or str(error)
-        raise MoveError(f"the copy is not complete, and was removed: {said.strip()}") from None
+        raise MoveError(f"the copy is not complete, and was removed: {error}") from None
     os.sync()
     for volume in wanted:
         volume.path.rename(volume.kept / _CONTENT)
@@ -205,8 +195,7 @@ def _copy(volume: Volume) -> int:
     volume.kept.parent.mkdir(mode=0o700, exist_ok=True)
     volume.kept.mkdir(mode=0o700)
     copy = volume.kept / _COPY
-    command = ["cp", "--archive", "--no-target-directory", "--", str(volume.source), str(copy)]
-    subprocess.run(command, check=True, capture_output=True, text=True)
+    copy_directory(volume.source, copy)
     original, made = entries(volume.source), entries(copy)
     if original != made:
         names = [name for name in sorted({*original, *made}) if original.get(name) != made.get(name)]

@@ -9,7 +9,11 @@ description:
   - Follows the role's C(meta/component.yml), which C(roles/common/files/component.schema.yml) documents.
   - If the component is enabled, lets its program check its configuration, applies its manifests like
     M(homeserver.stack.kubernetes_apply), and waits until it runs with them.
-  - Otherwise deletes its objects and its generated files on the control machine.
+  - If an image of a workload with one pod and volumes changes, stops it and copies its volumes first, by
+    M(homeserver.stack.volume_copies), unless C(homeserver_upgrade_copies) is false. If the component does not
+    run then, brings back the objects and the data before, and fails. The next run finishes what was
+    interrupted.
+  - If the component is not enabled, deletes its objects and its generated files on the control machine.
   - The timeout is the role's option C(rollout_timeout_seconds), or 300 seconds if the role has none.
 options:
   early:

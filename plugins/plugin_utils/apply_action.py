@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.applic
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.cluster import UnreachableError
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.logins import with_pull_secrets
 from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.objects import Object, read
+from ansible_collections.homeserver.stack.plugins.module_utils.kubernetes.upgrade import Copier
 from ansible_collections.homeserver.stack.plugins.plugin_utils.cluster_action import ClusterAction
 from ansible_collections.homeserver.stack.plugins.plugin_utils.rendering import render
 
@@ -31,6 +32,10 @@ class Wanted(NamedTuple):
     """`keep` or `delete`; by default the former of an application that is present."""
     partial: bool = False
     """Whether the objects are only some of those that it has."""
+    copier: Copier | None = None
+    """What copies its volumes before an upgrade."""
+    prove: Callable[[bool], None] = lambda _changed: None
+    """Raises ApplicationError if it does not work; gets whether anything changed."""
 
 
 class ApplyAction(ClusterAction):
@@ -67,10 +72,14 @@ class ApplyAction(ClusterAction):
             outcome = without_cluster(name, objects) if present else Outcome()
             return outcome, [f"{name}: rendered, but not checked by Kubernetes: {error}"]
         say = self._display.display
-        application = Application(cluster, name, timeout=wanted.timeout, check_mode=check_mode, say=say)
+        application = Application(
+            cluster, name, timeout=wanted.timeout, check_mode=check_mode, say=say, copier=wanted.copier
+        )
         if present:
             delete_volumes = wanted.volumes == "delete"
-            application.present(objects, partial=wanted.partial, delete_volumes=delete_volumes)
+            application.present(
+                objects, partial=wanted.partial, delete_volumes=delete_volumes, prove=wanted.prove
+            )
         else:
             application.absent(delete_volumes=wanted.volumes != "keep")
         return application.outcome, cluster.warnings

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -25,6 +26,7 @@ from .objects import (
 )
 from .record import Record
 from .rollout import failure
+from .upgrade import ACCEPTED, COPYING, TAKING_BACK, Change, Copier, Upgrade
 from .waiting import (
     ApplicationError,
     Say,
@@ -72,6 +74,7 @@ class Application:
         timeout: float,
         check_mode: bool,
         say: Say = say_nothing,
+        copier: Copier | None = None,
     ):
         """Prepare a run.
 
@@ -81,55 +84,150 @@ class Application:
             timeout: seconds for all waiting together, without the time to pull images.
             check_mode: change nothing, and let the API server report what would change.
             say: reports from time to time what is awaited.
+            copier: copies volumes, so that an upgrade can be taken back with its data; None for none.
         """
         self._cluster = cluster
         self._name = name
         self._check_mode = check_mode
-        self._wait = Waiting(cluster, timeout, lambda text: say(f"{name}: {text}"))
+        self._timeout = timeout
+        self._say: Say = lambda text: say(f"{name}: {text}")
+        self._copier = copier
+        self._wait = self._waiting()
         self._changed: set[Identity] = set()
         self.outcome = Outcome()
 
     def present(
-        self, definitions: Iterable[Object], *, partial: bool = False, delete_volumes: bool = False
+        self,
+        definitions: Iterable[Object],
+        *,
+        partial: bool = False,
+        delete_volumes: bool = False,
+        prove: Callable[[bool], None] = lambda _changed: None,
     ) -> None:
         """Apply all objects, delete those that are no longer rendered, and wait until the workloads run.
 
-        Only namespaces and CRDs are applied before the API server has accepted every object.
+        Only namespaces and CRDs are applied before the API server has accepted every object. An upgrade of a
+        workload with data that does not run is taken back.
 
         Args:
             definitions: the objects.
             partial: these are only some of the objects; delete nothing, and wait for no workload.
             delete_volumes: delete the volume claims that are no longer rendered, too.
+            prove: raises ApplicationError if it does not work; gets whether anything changed.
 
         Raises:
             ManifestError: an object is invalid.
             ApplicationError: an object is refused, or a workload does not run.
         """
         objects = prepare(self._name, definitions)
+        watched = not (partial or self._check_mode)
+        upgrade = self._interrupted(self._copier, objects) if self._copier and watched else None
         record = Record(self._cluster, self._name)
         live = self._live(objects, record)
         if not self._check_mode:
             record.add(set(map(kind_of, objects)))
         first = [obj for obj in objects if obj["kind"] in APPLY_FIRST]
-        self._apply(first, live)
+        self._apply(self._plans(first, live))
         crds = [obj for obj in first if obj["kind"] == "CustomResourceDefinition"]
         if crds and not self._check_mode:
             self._wait.served(crds)
-        self._apply(objects[len(first) :], live)
+        steps = self._plans(objects[len(first) :], live)
         if partial:
+            self._apply(steps)
             return
-        workloads = [obj for obj in objects if obj["kind"] in WORKLOADS]
-        kept = NEVER_PRUNED if not delete_volumes else _PRUNED_WITH_VOLUMES
-        unwanted = _unwanted(objects, live, kept)
-        predecessors = [obj for obj in unwanted if _place(obj) in map(_place, workloads)]
-        self._delete([obj for obj in unwanted if obj not in predecessors])
-        if not self._check_mode:
-            self._wait.rolled_out(workloads, self._changed)
-            self.outcome.away = {str(key): seconds for key, seconds in self._wait.away.items()}
-        self._delete(predecessors)
-        if not self._check_mode:
+        unwanted = _unwanted(objects, live, NEVER_PRUNED if not delete_volumes else _PRUNED_WITH_VOLUMES)
+        begun = upgrade if upgrade and _is_begun(upgrade, steps, unwanted) else None
+        try:
+            if begun and begun.phase == COPYING:
+                self._copy(begun)
+            self._apply(steps)
+            self._settle(objects, unwanted, begun)
+            if watched:
+                prove(bool(self.outcome.created or self.outcome.updated or self.outcome.deleted))
+        except ApplicationError as error:
+            if begun is None:
+                raise
+            raise ApplicationError(self._take_back(begun, str(error))) from error
+        if begun:
+            begun.accept()
+        if watched:
             kept_objects = (obj for obj in live.values() if obj not in unwanted)
             record.replace({kind_of(obj) for obj in (*objects, *kept_objects)})
+
+    def _settle(self, objects: list[Object], unwanted: list[Object], upgrade: Upgrade | None) -> None:
+        """Delete what is no longer rendered, and wait until the workloads run.
+
+        What may have to come back is deleted last.
+        """
+        workloads = [obj for obj in objects if obj["kind"] in WORKLOADS]
+        last = [obj for obj in unwanted if upgrade or _place(obj) in map(_place, workloads)]
+        self._delete([obj for obj in unwanted if obj not in last])
+        if not self._check_mode:
+            self._wait.rolled_out(workloads, self._changed, upgrade.workloads if upgrade else ())
+            for key, seconds in self._wait.away.items():
+                self.outcome.away[str(key)] = self.outcome.away.get(str(key), 0.0) + seconds
+        self._delete(last)
+
+    def _waiting(self) -> Waiting:
+        """Return a new limit of the time to wait."""
+        return Waiting(self._cluster, self._timeout, self._say)
+
+    def _interrupted(self, copier: Copier, objects: list[Object]) -> Upgrade:
+        """Finish what an interrupted run has begun, unless it is an upgrade to these objects.
+
+        Raises:
+            ApplicationError: an upgrade was taken back.
+        """
+        upgrade = Upgrade(self._cluster, self._name, copier)
+        if upgrade.phase == ACCEPTED:
+            upgrade.end()
+        elif upgrade.phase == TAKING_BACK:
+            raise ApplicationError(self._take_back(upgrade, ""))
+        elif upgrade.record and not upgrade.goes_to(objects):
+            why = "it was interrupted, and this run has another version"
+            self._say(self._take_back(upgrade, why))
+        elif upgrade.record:
+            upgrade.go_on()
+        return upgrade
+
+    def _copy(self, upgrade: Upgrade) -> None:
+        """Copy the volumes of what is upgraded."""
+        begun = time.monotonic()
+        self._say("stopped while its data are copied")
+        upgrade.copy(self._wait)
+        self._wait = self._waiting()
+        self.outcome.away = {name: time.monotonic() - begun for name in upgrade.workloads}
+
+    def _take_back(self, upgrade: Upgrade, why: str) -> str:
+        """Bring back the objects and the data before an upgrade, and return what to tell the owner.
+
+        Raises:
+            ApplicationError: it is not possible yet.
+        """
+        self._say("the upgrade is taken back")
+        try:
+            before = upgrade.bring_back(why, self._waiting())
+            current = filter(None, map(self._cluster.get, before))
+            self._waiting().gone([obj for obj in current if obj["metadata"].get("deletionTimestamp")])
+            for obj in before:
+                self._carry_out(_Step(obj, self._cluster.get(obj), obj))
+            created = upgrade.created()
+            for obj in created:
+                self._cluster.delete(obj)
+            self._waiting().gone(created)
+        except (ApiError, ApplicationError) as error:
+            raise ApplicationError(
+                f"{why}\nThe upgrade is not taken back yet: {error}\n-> run it again, which goes on with that"
+            ) from error
+        trouble = ""
+        workloads = [obj for obj in before if obj["kind"] in WORKLOADS]
+        try:
+            self._waiting().rolled_out(workloads, set(map(identity, workloads)))
+        except ApplicationError as error:
+            trouble = str(error)
+        told = upgrade.told(trouble)
+        upgrade.end()
+        return told
 
     def absent(self, *, delete_volumes: bool = True) -> None:
         """Delete all objects of the application and wait until they are gone.
@@ -140,6 +238,10 @@ class Application:
         Raises:
             ApplicationError: an object is not deleted in time.
         """
+        if delete_volumes and self._copier and not self._check_mode:
+            upgrade = Upgrade(self._cluster, self._name, self._copier)
+            if upgrade.record:
+                upgrade.end()
         live = self._cluster.of_application(self._name).values()
         doomed = [obj for obj in live if is_ours(obj) or obj["kind"] == "PersistentVolumeClaim"]
         if not delete_volumes:
@@ -171,8 +273,8 @@ class Application:
         self._wait.gone(going)
         return self._cluster.of_application(self._name, objects, record.kinds)
 
-    def _apply(self, objects: list[Object], live: dict[Identity, Object]) -> None:
-        """Apply the objects that differ from the live ones, if the API server accepts all of them."""
+    def _plans(self, objects: list[Object], live: dict[Identity, Object]) -> list[_Step]:
+        """Return what applying the objects changes, if the API server accepts all of them."""
         steps, refusals = [], []
         for obj in objects:
             try:
@@ -181,7 +283,10 @@ class Application:
                 refusals.append(f"{identity(obj)} was refused: {refusal}")
         if refusals:
             raise ApplicationError("\n".join(refusals))
-        for step in filter(_Step.is_needed, steps):
+        return [step for step in steps if step.is_needed()]
+
+    def _apply(self, steps: list[_Step]) -> None:
+        for step in steps:
             if not self._check_mode:
                 self._carry_out(step)
             key = identity(step.wanted)
@@ -279,6 +384,13 @@ def _unwanted(objects: list[Object], live: dict[Identity, Object], kept: Iterabl
         obj for key, obj in live.items() if key not in wanted and obj["kind"] not in kept and is_ours(obj)
     ]
     return sorted(unwanted, key=rank, reverse=True)
+
+
+def _is_begun(upgrade: Upgrade, steps: list[_Step], unwanted: list[Object]) -> bool:
+    """Return whether data are upgraded, now or since an interrupted run."""
+    return bool(upgrade.record) or upgrade.begin(
+        [Change(step.before, step.wanted) for step in steps], unwanted
+    )
 
 
 def _place(workload: Object) -> Identity:

@@ -176,9 +176,12 @@ class Cluster:
         applied: Object = json.loads(response.data)
         return applied
 
-    def delete(self, obj: Object, *, orphan: bool = False) -> None:
-        """Start to delete an object. Kubernetes first removes its dependents, or orphans them."""
-        policy = "Orphan" if orphan else "Foreground"
+    def delete(self, obj: Object, *, orphan: bool = False, at_once: bool = False) -> None:
+        """Start to delete an object. Kubernetes first removes its dependents, or orphans them.
+
+        One without dependents can be deleted at once.
+        """
+        policy = "Orphan" if orphan else "Background" if at_once else "Foreground"
         try:
             self._request("delete", self._path(obj), propagation_policy=policy)
         except ApiError as error:
@@ -236,6 +239,12 @@ class Cluster:
         kind = self._kinds["v1", "Service"]
         answer = self._send("get", f"{kind.path(namespace, service)}/proxy{path}")
         return bytes(answer.data).decode(errors="replace")
+
+    def scale(self, workload: Object, replicas: int) -> None:
+        """Give a workload another number of pods."""
+        form, query = "application/merge-patch+json", [("fieldManager", MANAGER)]
+        body = {"spec": {"replicas": replicas}}
+        self._send("patch", self._path(workload), body=body, content_type=form, query_params=query)
 
     def touch_pod(self, namespace: str, name: str) -> None:
         """Make the kubelet update a pod's volumes now instead of at its next sync, up to a minute later."""

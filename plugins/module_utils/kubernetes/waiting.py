@@ -30,6 +30,8 @@ _POLL = 0.5
 """Seconds between two checks."""
 _TRIAL = 5.0
 """How many seconds a new pod without a readiness probe has to keep running."""
+_WATCH = 20.0
+"""How many seconds an upgraded workload with data has to stay ready: a damage may show after the start."""
 _SHOWN = 2
 """How many pods of a failed workload are described; the others usually fail for the same reason."""
 _CREATION_PATIENCE = 20.0
@@ -100,8 +102,15 @@ class Waiting:
                 return
         raise ApplicationError(f"not established after {self._timeout:g} s: {', '.join(missing)}")
 
-    def rolled_out(self, workloads: list[Object], changed: Collection[Identity]) -> None:
+    def rolled_out(
+        self, workloads: list[Object], changed: Collection[Identity], watched: Collection[str] = ()
+    ) -> None:
         """Wait until all workloads run; changed ones without readiness probes must keep running for a while.
+
+        Args:
+            workloads: the workloads.
+            changed: those of them that changed.
+            watched: those that must stay ready for longer, by what they are called.
 
         Raises:
             ApplicationError: one does not run, or is hopeless; with its pods, the reasons and their logs.
@@ -110,6 +119,8 @@ class Waiting:
         last = time.monotonic()
         rollout = _Rollout(self._cluster, workloads)
         unproven = {identity(obj) for obj in workloads if not is_probed(obj)}.intersection(changed)
+        trials = dict.fromkeys(unproven, _TRIAL)
+        trials |= {identity(obj): _WATCH for obj in workloads if str(identity(obj)) in watched}
         report = time.monotonic() + _FIRST_REPORT
         for now in self._polls():
             pending = []
@@ -120,7 +131,7 @@ class Waiting:
                 if self._unfinished(obj):
                     done_since.pop(key, None)
                     pending.append(obj)
-                elif now - done_since.setdefault(key, now) < (_TRIAL if key in unproven else 0):
+                elif now - done_since.setdefault(key, now) < trials.get(key, 0):
                     pending.append(obj)
             if not pending:
                 return
@@ -291,7 +302,7 @@ class _Rollout:
         """Describe what is awaited."""
         if not self._awaited:
             waiting = (
-                f"{identity(obj)} ({unfinished(obj) or f'must keep running for {_TRIAL:g} s'})"
+                f"{identity(obj)} ({unfinished(obj) or 'must keep running for a while'})"
                 for obj in self._pending
             )
             return f"waiting for {', '.join(waiting)}"

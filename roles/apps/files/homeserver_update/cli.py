@@ -16,6 +16,7 @@ from .kubectl import KubectlError
 from .settings import Settings
 from .state import State, check_not_held, exclusive_lock, hold, release
 from .update import Updates
+from .volumes import CopyError
 
 _PATIENCE_SECONDS = 900
 """How long the cluster may take to answer after a power cut."""
@@ -69,7 +70,7 @@ def run(job: str, settings: Settings, cluster: Cluster, app: str = "") -> bool:
     for group in ready if job == "run" else []:
         try:
             failed |= not updates.update(group)
-        except UpdateError as error:
+        except (UpdateError, CopyError) as error:
             log(f"{group}: not updated: {error}")
             failed = True
     if job == "check":

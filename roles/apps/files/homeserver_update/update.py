@@ -48,6 +48,7 @@ class Updates:
 
         Raises:
             UpdateError: it was not tried, or cannot be taken back yet.
+            CopyError: its volumes cannot be copied; nothing was changed.
             KubectlError: the cluster does not answer.
         """
         if self._progress.read():
@@ -67,7 +68,7 @@ class Updates:
             record["skip"] = True
             self._take_back(record, str(error))
             return False
-        except (UpdateError, KubectlError, OSError) as error:
+        except (UpdateError, volumes.CopyError, KubectlError, OSError) as error:
             self._take_back(record, str(error))
             return False
         self._finish(record)
