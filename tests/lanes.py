@@ -89,6 +89,7 @@ LANES = (
     Lane("authority", ("molecule/rotate/tests/test_rotate_authority.py", "plugins/*/*authority.py")),
     Lane("restore", ("molecule/restore", "roles/backup", "roles/restore", "plugins/modules/*backup*")),
     Lane("upgrade", ("molecule/upgrade", "roles/microk8s/tasks/*upgrade*")),
+    Lane("patches", ("molecule/patches", "harness/snap_store.py", "plugins/module_utils/nodes/patches.py")),
     Lane("takeover", ("molecule/takeover", "plugins/action/component.py", "plugins/plugin_utils")),
     Lane("upgrade-of-two", ("molecule/upgrade_of_two",)),
     Lane("faults", _FAULTS),
