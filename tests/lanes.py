@@ -97,6 +97,7 @@ LANES = (
             "plugins/*/volume_copies.py",
         ),
     ),
+    Lane("patches", ("molecule/patches", "harness/snap_store.py", "plugins/module_utils/nodes/patches.py")),
     Lane("takeover", ("molecule/takeover", "plugins/action/component.py", "plugins/plugin_utils")),
     Lane("upgrade-of-two", ("molecule/upgrade_of_two",)),
     Lane("faults", _FAULTS),

@@ -16,6 +16,10 @@ options:
     type: int
     default: 30
     description: Days before its expiry from which a certificate counts as expiring.
+  patches:
+    type: bool
+    default: false
+    description: Whether to ask the store for a newer revision.
   sysctl:
     type: list
     elements: str
@@ -57,6 +61,16 @@ expiring:
   description: The names of the certificates that expire soon and can be renewed.
   type: list
   elements: str
+  returned: always
+patch:
+  description:
+    - The newer C(revision) in the channel of MicroK8s, and its C(version); empty if there is none.
+    - When it was C(released) there, and how many C(days) ago. Whether it was C(refused).
+  type: dict
+  returned: always
+silent_store:
+  description: Why it is unknown whether the store has a newer revision, otherwise an empty text.
+  type: str
   returned: always
 snapd:
   description: The version of snapd, or an empty text if it is not installed.
@@ -130,6 +144,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.homeserver.stack.plugins.module_utils.nodes import (
     certificates,
     membership,
+    patches,
     secrets_encryption,
     snapd,
 )
@@ -150,6 +165,7 @@ def main() -> None:
         {
             "address": {"default": ""},
             "certificate_warning_days": {"type": "int", "default": 30},
+            "patches": {"type": "bool", "default": False},
             "sysctl": {"type": "list", "elements": "str", "default": []},
             "timeout": {"type": "int", "default": 600},
         },
@@ -159,6 +175,7 @@ def main() -> None:
         addresses = host_facts.own_addresses()
         module.exit_json(
             **_info(module.params["sysctl"], module.params["timeout"]),
+            **_patch(module.params["patches"]),
             address=_address(module.params["address"], addresses),
             addresses=addresses,
             expiring=certificates.expiring(module.params["certificate_warning_days"]),
@@ -192,6 +209,17 @@ def _info(settings: list[str], timeout: int) -> dict[str, Any]:
         "members": _members(),
         "sysctl": dict(_sysctl(name) for name in settings if _sysctl_file(name).exists()),
     }
+
+
+def _patch(wanted: bool) -> dict[str, Any]:
+    if not wanted or not snapd.version():
+        return {"patch": {}, "silent_store": ""}
+    here = patches.installed()
+    try:
+        patch = patches.waiting(here)
+    except snapd.SnapdError as error:
+        return {"patch": {}, "silent_store": str(error)}
+    return {"patch": {**patch._asdict(), "days": patch.days} if patch else {}, "silent_store": ""}
 
 
 def _address(wanted: str, addresses: list[str]) -> str:

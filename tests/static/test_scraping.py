@@ -59,6 +59,7 @@ BRINGS = {
     "homeserver:": None,
     "homeserver_app_": "apps",
     "homeserver_backup_": "node",
+    "homeserver_patch_": "node",
     "homeserver_update_": "node",
     "http_request": "apps",
     "k8s_": None,  # cluster-state sends them with OTLP

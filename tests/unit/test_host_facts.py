@@ -1,11 +1,8 @@
 """Facts about a host, read from sample files of the kernel and from this machine."""
 
-import http.server
 import json
 import os
 import socket
-import socketserver
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,8 @@ from typing import Any
 import pytest
 from ansible_collections.homeserver.stack.plugins.module_utils.nodes import snapd
 from ansible_collections.homeserver.stack.plugins.module_utils.preflight import host_facts
+
+from harness.snapd import answering
 
 TCP = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -199,37 +198,12 @@ ANSWERS = {
 }
 
 
-class Answering(http.server.BaseHTTPRequestHandler):
-    """Answers like snapd."""
-
-    def do_GET(self) -> None:
-        good = self.path in ANSWERS
-        content = (
-            {"type": "sync", "result": ANSWERS[self.path]}
-            if good
-            else {"type": "error", "result": {"message": "no"}}
-        )
-        self.send_response(200 if good else 404)
-        self.end_headers()
-        self.wfile.write(json.dumps(content).encode())
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture
 def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     path = os.path.relpath(tmp_path / "s")  # a socket's path has to be short
     monkeypatch.setattr(snapd, "SOCKET", path)
-
-    class Server(socketserver.UnixStreamServer):
-        def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
-            return super().get_request()[0], ("snapd", 0)
-
-    with Server(path, Answering) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with answering(path, ANSWERS):
         yield
-        server.shutdown()
 
 
 @pytest.mark.usefixtures("daemon")

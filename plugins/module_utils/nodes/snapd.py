@@ -25,6 +25,14 @@ class Snap(NamedTuple):
     held: bool
 
 
+class Offer(NamedTuple):
+    """The revision in a channel of the store; `released` is when the channel got it."""
+
+    revision: str
+    version: str
+    released: str
+
+
 def request(path: str, timeout: float = 30) -> Any:
     """Request a path of snapd's API, and wait at most `timeout` seconds.
 
@@ -101,4 +109,23 @@ def store_channels(snap: str) -> list[str]:
     Raises:
         SnapdError: the store cannot be reached or has no such snap.
     """
-    return list(request(f"/v2/find?name={snap}")[0].get("channels", {}))
+    return list(_channels(snap))
+
+
+def store_offer(snap: str, channel: str) -> Offer:
+    """Return what the store has in a channel such as `1.36/stable`.
+
+    Raises:
+        SnapdError: the store cannot be reached, or has nothing in this channel.
+    """
+    channels = _channels(snap)
+    try:
+        offer = channels[channel]
+        return Offer(offer["revision"], offer["version"], offer["released-at"])
+    except KeyError as error:
+        raise SnapdError(f"the store has no {error} for {snap} in {channel}") from error
+
+
+def _channels(snap: str) -> dict[str, dict[str, str]]:
+    channels: dict[str, dict[str, str]] = request(f"/v2/find?name={snap}")[0].get("channels", {})
+    return channels
