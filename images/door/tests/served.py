@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -136,6 +137,12 @@ def manage(mounted: Mounted, *arguments: str, check: bool = True) -> subprocess.
     return subprocess.run(command, cwd=SOURCE, env=environment, check=check, capture_output=True, text=True)
 
 
+def _of_image() -> dict[str, str]:
+    """Return what the image sets that changes how Python behaves."""
+    text = (SOURCE.parent / "Dockerfile").read_text()
+    return dict(re.findall(r"(PYTHONOPTIMIZE|MALLOC_ARENA_MAX)=(\S+)", text))
+
+
 @contextmanager
 def running(mounted: Mounted, options: Sequence[str] = ()) -> Iterator[Running]:
     """Run the door until the block ends.
@@ -146,7 +153,8 @@ def running(mounted: Mounted, options: Sequence[str] = ()) -> Iterator[Running]:
     """
     port, metrics, log = free_port(), free_port(), mounted.data / "log"
     ports = {"HOMESERVER_DOOR_PORT": str(port), "HOMESERVER_DOOR_METRICS_PORT": str(metrics)}
-    environment = os.environ | mounted.environment | ports | {"GUNICORN_CMD_ARGS": " ".join(options)}
+    environment = os.environ | _of_image() | mounted.environment | ports
+    environment |= {"GUNICORN_CMD_ARGS": " ".join(options)}
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "manage.py", "serve"], cwd=SOURCE, env=environment, stdout=output, stderr=output
