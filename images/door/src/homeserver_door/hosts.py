@@ -26,6 +26,8 @@ class Hosts:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer a request."""
         now = home.current()
+        # Traefik has ended TLS, and forwards nothing else.
+        request.META["wsgi.url_scheme"] = "https"
         request.home = now
         request.trace = _trace(request)
         request.address = client_address(request, now)

@@ -3,11 +3,13 @@
 from functools import cache
 from importlib.resources import files
 from typing import Any
+from urllib.parse import quote
 
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
 from homeserver_door import events
+from homeserver_door.config import Home
 
 _SCRIPT = "text/javascript; charset=utf-8"
 _FILES = {
@@ -30,7 +32,11 @@ _FILES = {
 
 def context(request: HttpRequest) -> dict[str, Any]:
     """Return what every template knows."""
-    return {"home": request.home, "trace": request.trace}
+    now: Home = request.home
+    leave = f"{now.issuer}/logout/"
+    if request.get_host() == now.home_host:
+        leave = f"/oauth2/sign_out?rd={quote(leave, safe='')}"
+    return {"home": now, "trace": request.trace, "leave": leave}
 
 
 def static(request: HttpRequest, name: str) -> HttpResponse:
@@ -115,5 +121,7 @@ def broken(request: HttpRequest) -> HttpResponse:
 
 
 def _who(request: HttpRequest) -> str:
+    if name := getattr(request, "visitor", ""):
+        return str(name)
     user = getattr(request, "user", None)
     return str(user.name) if user is not None and user.is_authenticated else ""

@@ -27,6 +27,7 @@ urlpatterns = [
     path("keys/", include("allauth.mfa.urls")),
     path("identity/o/authorize", provider.authorize),
     path("identity/o/device", provider.device),
+    path("identity/o/api/token", provider.token),
     path("", include("allauth.idp.urls")),
 ]
 handler403, handler404, handler500 = pages.forbidden, pages.missing, pages.broken
