@@ -320,6 +320,7 @@ def _pages(door: Inside) -> dict[str, Any]:
         "/keys/recovery-codes/",
         "/keys/recovery-codes/generate/",
         "/keys/totp/activate/",
+        "/password/set/",
         "/identity/o/device",
         "/identity/o/logout",
         "/identity/o/authorize",
@@ -412,25 +413,32 @@ def test_a_passkey_alone_adds_another_only_when_it_is_shown_again(door: Inside) 
     assert browser.get("/keys/webauthn/add/").status_code == 200
 
 
-def test_a_person_sees_sessions_and_ends_the_others(door: Inside) -> None:
+def test_a_person_sees_sessions_and_ends_one(door: Inside) -> None:
     browser, key = door.enter("ben")
     other = Browser("192.168.1.77")
     other.log_in(key)
+    stranger, _ = door.enter("anna")
     page = browser.get("/sessions/")
-    assert "192.168.1.50" in text_of(page)
-    assert "192.168.1.77" in text_of(page)
-    browser.post("/sessions/")
+    shown = re.findall(r'value="(\d+)">\s+<b>Device</b> at ([\d.]+)', page.content.decode())
+    assert {address for _, address in shown} == {"192.168.1.50", "192.168.1.77"}
+    theirs = {address: number for number, address in shown}["192.168.1.77"]
+    stranger.post("/sessions/", {"session": theirs})
+    assert other.person() == "ben"
 
+    browser.post("/sessions/", {"session": theirs})
     assert browser.person() == "ben"
     assert other.person() == ""
 
 
 def test_a_password_with_an_authenticator_app_opens_a_door_that_allows_it(door: Inside) -> None:
     door.change(passwords=True)
-    door.enter("ben")
+    setting, _ = door.enter("ben")
     person = Person.objects.get(name="ben")
-    person.set_password("a long password of ben")
-    person.save()
+    page = setting.get("/password/set/")
+    assert page.status_code == 200
+    password = {"password1": "a long password of ben", "password2": "a long password of ben"}
+    assert setting.post("/password/set/", password).status_code == 302
+    assert setting.person() == "ben"
     secret = "JBSWY3DPEHPK3PXP"
     TOTP.activate(person, secret)
     browser = Browser()

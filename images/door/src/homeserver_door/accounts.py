@@ -21,6 +21,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
 from homeserver_door import events
+from homeserver_door.adapters import device_name
 from homeserver_door.models import Invitation, Person
 
 
@@ -85,13 +86,29 @@ add_passkey = AddPasskey.as_view()
 def overview(request: HttpRequest) -> HttpResponse:
     """Show the account: passkeys, recovery codes and sessions."""
     person = request.user
-    codes = Authenticator.objects.filter(user=person, type=Authenticator.Type.RECOVERY_CODES).first()
+    keys = Authenticator.objects.filter(user=person)
+    codes = keys.filter(type=Authenticator.Type.RECOVERY_CODES).first()
     values = {
-        "passkeys": Authenticator.objects.filter(user=person, type=Authenticator.Type.WEBAUTHN).count(),
+        "passkeys": keys.filter(type=Authenticator.Type.WEBAUTHN).count(),
+        "has_app": keys.filter(type=Authenticator.Type.TOTP).exists(),
         "codes": len(RecoveryCodes(codes).get_unused_codes()) if codes else 0,
         "sessions": len(UserSession.objects.purge_and_list(person)),
     }
     return render(request, "door/account.html", values)
+
+
+@login_required
+def sessions(request: HttpRequest) -> HttpResponse:
+    """Show where a person is logged in, and end one of these sessions."""
+    there = UserSession.objects.purge_and_list(request.user)
+    if request.method == "POST":
+        for each in there:
+            if str(each.pk) == request.POST.get("session"):
+                each.end()
+                events.record("session ended", request, request.user.name)
+        return redirect("sessions")
+    shown = [(each, device_name(each.user_agent)) for each in there]
+    return render(request, "door/sessions.html", {"sessions": shown})
 
 
 @login_required

@@ -144,4 +144,4 @@ def device_name(user_agent: str) -> str:
     ):
         if mark in user_agent:
             return name
-    return "Passkey"
+    return "Device"

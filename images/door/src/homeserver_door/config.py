@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from homeserver_door import audit
+
 ADMINS = "admins"
 """The group that may invite people and sees alerts."""
 
@@ -277,14 +279,20 @@ class Watched:
         try:
             after(self._home)
         except ConfigError as error:
-            self.problem, self._pending = str(error), True
+            self._refuse(error)
+            self._pending = True
+
+    def _refuse(self, error: ConfigError) -> None:
+        if self.problem != str(error):
+            audit.record("configuration refused", reason=str(error))
+        self.problem = str(error)
 
     def _reread(self, stamp: tuple[int, ...]) -> None:
         self._seen = stamp
         try:
             self._home = read(self._file)
         except ConfigError as error:
-            self.problem = str(error)
+            self._refuse(error)
         else:
             self.problem, self._pending = "", True
 

@@ -19,8 +19,11 @@ urlpatterns = [
     path("invitation/passkey/", invitations.passkey, name="invitation_passkey"),
     path("people/", accounts.people, name="people"),
     path("sessions/end/", accounts.end_sessions, name="end_sessions"),
-    path("sessions/", include("allauth.usersessions.urls")),
+    path("sessions/", accounts.sessions, name="sessions"),
+    path("password/set/", account.password_set, name="account_set_password"),
+    path("password/change/", account.password_change, name="account_change_password"),
     # Ours come before allauth's of the same address.
+    path("keys/", accounts.overview, name="mfa_index"),
     path("keys/webauthn/login/", accounts.passkey_login),
     path("keys/webauthn/add/", accounts.add_passkey),
     path("keys/authenticate/", accounts.second_factor),
