@@ -10,7 +10,7 @@ from images.door.tests.authenticator import Authenticator
 from images.door.tests.inside import Browser, Inside, code_of
 
 _TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-_FROM = {"traceparent": _TRACEPARENT, "user-agent": "a browser"}
+_FROM: dict[str, Any] = {"traceparent": _TRACEPARENT, "user-agent": "a browser"}
 _WHERE = {"client": "192.168.1.50", "trace": _TRACEPARENT.split("-")[1], "user_agent": "a browser"}
 
 

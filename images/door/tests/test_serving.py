@@ -64,7 +64,7 @@ def test_a_guest_gets_no_page_that_needs_a_login(door: Running) -> None:
     listed = re.findall(
         r'path\("([^"<]*)"', (Path(__file__).parents[1] / "src/homeserver_door/urls/login.py").read_text()
     )
-    keys = (
+    keys: tuple[str, ...] = (
         "",
         "webauthn/",
         "webauthn/add/",
