@@ -449,10 +449,37 @@ def test_a_password_with_an_authenticator_app_opens_a_door_that_allows_it(door: 
     browser.get("/keys/authenticate/")
     browser.post("/keys/authenticate/", {"code": "000000"})
     assert browser.person() == ""
-    browser.post(
-        "/keys/authenticate/", {"code": format_hotp_value(hotp_value(secret, int(time.time() // 30)))}
-    )
+    browser.post("/keys/authenticate/", {"code": _number(secret)})
     assert browser.person() == "ben"
+
+
+def test_somebody_without_passkeys_is_invited_with_a_password(door: Inside) -> None:
+    door.change(passwords=True)
+    code, browser = door.invitation("ben"), Browser()
+    browser.get("/invitation/")
+    browser.post("/invitation/", {"code": code})
+    assert "Choose a password" in text_of(browser.get("/invitation/passkey/"))
+    page = browser.get("/invitation/password/")
+    secret = re.findall(r"enter <code>(\w+)</code>", page.content.decode())[0]
+    values = {"password1": "a long password of ben", "password2": "a long password of ben"}
+    for wrong in ({"code": "000000"}, {"code": _number(secret), "password1": "short", "password2": "short"}):
+        assert browser.post("/invitation/password/", values | wrong).status_code == 200
+        assert browser.person() == ""
+    assert browser.post("/invitation/password/", values | {"code": _number(secret)}).status_code == 302
+    assert browser.person() == "ben"
+    assert "Keep these codes" in text_of(browser.get("/keys/recovery-codes/"))
+
+    other = Browser()
+    other.get("/login/")
+    other.post("/login/", {"login": "ben", "password": values["password1"]})
+    other.get("/keys/authenticate/")
+    other.post("/keys/authenticate/", {"code": _number(secret)})
+    assert other.person() == "ben"
+    again = Browser()
+    again.get("/invitation/")
+    assert again.post("/invitation/", {"code": code}).status_code == 410
+    door.change(passwords=False)
+    assert browser.get("/invitation/password/").status_code == 404
 
 
 # Admins
@@ -542,6 +569,10 @@ def test_only_a_public_client_uses_codes_for_devices(door: Inside, client: str) 
     assert door.invitation("anna")
 
     assert door.api("device/code", client_id=client, scope="openid").status_code in (400, 401)
+
+
+def _number(secret: str) -> str:
+    return str(format_hotp_value(hotp_value(secret, int(time.time() // 30))))
 
 
 def _decoded(part: str) -> bytes:

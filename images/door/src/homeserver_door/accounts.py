@@ -152,4 +152,9 @@ def state(person: Person) -> dict[str, Any]:
     """Return whether a person can log in."""
     invitation = Invitation.objects.filter(person=person).first()
     still_open = bool(invitation and Invitation.find(invitation.hash))
-    return {"name": person.name, "passkey": person.has_passkey(), "invited": still_open}
+    return {
+        "name": person.name,
+        "passkey": person.has(Authenticator.Type.WEBAUTHN),
+        "password": person.has_usable_password() and person.has(Authenticator.Type.TOTP),
+        "invited": still_open,
+    }

@@ -53,8 +53,7 @@ class Passwords(AuthenticationBackend):
         if not home.current().passwords:
             return None
         found: Person | None = super().authenticate(request, **credentials)
-        has_app = found and Authenticator.objects.filter(user=found, type=Authenticator.Type.TOTP).exists()
-        return found if has_app else None
+        return found if found and found.has(Authenticator.Type.TOTP) else None
 
 
 class Keys(DefaultMFAAdapter):

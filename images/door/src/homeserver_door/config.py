@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from homeserver_door import audit
@@ -20,6 +20,7 @@ EVERYONE, PUBLIC = "everyone", "public"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _CLIENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_T = TypeVar("_T")
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -181,13 +182,22 @@ class _Reader:
         found = self.value(key, list, [])
         return [_Reader(f"{self._place}: {key}[{number}]", each) for number, each in enumerate(found)]
 
+    def named(self, key: str, name: str, kind: "Callable[[_Reader], _T]") -> dict[str, _T]:
+        found: dict[str, _T] = {}
+        for each in self.objects(key):
+            made = kind(each)
+            if getattr(made, name) in found:
+                raise each.wrong(name, getattr(made, name), "another than before")
+            found[getattr(made, name)] = made
+        return found
+
     def wrong(self, key: str, found: object, expected: str) -> ConfigError:
         return ConfigError(f"{self._place}: {key} is {found!r} (expected {expected})")
 
 
 def _home(reader: _Reader) -> Home:
-    people = [_person(each) for each in reader.objects("people")]
-    clients = [_client(each) for each in reader.objects("clients")]
+    people = reader.named("people", "name", _person)
+    clients = reader.named("clients", "id", _client)
     hours = reader.value("session_hours", int, 168)
     if hours < 1:
         raise reader.wrong("session_hours", hours, "at least 1")
@@ -197,8 +207,8 @@ def _home(reader: _Reader) -> Home:
         home_host=reader.text("home_host").lower(),
         passwords=reader.value("passwords", bool, False),
         session_hours=hours,
-        people={each.name: each for each in people},
-        clients={each.id: each for each in clients},
+        people=people,
+        clients=clients,
         pages=tuple(_page(each) for each in reader.objects("pages")),
         prometheus=reader.url("prometheus").rstrip("/"),
         welcome=reader.url("welcome"),
@@ -278,6 +288,7 @@ class Watched:
         self._pending = False
         try:
             after(self._home)
+            self.problem = ""
         except ConfigError as error:
             self._refuse(error)
             self._pending = True

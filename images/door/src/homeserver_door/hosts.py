@@ -12,7 +12,7 @@ from homeserver_door.config import Home
 _LOGIN, _HOME = "homeserver_door.urls.login", "homeserver_door.urls.home"
 _INNER = re.compile(r"/(healthz|readyz|\.well-known/.*|identity/o/api/.*)")
 """What probes and clients in the cluster ask, by whatever name they know this pod."""
-_WITH_PASSWORDS = ("/keys/totp/", "/password/")
+_WITH_PASSWORDS = ("/keys/totp/", "/password/", "/invitation/password/")
 _TRACE = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _UNKNOWN_CLIENT = "0.0.0.0"  # noqa: S104 -- it is shown, nothing listens on it
 

@@ -1,7 +1,14 @@
 """The way in for a person who has no passkey yet."""
 
+import base64
+
+from allauth.account.forms import SetPasswordForm
 from allauth.core import ratelimit
+from allauth.mfa.adapter import get_adapter
+from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.forms import ActivateTOTPForm
+from allauth.mfa.totp.internal.auth import TOTP, clear_totp_secret
 from allauth.mfa.webauthn.forms import SignupWebAuthnForm
 from allauth.mfa.webauthn.internal import auth, flows
 from django.db import transaction
@@ -11,7 +18,7 @@ from django.urls import reverse
 
 from homeserver_door import events, pages
 from homeserver_door.accounts import enter
-from homeserver_door.models import Invitation, hashed
+from homeserver_door.models import Invitation, Person, hashed
 
 _CODE = "invitation"
 
@@ -44,12 +51,52 @@ def passkey(request: HttpRequest) -> HttpResponse:
     return render(request, "door/passkey.html", values)
 
 
+def password(request: HttpRequest) -> HttpResponse:
+    """Set a password and an authenticator app, for a person whose device has no passkeys."""
+    invitation = Invitation.find(request.session.get(_CODE, ""))
+    if invitation is None:
+        return _refuse(request)
+    data = request.POST if request.method == "POST" else None
+    chosen = SetPasswordForm(data=data, user=invitation.person)
+    app = ActivateTOTPForm(data, user=invitation.person)
+    if request.method == "POST" and chosen.is_valid() and app.is_valid():
+        return _accept_password(request, invitation, chosen, app.secret)
+    keys = get_adapter()
+    picture = keys.build_totp_svg(keys.build_totp_url(invitation.person, app.secret))
+    values = {
+        "person": invitation.person,
+        "chosen": chosen,
+        "app": app,
+        "picture": base64.b64encode(picture.encode()).decode(),
+    }
+    return render(request, "door/password.html", values)
+
+
 @transaction.atomic
 def _accept(request: HttpRequest, invitation: Invitation, form: SignupWebAuthnForm) -> HttpResponse:
     if not invitation.use():
         return _refuse(request)
+    flows.signup_authenticator(
+        request, invitation.person, form.cleaned_data["name"], form.cleaned_data["credential"]
+    )
+    return _let_in(request, invitation.person)
+
+
+@transaction.atomic
+def _accept_password(
+    request: HttpRequest, invitation: Invitation, chosen: SetPasswordForm, secret: str
+) -> HttpResponse:
+    if not invitation.use():
+        return _refuse(request)
     person = invitation.person
-    flows.signup_authenticator(request, person, form.cleaned_data["name"], form.cleaned_data["credential"])
+    chosen.save()
+    Authenticator.objects.filter(user=person, type=Authenticator.Type.TOTP).delete()
+    TOTP.activate(person, secret)
+    clear_totp_secret(request)
+    return _let_in(request, person)
+
+
+def _let_in(request: HttpRequest, person: Person) -> HttpResponse:
     RecoveryCodes.activate(person)
     request.session.pop(_CODE, None)
     events.invited(request, "used", person.name)

@@ -88,9 +88,9 @@ class Person(AbstractBaseUser):
         self.save(update_fields=["password"])
         self.end_sessions()
 
-    def has_passkey(self) -> bool:
-        """Return whether this person has a passkey."""
-        return bool(Authenticator.objects.filter(user=self, type=Authenticator.Type.WEBAUTHN).exists())
+    def has(self, kind: str) -> bool:
+        """Return whether this person has a key of a kind."""
+        return bool(Authenticator.objects.filter(user=self, type=kind).exists())
 
 
 class Invitation(models.Model):

@@ -17,6 +17,7 @@ urlpatterns = [
     path("recover/", recovery.page, name="recover"),
     path("invitation/", invitations.enter_code, name="invitation"),
     path("invitation/passkey/", invitations.passkey, name="invitation_passkey"),
+    path("invitation/password/", invitations.password, name="invitation_password"),
     path("people/", accounts.people, name="people"),
     path("sessions/end/", accounts.end_sessions, name="end_sessions"),
     path("sessions/", accounts.sessions, name="sessions"),
