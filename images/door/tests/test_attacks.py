@@ -2,11 +2,15 @@
 
 import time
 from datetime import datetime, timedelta
+from io import StringIO
 from typing import Any
 from urllib.parse import urlencode
 
 import jwt
 import pytest
+from allauth.idp.oidc.models import Token
+from django.contrib.sessions.models import Session
+from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 from homeserver_door.models import Invitation, Person
@@ -435,6 +439,60 @@ def test_a_client_that_is_not_trusted_asks_the_person(door: Inside) -> None:
     assert granted["Location"].startswith(f"{uri}?code=")
     denied = browser.post("/identity/o/authorize", values | {"action": "cancel"})
     assert "error=access_denied" in denied["Location"]
+
+
+def test_a_client_hears_what_it_asks_for(door: Inside) -> None:
+    anna, _ = door.enter("anna")
+    guest, _ = door.enter("guest")
+    basic = _claims(door.token(code_of(anna.authorize(scope=None))).json())
+    assert not {"email", "groups", "preferred_username"} & basic.keys()
+    assert basic["sub"] == "anna"
+    nothing = _claims(door.token(code_of(guest.authorize())).json())
+    assert "email" not in nothing
+    assert nothing["groups"] == []
+
+
+def test_what_has_expired_is_removed(door: Inside) -> None:
+    browser, key = door.enter("ben")
+    door.token(code_of(browser.authorize()))
+    door.invitation("guest")
+    past = timezone.now() - timedelta(seconds=1)
+    Token.objects.update(expires_at=past)
+    Session.objects.update(expire_date=past)
+    Invitation.objects.update(expires=past)
+    Browser().log_in(key)
+
+    assert not Token.objects.exists()
+    assert Session.objects.count() <= 1
+    assert not Invitation.objects.exists()
+
+
+def test_a_reset_removes_every_way_in(door: Inside) -> None:
+    door.change(passwords=True)
+    browser, key = door.enter("ben")
+    granted = door.token(code_of(browser.authorize())).json()
+    person = Person.objects.get(name="ben")
+    person.set_password("a long password of ben")
+    person.save()
+    call_command("invite", "ben", "--reset", stdout=StringIO())
+
+    assert browser.person() == ""
+    assert door.userinfo(granted["access_token"]).status_code == 401
+    lost = Browser()
+    lost.log_in(key)
+    assert lost.person() == ""
+    person.refresh_from_db()
+    assert not person.has_usable_password()
+    assert not person.authenticator_set.exists()
+
+
+def test_an_invitation_without_a_reset_leaves_the_former_passkey(door: Inside) -> None:
+    _, key = door.enter("ben")
+    call_command("invite", "ben", stdout=StringIO())
+    browser = Browser()
+    browser.log_in(key)
+
+    assert browser.person() == "ben"
 
 
 # Forgery

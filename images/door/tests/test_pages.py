@@ -267,6 +267,11 @@ def test_the_start_page_can_be_put_on_a_home_screen(door: Inside) -> None:
     assert icon["Content-Type"] == "image/svg+xml"
 
 
+def test_a_file_that_does_not_exist_is_missing(door: Inside) -> None:
+    assert door.start().status_code == 200
+    assert Client().get("/static/nothing.css", headers={"host": HOME}).status_code == 404
+
+
 # Every page
 
 

@@ -38,7 +38,10 @@ def test_it_is_ready_and_has_metrics(door: Running) -> None:
     assert _get(door, "/readyz", "10.1.2.3:8080").text == "ready\n"
     metrics = requests.get(f"http://127.0.0.1:{door.metrics}/metrics", timeout=10).text
     assert "door_configuration_valid 1.0" in metrics
-    assert 'door_request_seconds_count{pages="login"}' in metrics
+    _get(door, "/", HOME)
+    metrics = requests.get(f"http://127.0.0.1:{door.metrics}/metrics", timeout=10).text
+    assert 'door_request_seconds_count{pages="login"} 2.0' in metrics
+    assert 'door_request_seconds_count{pages="home"} 1.0' in metrics
 
 
 def test_an_invitation_comes_from_the_command_line(door: Running) -> None:

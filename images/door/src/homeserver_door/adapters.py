@@ -21,9 +21,8 @@ from homeserver_door.sync import SCOPES
 class Account(DefaultAccountAdapter):
     """Nobody signs up, and nobody is led elsewhere."""
 
-    def is_open_for_signup(self, request: HttpRequest) -> bool:
+    def is_open_for_signup(self, _request: HttpRequest) -> bool:
         """Return that nobody may sign up: the configuration says who there is."""
-        del request
         return False
 
     def is_safe_url(self, url: str) -> bool:
@@ -35,9 +34,8 @@ class Account(DefaultAccountAdapter):
             url_has_allowed_host_and_scheme(url, hosts, require_https=True)
         )
 
-    def get_login_redirect_url(self, request: HttpRequest) -> str:
+    def get_login_redirect_url(self, _request: HttpRequest) -> str:
         """Return where a login leads that nothing else asked for."""
-        del request
         return home.current().start
 
     def get_client_ip(self, request: HttpRequest) -> str:
@@ -68,9 +66,8 @@ class Keys(DefaultMFAAdapter):
         """Return the name in an authenticator app."""
         return home.current().domain
 
-    def generate_authenticator_name(self, user: Person, type: Authenticator.Type) -> str:  # noqa: A002
+    def generate_authenticator_name(self, _user: Person, _type: Authenticator.Type) -> str:
         """Return a name for a new passkey: that of the device."""
-        del user, type
         return device_name(str(context.request.META.get("HTTP_USER_AGENT", "")))
 
 
@@ -88,27 +85,24 @@ class Provider(DefaultOIDCAdapter):
         """Return the URL of the login."""
         return home.current().issuer
 
-    def get_user_sub(self, client: Any, user: Person) -> str:
+    def get_user_sub(self, _client: Any, user: Person) -> str:
         """Return the lasting name of a person, which also survives the loss of the database."""
-        del client
         return str(user.name)
 
-    def get_user_by_sub(self, client: Any, sub: str) -> Person | None:
+    def get_user_by_sub(self, _client: Any, sub: str) -> Person | None:
         """Return a person by that name."""
-        del client
         found = Person.objects.filter(name=sub).first()
         return found if found and found.is_active else None
 
     def get_claims(
         self,
-        purpose: str,
+        _purpose: str,
         user: Person,
         client: Any,
         scopes: Iterable[str],
         **_: Any,
     ) -> dict[str, Any]:
         """Return what a client is told."""
-        del purpose
         claims: dict[str, Any] = {"sub": self.get_user_sub(client, user)}
         if "profile" in scopes:
             claims |= {"name": user.name, "preferred_username": user.name}

@@ -39,9 +39,8 @@ def context(request: HttpRequest) -> dict[str, Any]:
     return {"home": now, "trace": request.trace, "leave": leave}
 
 
-def static(request: HttpRequest, name: str) -> HttpResponse:
+def static(_request: HttpRequest, name: str) -> HttpResponse:
     """Serve a file of the pages."""
-    del request
     if name not in _FILES:
         raise Http404
     content, kind = _content(name)

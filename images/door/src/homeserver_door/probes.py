@@ -6,15 +6,13 @@ from django.http import HttpRequest, HttpResponse
 from homeserver_door.models import Person
 
 
-def alive(request: HttpRequest) -> HttpResponse:
+def alive(_request: HttpRequest) -> HttpResponse:
     """Answer that this process does."""
-    del request
     return HttpResponse("ok\n", content_type="text/plain")
 
 
-def ready(request: HttpRequest) -> HttpResponse:
+def ready(_request: HttpRequest) -> HttpResponse:
     """Answer whether the database can be read."""
-    del request
     try:
         Person.objects.exists()
     except DatabaseError as error:

@@ -6,7 +6,7 @@ bind = [f"0.0.0.0:{os.environ.get('HOMESERVER_DOOR_PORT', '8080')}"]
 wsgi_app = "homeserver_door.wsgi:application"
 worker_class = "gthread"
 workers = 1
-threads = 8
+threads = 16
 timeout = 30
 graceful_timeout = 20
 # Seconds. Longer than Traefik keeps an idle connection (90).
@@ -18,9 +18,8 @@ accesslog = None
 loglevel = "warning"
 
 
-def post_worker_init(worker: object) -> None:
+def post_worker_init(_worker: object) -> None:
     """Serve metrics, and apply the configuration whenever it changes."""
-    del worker
     from prometheus_client import start_http_server
 
     from homeserver_door import home, metrics, sync
