@@ -4,12 +4,14 @@ import json
 import os
 import re
 import signal
+import socket
 import sqlite3
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -173,6 +175,15 @@ def test_pages_are_quick_and_memory_is_small(door: Running) -> None:
     assert len(pids) == 2
     assert sorted(times)[100] < 0.05
     assert used < 110 * 1024
+
+
+def test_connections_without_a_request_keep_nobody_waiting(door: Running) -> None:
+    with ExitStack() as opened:
+        for _ in range(40):
+            opened.enter_context(socket.create_connection(("127.0.0.1", door.port)))
+        began = time.monotonic()
+        assert _get(door, "/login/").status_code == 200
+        assert time.monotonic() - began < 3
 
 
 def test_it_finishes_requests_when_it_is_told_to_stop(tmp_path: Path) -> None:

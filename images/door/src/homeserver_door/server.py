@@ -4,9 +4,9 @@ import os
 
 bind = [f"0.0.0.0:{os.environ.get('HOMESERVER_DOOR_PORT', '8080')}"]
 wsgi_app = "homeserver_door.wsgi:application"
-worker_class = "gthread"
+worker_class = "homeserver_door.worker.Worker"
 workers = 1
-threads = 16
+threads = 8
 timeout = 30
 graceful_timeout = 20
 # Seconds. Longer than Traefik keeps an idle connection (90).

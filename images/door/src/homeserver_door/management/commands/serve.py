@@ -15,7 +15,7 @@ from homeserver_door.config import ConfigError
 
 _SERVED = (
     "gunicorn.app.wsgiapp",
-    "gunicorn.workers.gthread",
+    "homeserver_door.worker",
     "homeserver_door.urls.login",
     "homeserver_door.urls.home",
 )
