@@ -128,6 +128,17 @@ def test_an_unverified_passkey_cannot_be_made(door: Inside) -> None:
     assert browser.person() == ""
 
 
+def test_the_first_passkey_knows_its_person(door: Inside) -> None:
+    browser = Browser()
+    browser.get("/invitation/")
+    browser.post("/invitation/", {"code": door.invitation("ben")})
+    public = _options(browser.get("/invitation/passkey/"))["publicKey"]
+
+    assert public["authenticatorSelection"]["residentKey"] == "required"
+    assert public["authenticatorSelection"]["userVerification"] == "required"
+    assert public["rp"] == {"id": LOGIN, "name": "home.arpa"}
+
+
 def test_a_passkey_of_somebody_else_is_refused(door: Inside) -> None:
     _, ben = door.enter("ben")
     _, anna = door.enter("anna")
@@ -666,8 +677,8 @@ def test_a_recovery_code_works_once_and_leads_to_a_new_passkey(door: Inside) -> 
     assert again.person() == ""
 
 
-def _options(page: object) -> dict[str, object]:
-    found: dict[str, object] = options_of(page)["creation_options"]
+def _options(page: object) -> dict[str, Any]:
+    found: dict[str, Any] = options_of(page)["creation_options"]
     return found
 
 
