@@ -7,8 +7,8 @@ VENV := .venv
 READY := $(VENV)/.ready
 CHECKOV := $(VENV)/checkov
 GALAXY := $(VENV)/galaxy
-# Each is written from the .in of its name. The first three keep to the ones before, and the third has all their packages.
-REQUIREMENTS := requirements.txt app/requirements.txt images/devices/requirements.txt requirements-dev.txt requirements-checkov.txt requirements-galaxy.txt
+# Each is written from the .in of its name. The first four keep to the ones before, and the fifth has all their packages.
+REQUIREMENTS := requirements.txt app/requirements.txt images/devices/requirements.txt images/door/requirements.txt requirements-dev.txt requirements-checkov.txt requirements-galaxy.txt
 LAB_DIR := $(or $(HOMESERVER_LAB_DIR),/var/lib/homeserver-lab)
 # Two processes, because tests mostly wait. Tests in a file share the programs that they start.
 UNIT := -m 'not machine and not scenario' -n 2 --dist loadfile --durations=15

@@ -43,6 +43,8 @@ ALLOWED = (
     "app/gunicorn.conf.py",
     "app/requirements.txt",
     "images/devices/requirements.txt",
+    "images/door/requirements.txt",
+    *(f"images/door/src/*.{ending}" for ending in ("css", "html", "js", "svg", "txt")),
     "app/src/*.html",
     *(f"images/welcome/src/*.{ending}" for ending in ("css", "html", "js")),
     *(

@@ -18,6 +18,7 @@ REQUIREMENTS = [
         "requirements.in",
         "app/requirements.in",
         "images/devices/requirements.in",
+        "images/door/requirements.in",
         "requirements-dev.in",
     )
 ]

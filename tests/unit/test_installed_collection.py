@@ -23,7 +23,7 @@ HOME = {
     # The only problem that this machine has wherever the test runs.
     "preflight_memory_mib": 10**9,
 }
-SOURCES = ("app", "images/devices", "images/disk_cleanup", "images/logstore", "images/welcome")
+SOURCES = ("app", "images/devices", "images/disk_cleanup", "images/door", "images/logstore", "images/welcome")
 WHERE = [
     {
         "hosts": "control_plane",

@@ -45,6 +45,7 @@ SLOW = (
 WITH_PROGRAMS = {
     "devices": (),
     "disk_cleanup": ("test_disk_cleanup_policy",),
+    "door": (),
     "welcome": (),
     "logstore": ("test_logstore_metrics", "test_elk_elasticsearch", "test_elk_retention"),
 }
