@@ -36,7 +36,9 @@ def versions(home: Home, host: Host) -> Iterator[Callable[[str], list[str]]]:
     if home.bundle is None:
         pytest.skip("this home is not installed from a bundle")
     with serving() as registry:
-        registry.push(home.bundle / "images/prometheus.tar", "upgraded/prometheus:good")
+        registry.push(home.bundle / "images/prometheus.tar", "upgraded/prometheus:same")
+        # Another image: one that came from a bundle and a registry is pulled again from the first name.
+        registry.tag("upgraded/prometheus", "same", "good", ["--version"])
         registry.push(home.bundle / "images/python.tar", "upgraded/prometheus:base")
         registry.tag("upgraded/prometheus", "base", "spoils", [], ["python3", "-c", SPOILED])
         with mirrored(registry, home, host):
