@@ -79,6 +79,16 @@ def test_a_volume_of_an_app_is_left_out_if_its_owner_wants_that(machine: Machine
     assert sorted(path.name for path in (machine.restored() / "volumes").iterdir()) == kept
 
 
+@pytest.mark.parametrize("directory", [".homeserver-moved", ".homeserver-update", ".homeserver-upgrade"])
+def test_copies_of_volumes_are_left_out(machine: Machine, directory: str) -> None:
+    machine.configure(left_out=Role("backup", machine.root).value("_backup_settings.left_out"))
+    (machine.volumes / directory).mkdir()
+    (machine.volumes / directory / "page.md").write_text("before")
+    machine.done("save")
+
+    assert not (machine.restored() / "volumes" / directory).exists()
+
+
 @pytest.mark.parametrize("mode", ["wal", "delete"])
 def test_a_database_in_use_is_saved_as_its_readers_see_it(machine: Machine, mode: str) -> None:
     live = machine.wiki / "wiki $1.db"
