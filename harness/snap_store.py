@@ -38,7 +38,7 @@ def ask(method: str, path: str, body: Any = None, headers: dict[str, str] | None
 
 
 class Store:
-    """What the store has, as its file describes it."""
+    """The store's offer and revisions, which its file describes."""
 
     def __init__(self, file: Path) -> None:
         told = json.loads(file.read_text())
@@ -46,7 +46,7 @@ class Store:
         self.revisions: dict[str, dict[str, str]] = told["revisions"]
 
     def found(self) -> dict[str, Any]:
-        """Return what snapd returns that has asked it."""
+        """Return snapd's answer to a search in the store."""
         if self.silent:
             return {
                 "type": "error",
@@ -96,7 +96,7 @@ class Proxy(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """Return what the store has, or what snapd returns."""
+        """Answer a search in the store, or pass on snapd's answer."""
         store = Store(Path(sys.argv[1]))
         if self.path == f"/v2/find?name={SNAP}":
             self._return(200, json.dumps(store.found()).encode())
