@@ -3,7 +3,7 @@
 import copy
 import itertools
 import time
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -308,12 +308,11 @@ class Part:
         ready = image not in self.broken
         self._began = self.clock.now
         container = {"name": "db", "image": image, "ready": ready, "restartCount": 0}
-        state: Callable[[], Object] = lambda: {"running": {}}  # noqa: E731
         return {
             "apiVersion": "v1",
             "kind": "Pod",
             "metadata": {"name": "db-0", "namespace": "demo", "uid": str(next(self._uids))}
             | {"annotations": template["metadata"]["annotations"]},
             "spec": template["spec"],
-            "status": {"phase": "Running", "containerStatuses": [container | {"state": state()}]},
+            "status": {"phase": "Running", "containerStatuses": [container | {"state": {"running": {}}}]},
         }

@@ -173,9 +173,13 @@ def main() -> None:
     )
     try:
         addresses = host_facts.own_addresses()
+        version = snapd.version()
+        snaps = _settled_snaps(module.params["timeout"]) if version else {}
         module.exit_json(
-            **_info(module.params["sysctl"], module.params["timeout"]),
-            **_patch(module.params["patches"]),
+            **_info(module.params["sysctl"]),
+            **_patch(snaps, wanted=module.params["patches"]),
+            snapd=version,
+            snaps={name: snap._asdict() for name, snap in snaps.items()},
             address=_address(module.params["address"], addresses),
             addresses=addresses,
             expiring=certificates.expiring(module.params["certificate_warning_days"]),
@@ -194,14 +198,13 @@ def main() -> None:
         module.fail_json(msg=f"{error} -> on the host: snap changes, systemctl status snapd")
 
 
-def _info(settings: list[str], timeout: int) -> dict[str, Any]:
-    version = snapd.version()
-    if version:
-        snapd.wait_for_snaps(timeout)
-    snaps = snapd.snaps() if version else {}
+def _settled_snaps(timeout: int) -> dict[str, snapd.Snap]:
+    snapd.wait_for_snaps(timeout)
+    return snapd.snaps()
+
+
+def _info(settings: list[str]) -> dict[str, Any]:
     return {
-        "snapd": version,
-        "snaps": {name: snap._asdict() for name, snap in snaps.items()},
         "stopped": _STOPPED.exists(),
         "upgrade": json.loads(_read(_UPGRADE) or "{}"),
         "written": _read(_OWNERS),
@@ -211,12 +214,9 @@ def _info(settings: list[str], timeout: int) -> dict[str, Any]:
     }
 
 
-def _patch(wanted: bool) -> dict[str, Any]:
-    if not wanted or not snapd.version():
-        return {"patch": {}, "silent_store": ""}
-    here = patches.installed()
+def _patch(snaps: dict[str, snapd.Snap], *, wanted: bool) -> dict[str, Any]:
     try:
-        patch = patches.waiting(here)
+        patch = patches.waiting(snaps.get(patches.SNAP)) if wanted else None
     except snapd.SnapdError as error:
         return {"patch": {}, "silent_store": str(error)}
     return {"patch": {**patch._asdict(), "days": patch.days} if patch else {}, "silent_store": ""}

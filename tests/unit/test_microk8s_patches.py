@@ -43,7 +43,7 @@ def told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., dict[
     def tell(here: dict[str, str] | None = None, offer: dict[str, str] | None = None) -> dict[str, Any]:
         answers = _answers(here or {}, OFFER | (offer or {}))
         monkeypatch.setattr(snapd, "request", lambda path, **_: answers[path])
-        return microk8s_info._patch(wanted=True)
+        return microk8s_info._patch(snapd.snaps(), wanted=True)
 
     return tell
 
@@ -106,9 +106,11 @@ def test_an_unexpected_answer_is_told(
 
 
 def test_the_store_is_only_asked_if_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapd, "request", lambda path, **_: _answers({}, OFFER)[path])
+    snaps = snapd.snaps()
     monkeypatch.setattr(snapd, "request", lambda path, **_: pytest.fail(path))
 
-    assert microk8s_info._patch(wanted=False) == {"patch": {}, "silent_store": ""}
+    assert microk8s_info._patch(snaps, wanted=False) == {"patch": {}, "silent_store": ""}
 
 
 def _run(program: Path, answers: dict[str, Any], refused: str = "") -> tuple[int, str, str]:

@@ -131,12 +131,12 @@ class Inside:
         )
 
     def userinfo(self, token: str) -> HttpResponse:
-        """Ask to whom an access token belongs."""
+        """Ask for the owner of an access token."""
         headers = {"host": "10.1.2.3:8080", "authorization": f"Bearer {token}"}
         return Client().get("/identity/o/api/userinfo", headers=headers)
 
     def start(self, name: str = "", **headers: str) -> HttpResponse:
-        """Open the start page as a person whom the gate let through."""
+        """Open the start page as a person who passed the gate."""
         named = {"x-auth-request-preferred-username": name} if name else {}
         return Client().get("/", headers={"host": HOME} | named | headers)
 

@@ -73,7 +73,7 @@ class AddPasskey(webauthn.AddWebAuthnView):
         return SignupWebAuthnForm  # type: ignore[no-any-return]
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        """Return what the template needs."""
+        """Return the template's values."""
         values: dict[str, Any] = super().get_context_data(**kwargs)
         values["js_data"] = {"creation_options": auth.begin_registration(self.request.user, True)}
         return values

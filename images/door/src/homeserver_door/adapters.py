@@ -58,7 +58,7 @@ class Keys(DefaultMFAAdapter):
     """Passkeys belong to the host of the login."""
 
     def get_public_key_credential_rp_entity(self) -> dict[str, str]:
-        """Return for whom passkeys are."""
+        """Return the host and the name that passkeys belong to."""
         now = home.current()
         return {"id": now.login_host, "name": now.domain}
 
@@ -102,7 +102,7 @@ class Provider(DefaultOIDCAdapter):
         scopes: Iterable[str],
         **_: Any,
     ) -> dict[str, Any]:
-        """Return what a client is told."""
+        """Return the claims that a client gets about a person."""
         claims: dict[str, Any] = {"sub": self.get_user_sub(client, user)}
         if "profile" in scopes:
             claims |= {"name": user.name, "preferred_username": user.name}

@@ -122,7 +122,7 @@ class Home:
         return f"https://{self.home_host}/"
 
     def trusts(self, address: str) -> bool:
-        """Return whether what a request from this address says of its origin is believed."""
+        """Return whether a request from this address may name its client and person."""
         try:
             peer = ipaddress.ip_address(address)
         except ValueError:

@@ -49,7 +49,7 @@ class Person(AbstractBaseUser):
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """The groups that the configuration has; none for somebody whom it does not have."""
+        """The groups in the configuration; none for a person who is not in it."""
         known = home.current().people.get(self.name)
         return known.groups if known else ()
 
@@ -59,7 +59,7 @@ class Person(AbstractBaseUser):
         return ADMINS in self.groups
 
     def get_session_auth_hash(self) -> str:
-        """Return what a session has to know to be valid."""
+        """Return the value that a valid session contains."""
         return f"{super().get_session_auth_hash()}{self.epoch}"
 
     def get_session_auth_fallback_hash(self) -> Any:

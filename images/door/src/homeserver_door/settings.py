@@ -1,4 +1,4 @@
-"""Django's settings. What an owner decides is in the configuration, which `home` reads."""
+"""Django's settings. The owner's settings are in the configuration, which `home` reads."""
 
 from homeserver_door import home
 

@@ -55,7 +55,7 @@ def page(request: HttpRequest) -> HttpResponse:
 
 
 def visitor(request: HttpRequest) -> str:
-    """Return the name of the person whom the gate let through; empty for nobody."""
+    """Return the name that the gate sends; empty if nobody has logged in."""
     claimed = str(request.META.get("HTTP_X_AUTH_REQUEST_PREFERRED_USERNAME", ""))
     if claimed and not request.home.trusts(str(request.META.get("REMOTE_ADDR", ""))):
         events.denied(request, "forged header", claimed=claimed[:63])
