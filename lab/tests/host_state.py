@@ -1,5 +1,6 @@
 """Everything that a machine could leave on its host."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -56,9 +57,10 @@ def _links(names: list[str]) -> Iterator[str]:
 
 
 def _control_groups(names: list[str]) -> Iterator[str]:
-    for name in names:
-        for hierarchy in (Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").iterdir()):
-            yield from map(str, hierarchy.glob(f"**/homeserver-lab-{name}*"))
+    """Return the machines' own groups; unlike a glob, a walk passes over groups that vanish meanwhile."""
+    machines = tuple(f"homeserver-lab-{name}" for name in names)
+    for directory, children, _ in os.walk("/sys/fs/cgroup"):
+        yield from (f"{directory}/{child}" for child in children if child.startswith(machines))
 
 
 def _processes(lab_directory: Path, names: list[str]) -> Iterator[str]:
