@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -217,7 +218,16 @@ class Cache:
 
 
 def _code(source: Path) -> str:
-    return ast.dump(ast.parse(source.read_text()))  # without comments: rewording one does not cause a rebuild
+    """Return a source without its comments, so that rewording one does not cause a rebuild.
+
+    The text is the one of Python 3.11, so a machine with a newer Python finds the same entries.
+    """
+    tree = ast.parse(source.read_text())
+    if sys.version_info >= (3, 13):
+        text = ast.dump(tree, show_empty=True)
+    else:
+        text = ast.dump(tree)
+    return text.replace(", type_params=[]", "")
 
 
 def describe(directory: Path) -> dict[str, str]:

@@ -75,6 +75,12 @@ def test_a_recipes_comments_do_not_change_the_key(tmp_path: Path, monkeypatch: p
     assert keys[0] == keys[1] != keys[2]
 
 
+def test_every_python_gives_the_same_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "some_recipe.py").write_text("class A:\n    x = []\n\ndef make(job, *, a=None): return {}")
+    assert Part("part", __import__("some_recipe").make).key == "1131a84cca8e79d1"
+
+
 def test_a_directory_is_hashed_by_names_contents_modes_and_links(tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
     script = tmp_path / "d/script"
