@@ -120,6 +120,16 @@ def test_only_what_uses_it_is_applied(home: Path) -> None:
 
     # The last two times are for another authority, of which nothing is made or replaced.
     assert "Replace its key and its certificate" not in run.stdout
+    outcomes = re.findall(r"^TASK \[(.*authority.*)\] .*\n(?:\[.*\n)*(\w+): ", run.stdout, re.MULTILINE)
+    assert {task: outcome for task, outcome in outcomes if "homeserver" not in task} == dict.fromkeys(
+        (
+            "Create the next authority",
+            "Make the next authority the current one",
+            "Stop trusting the previous authority",
+            "Remove the previous authority",
+        ),
+        "skipping",
+    )
     assert {state for _, state in applied[len(READING) :]} == {"skipping"}
     stages = ROTATED["grafana_admin"]["stages"]
     assert dict(applied[: len(READING)]) == {
