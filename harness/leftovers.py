@@ -18,8 +18,10 @@ FILES = (
     "/etc/systemd/system/homeserver-patches.timer",
     "/etc/systemd/system/snap.microk8s.daemon-kubelite.service.d",
     "/opt/cni",
+    "/root/.kube",
     "/snap/microk8s",
     "/usr/local/lib/homeserver-journal.py",
+    "/usr/libexec/kubernetes",
     "/usr/local/lib/homeserver/backup.py",
     "/usr/local/lib/homeserver/homeserver_backup",
     "/usr/local/lib/homeserver/homeserver_patches",
@@ -37,10 +39,17 @@ FILES = (
 
 
 def left_behind(host: Host) -> list[str]:
-    """Return the files, units, rules, routes and links of a home that a machine still has."""
+    """Return the files, units, processes, rules, routes and links of a home that a machine still has."""
     files = [path for path in FILES if host.file(path).exists]
     named = re.findall(
         ".*microk8s.*", host.check_output("snap list; systemctl list-units --all; getent group")
     )
+    in_pods = host.check_output("find /sys/fs/cgroup -path '*kubepods*' -name cgroup.procs -exec cat {} +")
+    processes = [f"process {number}" for number in sorted(set(in_pods.split()))]
     network = host.check_output("iptables-save; ip -brief link; ip route; nft list tables")
-    return [*files, *named, *re.findall(".*(?:KUBE-|cali|inet homeserver).*", network)]
+    return [
+        *files,
+        *named,
+        *processes,
+        *re.findall(".*(?:KUBE-|cali|inet homeserver|table ip6? ).*", network),
+    ]

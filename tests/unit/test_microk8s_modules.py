@@ -1,9 +1,13 @@
 """How the modules that run on the host handle the states they find there."""
 
 import json
+import os
+import signal
+import socket
 import ssl
 import subprocess
 import threading
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -11,7 +15,7 @@ from typing import Any
 import pytest
 from ansible_collections.homeserver.stack.plugins.module_utils.nodes import certificates, snapd
 from ansible_collections.homeserver.stack.plugins.modules import (
-    kube_network_cleanup,
+    kube_cleanup,
     microk8s_info,
     microk8s_ready,
     sideload,
@@ -519,13 +523,82 @@ def test_only_kubernetes_rules_are_removed() -> None:
 -A KUBE-FIREWALL -j DROP
 COMMIT
 """
-    assert kube_network_cleanup.others(rules).splitlines() == [
+    assert kube_cleanup.others(rules).splitlines() == [
         "*filter",
         ":INPUT ACCEPT [0:0]",
         ":DOCKER - [0:0]",
         "-A FORWARD -o docker0 -j DOCKER",
         "COMMIT",
     ]
+
+
+def test_only_tables_of_iptables_that_do_nothing_are_removed() -> None:
+    def table(family: str, name: str, *content: dict[str, Any]) -> list[dict[str, Any]]:
+        of = {"family": family, "table": name}
+        inside = [{kind: of | each} for entry in content for kind, each in entry.items()]
+        return [{"table": {"family": family, "name": name}}, *inside]
+
+    accepting, dropping = {"chain": {"policy": "accept"}}, {"chain": {"policy": "drop"}}
+    listed = [
+        {"metainfo": {}},
+        *table("ip", "filter", accepting, {"chain": {}}),
+        *table("ip6", "filter", dropping),
+        *table("ip", "nat", accepting, {"rule": {}}),
+        *table("ip6", "mangle"),
+        *table("inet", "filter"),
+        *table("ip", "mine"),
+    ]
+    found = kube_cleanup.empty_tables(json.dumps({"nftables": listed}))
+    assert found == [("ip", "filter"), ("ip6", "mangle")]
+
+
+def test_a_socket_that_nobody_listens_at_is_dead(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with socket.socket(socket.AF_UNIX) as listening, socket.socket(socket.AF_UNIX) as ended:
+        listening.bind(str(tmp_path / "alive"))
+        listening.listen()
+        ended.bind(str(tmp_path / "dead"))
+        ended.close()
+        assert kube_cleanup.dead_sockets(tmp_path) == [tmp_path / "dead"]
+    assert kube_cleanup.dead_sockets(tmp_path / "nowhere") == []
+
+
+@pytest.fixture
+def pod_group() -> Iterator[Path]:
+    """A control group below one of the kind that pods are in, in the first hierarchy of this host."""
+    places = (kube_cleanup.CONTROL_GROUPS, *sorted(kube_cleanup.CONTROL_GROUPS.iterdir()))
+    top = next(place for place in places if (place / "cgroup.procs").exists())
+    group = top / f"homeserver-test-{os.getpid()}/kubepods/pod1"
+    group.mkdir(parents=True)
+    yield group
+    for directory in (group, group.parent, group.parent.parent):
+        if directory.exists():
+            directory.rmdir()
+
+
+def test_what_survives_in_a_pods_control_group_is_ended(pod_group: Path) -> None:
+    groups = pod_group.parent.parent
+    with subprocess.Popen(["sleep", "600"]) as survivor:
+        (pod_group / "cgroup.procs").write_text(str(survivor.pid))
+        assert kube_cleanup.end_processes(groups, 10, remove=False) == {"processes": 1}
+        assert survivor.poll() is None
+        reaper = threading.Thread(target=survivor.wait)
+        reaper.start()
+        assert kube_cleanup.end_processes(groups, 10, remove=True) == {"processes": 1}
+        reaper.join()
+        assert survivor.returncode == -signal.SIGKILL
+    assert not pod_group.parent.exists()
+    assert kube_cleanup.end_processes(groups, 10, remove=True) == {}
+
+
+def test_a_process_that_does_not_end_is_named(pod_group: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signal, "SIGKILL", signal.SIGCONT)  # like one in uninterruptible sleep
+    with subprocess.Popen(["sleep", "600"]) as survivor:
+        (pod_group / "cgroup.procs").write_text(str(survivor.pid))
+        with pytest.raises(TimeoutError, match=rf"do not end: sleep \({survivor.pid}\) -> reboot the host"):
+            kube_cleanup.end_processes(pod_group.parent.parent, 0.3, remove=True)
+        survivor.terminate()
+        survivor.wait()
 
 
 def test_the_registration_of_a_device_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 """Two machines of the inventory join the home, and nothing else notices."""
 
+import re
+
 import pytest
 from testinfra.host import Host
 
@@ -81,6 +83,17 @@ def test_the_token_is_used_up_and_was_not_shown(host: Host, joined: Joined) -> N
 
 def test_a_second_run_changes_nothing(machines: Machines) -> None:
     assert set(changes(machines.play("site.yml")).values()) == {0}
+
+
+def test_a_node_whose_network_was_not_verified_is_verified_by_the_next_run(machines: Machines) -> None:
+    """A run that is killed after the join leaves it so."""
+    label = "node-restriction.kubernetes.io/homeserver-host"
+    machines.kubectl(f"label node molecule-2 {label}-")
+    told = machines.play("playbooks/microk8s.yml")
+
+    verified = r"TASK \[.*Verify that its pods reach those of the founder\] \*+\n(.+): \[(.+)\]"
+    assert re.findall(verified, told) == [("changed", "molecule-2"), ("skipping", "molecule-3")]
+    assert machines.nodes()["molecule-2"]["metadata"]["labels"][label] == "molecule-2"
 
 
 def test_a_workers_certificates_are_renewed(machines: Machines, kubectl: Kubectl) -> None:
