@@ -12,6 +12,7 @@ from lab.catalogue import traefik_crds as traefik_crds_part
 from lab.catalogue.images import Image
 from lab.catalogue.programs import (
     CLUSTER_PROGRAMS,
+    CONTROL_USERLAND,
     FILEBEAT_PROGRAM,
     H2SPEC_PROGRAM,
     JAEGER_PROGRAM,
@@ -57,6 +58,7 @@ jaeger = partial(_path, JAEGER_PROGRAM, "jaeger")
 registry = partial(_path, REGISTRY_PROGRAM, "registry")
 rclone = partial(_path, RCLONE_PROGRAM, "rclone")
 h2spec = partial(_path, H2SPEC_PROGRAM, "h2spec")
+debian_13 = partial(_path, CONTROL_USERLAND, "root")
 syncthing = partial(_path, SYNCTHING_PROGRAM, "syncthing")
 
 

@@ -103,6 +103,7 @@ LANES = (
     Lane("faults", _FAULTS),
     Lane("long-faults", _FAULTS),
     Lane("debian-13", ("lab/catalogue/__init__.py", "lab/guest", "roles/microk8s/tasks/snapd.yml")),
+    Lane("control", ("harness/debian_13.py", "requirements*.txt", "pyproject.toml")),
     Lane("standalone", ("molecule/*/molecule.yml", "molecule/*/converge.yml", "extensions/molecule")),
 )
 # The scenarios that a developer runs one by one and that are no lanes. The lane `standalone` has one of them.

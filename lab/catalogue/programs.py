@@ -281,6 +281,17 @@ PYTHON_USERLAND = Part(
         },
     },
 )
+# A control machine as the docs begin with it. Tests install whatever else they need.
+CONTROL_USERLAND = Part(
+    "control-userland",
+    debian.userland,
+    settings={
+        "suite": PYTHON_SUITE,
+        "packages": ["python3", "make", "ca-certificates", "openssh-client", "buildah", "iproute2", "sudo"],
+        "without": [],
+        "links": {},
+    },
+)
 POSTGRES_USERLAND = Part(
     "postgres-userland",
     debian.userland,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import debian_13
 from harness.scenario import Scenario, in_network
 from tests.lanes import LANES, standalone_of_this_commit
 
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.scenario
 NAMES = [lane.name for lane in LANES]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def home(request: pytest.FixtureRequest) -> Iterator[Scenario]:
     """A new machine."""
     lane = request.node.name.removeprefix("test_").replace("_", "-")
@@ -107,6 +108,11 @@ def test_debian_13(home: Scenario, tmp_path: Path) -> None:
     """The whole home, and what depends on the host, on the next release of Debian."""
     _test(home, "site", tmp_path)
     home.verify("microk8s", "firewall", "options")
+
+
+def test_control(tmp_path: Path) -> None:
+    """The tests of the control machine's programs, on the next release of Debian with its Python."""
+    debian_13.run(tmp_path, "make", "fast-test", "UNIT=tests/unit -n 2 --dist loadfile --durations=15")
 
 
 def test_standalone(home: Scenario, tmp_path: Path) -> None:
