@@ -290,7 +290,8 @@ echo '{{{{"urls": ["192.0.2.1:25000/{TOKEN}/0123456789ab"]}}}}'
 """
 
 
-def test_what_a_join_opens_is_closed_again_when_it_fails(tmp_path: Path) -> None:
+def _join(tmp_path: Path, *prepared: str) -> subprocess.CompletedProcess[str]:
+    """Let a host join in networks of its own, which fails."""
     ensure_packages(["nftables"])
     (tmp_path / "credentials").mkdir()
     for name, text in {"snap": JOIN_OF_SNAP, "microk8s": ADD_NODE}.items():
@@ -298,12 +299,11 @@ def test_what_a_join_opens_is_closed_again_when_it_fails(tmp_path: Path) -> None
         program.parent.mkdir(exist_ok=True)
         program.write_text(text.format(tmp_path=tmp_path))
         program.chmod(0o755)
-
     done = run(
         tmp_path,
         "join.yml",
         host="attic",
-        within=("unshare", "--user", "--map-root-user", "--net", "sh", "-c", JOINING, "-"),
+        within=("unshare", "--user", "--map-root-user", "--net", *prepared),
         _microk8s_credentials=f"{tmp_path}/credentials",
         _microk8s_command=f"{tmp_path}/bin/microk8s",
         _microk8s_bundle_images=[],
@@ -312,9 +312,14 @@ def test_what_a_join_opens_is_closed_again_when_it_fails(tmp_path: Path) -> None
         _microk8s_cluster={"member": {"address": "192.0.2.1"}},
         _microk8s_info={"addresses": ["192.0.2.2", "10.0.0.2"]},
     )
-
     assert "joining failed with exit code 6" in done.stdout, done.stdout + done.stderr
     assert TOKEN not in done.stdout
+    return done
+
+
+def test_what_a_join_opens_is_closed_again_when_it_fails(tmp_path: Path) -> None:
+    done = _join(tmp_path, "sh", "-c", JOINING, "-")
+
     meanwhile = (tmp_path / "meanwhile").read_text()
     assert re.search(r"elements = .*192.0.2.2 timeout 10m", meanwhile)
     assert TOKEN in meanwhile
@@ -322,6 +327,12 @@ def test_what_a_join_opens_is_closed_again_when_it_fails(tmp_path: Path) -> None
     assert "elements" not in done.stderr
     assert (tmp_path / "credentials/cluster-tokens.txt").read_text() == ""
     assert not (tmp_path / "credentials/callback-token.txt").exists()
+
+
+def test_without_the_firewall_there_is_nothing_to_open(tmp_path: Path) -> None:
+    _join(tmp_path)
+
+    assert (tmp_path / "meanwhile").read_text() == f"{TOKEN}\n"
 
 
 @pytest.mark.parametrize(
