@@ -106,6 +106,18 @@ def test_a_backup_of_before_comes_back_once_it_was_looked_at(home: Home) -> None
     assert home.brought() == FILES
 
 
+@pytest.mark.parametrize(
+    ("variable", "message"),
+    [
+        ("restore_location=", "no repository is named -> -e restore_location="),
+        ("at=yesterday", "at=yesterday: no day or time -> write it as 2026-11-20"),
+        ("restore_password_file=/nowhere", "the backups have a password, and none was given -> type it when"),
+    ],
+)
+def test_what_is_missing_is_told(home: Home, variable: str, message: str) -> None:
+    assert message in " ".join(home.restore("-e", variable).split())
+
+
 def _role(tmp_path: Path, *, shared: bool, fills: str) -> Role:
     """The variables of a restore on the machine attic, where a volume is that home or attic saved."""
     (tmp_path / "paper").write_text(f"{MASTER}\n")
