@@ -99,6 +99,7 @@ def _host(ports: list[int], channel: str) -> dict[str, Any]:
         "taken_ports": host_facts.taken_ports(ports),
         "idle_nftables": host_facts.has_idle_nftables(),
         "wireguard": host_facts.has_wireguard(),
+        "suspends": host_facts.suspends(),
         "sudo": shutil.which("sudo") is not None,
         "snapd": snapd_version,
         "microk8s": microk8s._asdict() if microk8s else None,

@@ -33,6 +33,27 @@ def test_wireguard_is_in_the_kernel_or_can_be_loaded(tmp_path: Path, loadable: b
     assert host_facts.has_wireguard(tmp_path, "/bin/false") is True
 
 
+def test_a_lid_or_a_desktop_may_suspend_a_host(tmp_path: Path) -> None:
+    units = tmp_path / "etc/systemd/system"
+    units.mkdir(parents=True)
+    busctl = tmp_path / "busctl"
+    busctl.write_text("#!/bin/sh\ncat $0.says\n")
+    busctl.chmod(0o755)
+
+    def found(lid: str = "") -> str:
+        (tmp_path / "busctl.says").write_text(lid)
+        return host_facts.suspends(tmp_path, str(busctl))
+
+    assert found() == ""
+    (units / "display-manager.service").symlink_to("/lib/systemd/system/gdm.service")
+    assert found() == "a desktop"
+    (tmp_path / "proc/acpi/button/lid").mkdir(parents=True)
+    assert found('s "suspend"\n') == "its lid"
+    assert found('s "ignore"\n') == "a desktop"
+    (units / "suspend.target").symlink_to("/dev/null")
+    assert found('s "suspend"\n') == ""
+
+
 def test_settings_of_the_kernel_are_changed_by_later_files_alone(tmp_path: Path) -> None:
     places = [tmp_path / "etc", tmp_path / "lib"]
     for name, text in {

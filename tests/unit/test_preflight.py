@@ -31,6 +31,7 @@ HOST: dict[str, Any] = {
     "addresses": {"192.168.1.10": {"interface": "eth0", "dynamic": False}},
     "taken_ports": [],
     "idle_nftables": False,
+    "suspends": "",
     "missing_directories": [],
     "saves_to": [],
     "sudo": True,
@@ -329,6 +330,11 @@ def test_an_address_that_may_change_or_is_not_the_hosts_gets_a_warning() -> None
     )
     (nat,) = texts(checks.doubtful_host(HOST, "203.0.113.7"))
     assert nat.startswith("it does not have the address 203.0.113.7 itself")
+
+
+def test_a_laptop_that_may_suspend_is_told() -> None:
+    (told,) = texts(checks.doubtful_host({**HOST, "suspends": "its lid"}, "192.168.1.10"))
+    assert told.startswith("its lid may suspend it, and the home with it -> on the host: systemctl mask ")
 
 
 def test_a_service_that_only_removes_the_clusters_rules_gets_a_warning() -> None:

@@ -258,6 +258,9 @@ def doubtful_host(host: Mapping[str, Any], address: str) -> Iterator[Problem]:
     if host["idle_nftables"]:
         wrong = "nftables.service has no rules, and restarting it cuts the network of all pods for minutes"
         yield Problem(wrong, "on the host: systemctl disable nftables.service, which removes nothing")
+    if host["suspends"]:
+        wrong = f"{host['suspends']} may suspend it, and the home with it"
+        yield Problem(wrong, "on the host: systemctl mask sleep.target suspend.target hibernate.target")
 
 
 def fails_on_cgroup_v1(host: Mapping[str, Any], kubelet_arguments: Mapping[str, Any]) -> Iterator[Problem]:

@@ -58,6 +58,19 @@ def has_wireguard(modules: Path = Path("/sys/module"), modprobe: str = "/usr/sbi
     return Path(modprobe).exists() and subprocess.run(command, check=False).returncode == 0
 
 
+def suspends(root: Path = Path("/"), busctl: str = "/usr/bin/busctl") -> str:
+    """Return what may suspend the host: its lid, a desktop, or nothing."""
+    if any((root / "etc/systemd/system" / f"{name}.target").is_symlink() for name in ("sleep", "suspend")):
+        return ""  # masked
+    if (root / "proc/acpi/button/lid").exists():
+        manager = ("org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager")
+        command = [busctl, "get-property", *manager, "HandleLidSwitch"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if '"ignore"' not in done.stdout:
+            return "its lid"
+    return "a desktop" if (root / "etc/systemd/system/display-manager.service").is_symlink() else ""
+
+
 def default_interface(routes: str) -> str:
     """Return the interface of the IPv4 default route in /proc/net/route, or an empty text."""
     return _default_route(routes)[0]
