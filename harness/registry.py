@@ -28,7 +28,7 @@ from harness.home import Home
 from harness.waiting import wait_for_port
 
 PRIVATE = "private/"
-"""What the names of the images begin with that are served only with the login."""
+"""A part of the names of the images that are served only with the login."""
 USER, PASSWORD = "owner", "not-a-secret"
 _OCI = "application/vnd.oci.image"
 _CHUNK = 2**16
@@ -103,7 +103,7 @@ class Registry:
 
     def backend(self, name: str) -> str:
         """Return the address of the program that has this image."""
-        return self._private if name.startswith(PRIVATE) else self._open
+        return self._private if f"/{PRIVATE}" in f"/{name}" else self._open
 
 
 class _Line:

@@ -17,7 +17,7 @@ from harness.registry import PASSWORD, PRIVATE, USER, Registry, serving
 
 MEGABITS_PER_SECOND = 20
 UNAVAILABLE_SECONDS = 60
-PRIVATE_IMAGE = f"{PRIVATE}httpbin:1"
+PRIVATE_IMAGE = f"docker.io/{PRIVATE}httpbin:1"  # a mirror has the full names
 
 Install = Callable[..., CompletedProcess[str]]
 

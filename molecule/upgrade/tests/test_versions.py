@@ -35,6 +35,9 @@ def versions(home: Home, host: Host) -> Iterator[Callable[[str], list[str]]]:
     """Options of a run that installs a version of Prometheus."""
     if home.bundle is None:
         pytest.skip("this home is not installed from a bundle")
+    # A changed configuration would be checked by the new image's own program, which it may lack.
+    current = home.play(STAGE)
+    assert current.returncode == 0, current.stdout + current.stderr
     with serving() as registry:
         registry.push(home.bundle / "images/prometheus.tar", "upgraded/prometheus:same")
         # Another image: one that came from a bundle and a registry is pulled again from the first name.
